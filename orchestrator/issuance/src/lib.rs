@@ -1,0 +1,11 @@
+//! Decides: the pure core of Lockkeeper.
+//!
+//! Nothing in here waits, opens a socket, reads a clock or draws a random number. What happens next is a
+//! function of what is known, the instant and a draw, all passed in; the service performs the steps this
+//! crate names and hands the answers back.
+
+pub mod gcra;
+pub mod identifier;
+pub mod ids;
+pub mod limit;
+pub mod time;

@@ -1,0 +1,87 @@
+//! The limits a CA keeps, as data: what is counted, for whom, how much, and when a token is spent.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gcra::Bucket;
+
+/// Which rule. The names are Boulder's, in our spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitName {
+    /// Key: the source address.
+    NewAccountsPerAddress,
+    /// Key: the ACME account.
+    NewOrdersPerAccount,
+    /// Key: the registered domain, over all accounts.
+    CertificatesPerRegisteredDomain,
+    /// Key: the exact set of identifiers, over all accounts.
+    CertificatesPerExactSet,
+    /// Key: account and hostname.
+    FailedAuthorizationsPerHostname,
+    /// Key: account and hostname. Empty means paused by the CA until a person acts.
+    ConsecutiveFailuresPerHostname,
+}
+
+impl LimitName {
+    pub const ALL: [Self; 6] = [
+        Self::NewAccountsPerAddress,
+        Self::NewOrdersPerAccount,
+        Self::CertificatesPerRegisteredDomain,
+        Self::CertificatesPerExactSet,
+        Self::FailedAuthorizationsPerHostname,
+        Self::ConsecutiveFailuresPerHostname,
+    ];
+
+    /// The spelling in the database, the API and the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewAccountsPerAddress => "new_accounts_per_address",
+            Self::NewOrdersPerAccount => "new_orders_per_account",
+            Self::CertificatesPerRegisteredDomain => "certificates_per_registered_domain",
+            Self::CertificatesPerExactSet => "certificates_per_exact_set",
+            Self::FailedAuthorizationsPerHostname => "failed_authorizations_per_hostname",
+            Self::ConsecutiveFailuresPerHostname => "consecutive_failures_per_hostname",
+        }
+    }
+
+    /// When a token is taken. A limit that is only *checked* at new-order must be reserved there by a
+    /// client, or orders in parallel all pass the same check.
+    pub fn spent_at(self) -> SpentAt {
+        match self {
+            Self::NewAccountsPerAddress => SpentAt::Account,
+            Self::NewOrdersPerAccount => SpentAt::Order,
+            Self::CertificatesPerRegisteredDomain | Self::CertificatesPerExactSet => SpentAt::Issuance,
+            Self::FailedAuthorizationsPerHostname | Self::ConsecutiveFailuresPerHostname => SpentAt::Failure,
+        }
+    }
+}
+
+/// The moment at which the CA takes a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpentAt {
+    Account,
+    Order,
+    Issuance,
+    /// A failed validation; at Boulder also the deactivation of a pending authorization.
+    Failure,
+}
+
+/// One limit of one CA: `burst` tokens, of which `count` come back every `period_seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    pub name: LimitName,
+    pub burst: u32,
+    pub count: u32,
+    pub period_seconds: u64,
+}
+
+impl Limit {
+    /// `None` if the numbers make no bucket; see [`Bucket::new`].
+    pub fn bucket(&self) -> Option<Bucket> {
+        Bucket::new(self.burst, self.count, Duration::from_secs(self.period_seconds))
+    }
+}
