@@ -4,8 +4,12 @@
 //! function of what is known, the instant and a draw, all passed in; the service performs the steps this
 //! crate names and hands the answers back.
 
+pub mod backoff;
+pub mod fault;
 pub mod gcra;
 pub mod identifier;
 pub mod ids;
 pub mod limit;
+pub mod problem;
+pub mod profile;
 pub mod time;

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Does: everything that talks to the world. What to do is decided in `issuance`.
+
+pub mod acme;
+pub mod api;
+pub mod challenge;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod keys;
+pub mod reconcile;
+pub mod store;
+pub mod telemetry;

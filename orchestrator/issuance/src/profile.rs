@@ -1,0 +1,72 @@
+//! What one CA is like, as data: its limits, its costs, its lifetimes, how it is polled.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::limit::{Limit, LimitName};
+
+/// A CA's profile. Not to be confused with a *certificate* profile, which one asks for in an order.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaProfile {
+    /// The word it is chosen by.
+    pub name: String,
+    /// The directory (RFC 8555 §7.1.1); empty where every installation has its own.
+    #[serde(default)]
+    pub directory: String,
+    /// Most authorizations open at once on one account: the CA's own cap, or one we set ourselves.
+    pub pending_authorizations_max: u32,
+    /// Kept free of ordinary work, so that an order whose answer was lost can be asked for again.
+    pub recovery_reserve: u32,
+    /// Whether deactivating a pending authorization counts as a failed validation.
+    pub charges_deactivation: bool,
+    /// Whether asking again for the same names returns the order that is pending or ready.
+    pub reuses_pending_order: bool,
+    /// Whether the account object may list its orders (RFC 8555 §7.1.2.1).
+    pub lists_orders: bool,
+    /// How long a pending authorization lives at the most.
+    pub pending_authorization_seconds: u64,
+    /// How long an order lives at the most.
+    pub order_seconds: u64,
+    /// The most names in one order.
+    pub names_max: u32,
+    /// The wait before the first look at something the CA works on; doubled up to `poll_max_ms`.
+    pub poll_first_ms: u64,
+    pub poll_max_ms: u64,
+    /// Requests a second, by endpoint, that one source address may send. Zero: not limited.
+    pub requests_per_second: RequestRates,
+    #[serde(default, rename = "limit")]
+    pub limits: Vec<Limit>,
+}
+
+/// Requests a second, by endpoint (Let's Encrypt's load balancer counts these by source address).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRates {
+    pub new_nonce: u32,
+    pub new_account: u32,
+    pub new_order: u32,
+    pub revoke_cert: u32,
+    pub renewal_info: u32,
+    pub directory: u32,
+    /// Everything else.
+    pub other: u32,
+}
+
+impl CaProfile {
+    pub fn limit(&self, name: LimitName) -> Option<&Limit> {
+        self.limits.iter().find(|limit| limit.name == name)
+    }
+
+    /// What ordinary work may hold of the pending-authorization budget.
+    pub fn pending_for_new_work(&self) -> u32 {
+        self.pending_authorizations_max.saturating_sub(self.recovery_reserve)
+    }
+
+    /// The wait before look number `looks` (from 0) at something the CA works on.
+    pub fn poll_wait(&self, looks: u32) -> Duration {
+        let factor = 1_u64.checked_shl(looks.min(32)).unwrap_or(u64::MAX);
+        Duration::from_millis(self.poll_first_ms.saturating_mul(factor).min(self.poll_max_ms))
+    }
+}

@@ -1,0 +1,1 @@
+//! The REST API: one endpoint, one file. A handler extracts, calls, renders.

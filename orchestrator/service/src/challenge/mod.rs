@@ -1,0 +1,1 @@
+//! Proves names: preflight, probe, and the HTTP-01 responder.

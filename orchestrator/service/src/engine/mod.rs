@@ -1,0 +1,1 @@
+//! Claims due orders and performs their steps, one request at a time.

@@ -1,0 +1,1 @@
+//! Keys: sealed at rest, and the requests made with them.

@@ -1,0 +1,1 @@
+//! Housekeeping that looks, repairs and reports. It takes no input.
