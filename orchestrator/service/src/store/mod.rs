@@ -1,1 +1,85 @@
 //! The only SQL.
+//!
+//! A module is a noun, a function is a verb; whatever a tenant may see takes the tenant first. No statement
+//! reads the database's clock: the instant is a parameter. No transaction stays open while a peer on the
+//! network is waited for.
+
+use std::time::Duration;
+
+use issuance::time::Timestamp;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::types::time::OffsetDateTime;
+
+pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+/// The database, as everybody but this module sees it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+/// What can go wrong between here and Postgres.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database URL cannot be read: write postgres://user@host/database")]
+    Url(#[source] sqlx::Error),
+    #[error("the database cannot be reached")]
+    Connect(#[source] sqlx::Error),
+    #[error("the schema could not be brought up to date")]
+    Migrate(#[source] MigrateError),
+    #[error("{what} failed in the database")]
+    Query {
+        what: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A row says what no release of this service writes.
+    #[error("{table} holds a row that makes no sense: {what}")]
+    Inconsistent { table: &'static str, what: String },
+}
+
+impl StoreError {
+    /// For `map_err`: names the operation whose statement failed.
+    pub(crate) fn of(what: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self::Query { what, source }
+    }
+}
+
+impl Store {
+    /// Connects lazily: the first query finds out whether the database is there.
+    ///
+    /// # Errors
+    /// The URL is malformed.
+    pub fn open(url: &str, connections_max: u32) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse().map_err(StoreError::Url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy_with(options.application_name("lockkeeper"));
+        Ok(Self { pool })
+    }
+
+    pub fn from_pool(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Brings the schema up to date; safe on several replicas at once (an advisory lock orders them).
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATOR.run(&self.pool).await.map_err(StoreError::Migrate)
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// To SQL. An instant outside the calendar type's years becomes its last one, which is past every deadline.
+pub(crate) fn sql_instant(at: Timestamp) -> OffsetDateTime {
+    at.to_datetime()
+        .unwrap_or(OffsetDateTime::new_utc(sqlx::types::time::Date::MAX, sqlx::types::time::Time::MIDNIGHT))
+}
