@@ -32,19 +32,23 @@ pub struct HostnameBackoff {
     pub failures: u32,
     /// No new order may contain the name before this.
     pub until: Timestamp,
+    /// The CA saw the last failure, not only our own check.
+    pub at_ca: bool,
 }
 
 impl HostnameBackoff {
     #[must_use]
-    pub fn after_failure(self, now: Timestamp, jitter: Fraction) -> Self {
+    pub fn after_failure(self, at_ca: bool, now: Timestamp, jitter: Fraction) -> Self {
         let failures = self.failures.saturating_add(1);
-        Self { failures, until: self.until.max(now.after(rest(failures, jitter))) }
+        Self { failures, until: self.until.max(now.after(rest(failures, jitter))), at_ca }
     }
 
-    /// Evidence that the name is mended lets it go at once; the count stays until the CA agrees.
+    /// Our own check sees the name answer now. That is evidence of a mend where the same check saw it fail
+    /// before, and the name goes at once; where the CA failed it, the check had passed then too. The count
+    /// stays until the CA agrees.
     #[must_use]
-    pub fn released(self, now: Timestamp) -> Self {
-        Self { until: self.until.min(now), ..self }
+    pub fn proven(self, now: Timestamp) -> Self {
+        if self.at_ca { self } else { Self { until: self.until.min(now), ..self } }
     }
 
     pub fn allows(&self, now: Timestamp) -> bool {
@@ -71,7 +75,7 @@ mod tests {
         let (mut backoff, mut now, mut within_an_hour) = (HostnameBackoff::default(), start, 0);
         while start.until(now) < Duration::from_hours(1) {
             within_an_hour += 1;
-            backoff = backoff.after_failure(now, Fraction::ZERO);
+            backoff = backoff.after_failure(true, now, Fraction::ZERO);
             now = backoff.until;
         }
         assert!(within_an_hour < 5, "{within_an_hour} failures in an hour");
@@ -86,15 +90,19 @@ mod tests {
         }
 
         #[test]
-        fn evidence_never_lengthens_a_rest(failures in 0_u32..10, at in 0_i64..10_000, seen in 0_i64..10_000_000) {
+        fn evidence_never_lengthens_a_rest(failures in 0_u32..10, at_ca: bool, at in 0_i64..10_000, seen in 0_i64..10_000_000) {
             let mut backoff = HostnameBackoff::default();
             for _ in 0..failures {
-                backoff = backoff.after_failure(Timestamp::from_unix_seconds(at), Fraction::ZERO);
+                backoff = backoff.after_failure(at_ca, Timestamp::from_unix_seconds(at), Fraction::ZERO);
             }
-            let released = backoff.released(Timestamp::from_unix_seconds(seen));
-            prop_assert!(released.until <= backoff.until);
-            prop_assert!(released.allows(Timestamp::from_unix_seconds(seen)));
-            prop_assert_eq!(released.failures, backoff.failures);
+            let proven = backoff.proven(Timestamp::from_unix_seconds(seen));
+            prop_assert!(proven.until <= backoff.until);
+            prop_assert_eq!(proven.failures, backoff.failures);
+            if at_ca && failures > 0 {
+                prop_assert_eq!(proven, backoff);
+            } else {
+                prop_assert!(proven.allows(Timestamp::from_unix_seconds(seen)));
+            }
         }
     }
 }

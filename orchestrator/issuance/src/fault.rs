@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::identifier::Hostname;
 use crate::problem::{Problem, ProblemKind};
 
 /// Who can mend it.
@@ -134,6 +135,26 @@ impl FailureClass {
             ProblemKind::RejectedIdentifier | ProblemKind::UnsupportedIdentifier => Self::RejectedIdentifier,
             _ => Self::CaInternal,
         }
+    }
+}
+
+/// One fault: its class, what was seen, and the name it is about where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub class: FailureClass,
+    /// What was seen, in the CA's words or ours.
+    pub detail: Box<str>,
+    pub hostname: Option<Hostname>,
+}
+
+impl Fault {
+    pub fn new(class: FailureClass, detail: impl Into<Box<str>>) -> Self {
+        Self { class, detail: detail.into(), hostname: None }
+    }
+
+    #[must_use]
+    pub fn of(self, hostname: Option<Hostname>) -> Self {
+        Self { hostname, ..self }
     }
 }
 

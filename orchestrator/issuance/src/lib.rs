@@ -4,12 +4,19 @@
 //! function of what is known, the instant and a draw, all passed in; the service performs the steps this
 //! crate names and hands the answers back.
 
+pub mod admission;
+pub mod answer;
+pub mod authorization;
 pub mod backoff;
 pub mod fault;
 pub mod gcra;
 pub mod identifier;
 pub mod ids;
 pub mod limit;
+pub mod order;
 pub mod problem;
 pub mod profile;
+pub mod settle;
+pub mod step;
 pub mod time;
+pub mod transition;

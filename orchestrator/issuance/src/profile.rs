@@ -29,6 +29,13 @@ pub struct CaProfile {
     pub pending_authorization_seconds: u64,
     /// How long an order lives at the most.
     pub order_seconds: u64,
+    /// After a request whose answer was lost: how long until the CA has surely executed it or never will.
+    pub quiet_seconds: u64,
+    /// After a challenge whose acknowledgement was lost: how long a `pending` must stand before it is posted
+    /// again. A second post may start a second validation.
+    pub resubmit_seconds: u64,
+    /// new-order requests sent for one order at the most, where asking again is the way to find it.
+    pub asks_max: u32,
     /// The most names in one order.
     pub names_max: u32,
     /// The wait before the first look at something the CA works on; doubled up to `poll_max_ms`.
@@ -57,6 +64,10 @@ pub struct RequestRates {
 impl CaProfile {
     pub fn limit(&self, name: LimitName) -> Option<&Limit> {
         self.limits.iter().find(|limit| limit.name == name)
+    }
+
+    pub fn quiet(&self) -> Duration {
+        Duration::from_secs(self.quiet_seconds)
     }
 
     /// What ordinary work may hold of the pending-authorization budget.

@@ -1,0 +1,193 @@
+//! From wanted to placed: proof at home, the gate, new-order and its lost answers.
+
+use std::time::Duration;
+
+use crate::answer::{
+    Admission, Applied, CaOrderStatus, Consequence, Context, OrderSeen, Proof, Trouble, Wake,
+};
+use crate::authorization::{Authorization, AuthorizationStatus};
+use crate::backoff;
+use crate::fault::{FailureClass, Fault, Refusal};
+use crate::identifier::{Hostname, Identifiers};
+use crate::order::{CaOrder, Order, Reservation, Stage};
+use crate::step::Knowledge;
+
+use super::{STOPPED_WAIT, order_fault};
+
+/// Where the check of a name could not be made.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(30);
+/// Where nothing left the machine.
+const NOT_SENT_WAIT: Duration = Duration::from_secs(5);
+/// A name that the CA paused is looked at daily: the fourth rest of the backoff.
+const PAUSED_FAILURES: u32 = 4;
+
+impl Order {
+    pub(super) fn proven(mut self, proofs: Vec<(Hostname, Proof)>, context: &Context<'_>) -> Applied {
+        let now = context.now;
+        if proofs.iter().any(|(_, proof)| *proof == Proof::Unknown) {
+            return self.keep(Wake::At(now.after(UNKNOWN_WAIT)));
+        }
+        let (mut ready, mut failed) = (Vec::new(), Vec::new());
+        for (hostname, proof) in proofs {
+            match proof {
+                Proof::NotReady(fault) => failed.push((hostname.clone(), fault.of(Some(hostname)))),
+                Proof::Ready | Proof::Unknown => ready.push(hostname),
+            }
+        }
+        let Some((_, first)) = failed.first().cloned() else {
+            let mut proven = self.moved(Stage::Accepted { proven_at: Some(now) });
+            proven.must_commit = false;
+            return proven;
+        };
+        let mut consequences: Vec<_> = failed
+            .into_iter()
+            .map(|(hostname, fault)| Consequence::NameFailed { hostname, fault, at_ca: false })
+            .collect();
+        if let (Ok(names), false) = (Identifiers::new(ready), self.split) {
+            consequences.push(Consequence::Split { names });
+            self.split = true;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let rest = backoff::rest(self.failures, context.jitter);
+        let mut parked = self.moved(Stage::Parked { fault: first });
+        parked.wake = Wake::At(now.after(rest));
+        parked.consequences = consequences;
+        parked
+    }
+
+    pub(super) fn admission(self, admission: &Admission) -> Applied {
+        match admission {
+            Admission::Granted(reservation) => {
+                let mut admitted = self.moved(Stage::Admitted { reservation: *reservation });
+                // The gate has committed it, together with everything it took.
+                admitted.must_commit = false;
+                admitted.knowledge = Knowledge::Certain;
+                admitted
+            }
+            Admission::Denied { until } => self.keep(Wake::At(*until)),
+        }
+    }
+
+    pub(super) fn placed(
+        mut self,
+        reservation: Reservation,
+        seen: OrderSeen,
+        context: &Context<'_>,
+    ) -> Applied {
+        let (now, profile) = (context.now, context.profile);
+        let order_lifetime = Duration::from_secs(profile.order_seconds);
+        let lifetime = Duration::from_secs(profile.pending_authorization_seconds);
+        let expires_at = seen.expires_at.unwrap_or_else(|| now.after(order_lifetime));
+        // Asked again: what came back is either the order whose answer was lost, or a new one beside it, and
+        // then the first one's authorizations stay counted for as long as they can be pending.
+        let first_born_by = reservation.admitted_at.after(order_lifetime).after(profile.quiet() / 2);
+        let is_first = reservation.asks <= 1 || expires_at <= first_born_by;
+        let units = if is_first { 0 } else { self.units() };
+        let reservation = Reservation { units, ..reservation };
+        let ca = CaOrder { url: seen.url, finalize_url: seen.finalize_url, expires_at };
+        self.authorizations = seen
+            .authorizations
+            .into_iter()
+            .map(|url| Authorization::opened(url, now, now.after(lifetime)))
+            .collect();
+        match seen.status {
+            CaOrderStatus::Ready => {
+                self.end_all(AuthorizationStatus::Valid, now);
+                self.moved(Stage::Ready { reservation, ca }).commit(Knowledge::Certain)
+            }
+            CaOrderStatus::Pending | CaOrderStatus::Processing | CaOrderStatus::Valid => {
+                self.moved(Stage::Placed { reservation, ca }).commit(Knowledge::Certain)
+            }
+            CaOrderStatus::Invalid => {
+                self.stage = Stage::Placed { reservation, ca };
+                self.failed(order_fault(seen.problem.as_ref()), true, context)
+            }
+        }
+    }
+
+    /// What one new-order may create.
+    fn units(&self) -> u32 {
+        u32::try_from(self.names.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Nothing exists at the CA: the units go back, and the gate is asked again.
+    pub(super) fn back_to_the_gate(self, wake: Wake) -> Applied {
+        let mut back = self.moved(Stage::Accepted { proven_at: None });
+        back.wake = wake;
+        back
+    }
+
+    /// The units stay held: the CA may have made the authorizations.
+    pub(super) fn given_up(self, context: &Context<'_>) -> Applied {
+        let fault = Fault::new(
+            FailureClass::CaUnreachable,
+            "the answer to new-order was lost, and the CA offers no way to find the order",
+        );
+        self.failed(fault, true, context)
+    }
+
+    pub(super) fn not_placed(
+        mut self,
+        reservation: Reservation,
+        trouble: Trouble,
+        context: &Context<'_>,
+    ) -> Applied {
+        let now = context.now;
+        // Once an earlier answer was lost, a refusal of the repeated request says nothing about the first.
+        let sole = reservation.asks <= 1;
+        let problem = match trouble {
+            Trouble::NotSent { .. } if sole => {
+                return self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT)));
+            }
+            Trouble::NotSent { .. } | Trouble::Lost { .. } => return self.in_doubt(Duration::ZERO, context),
+            Trouble::Refused(problem) => problem,
+        };
+        match Refusal::of(&problem) {
+            Refusal::Unknown { wait } => self.in_doubt(wait, context),
+            Refusal::Reread | Refusal::Gone | Refusal::Nonce => self.in_doubt(Duration::ZERO, context),
+            Refusal::Limited { scope, wait } => {
+                let until = now.after(wait);
+                let mut waiting =
+                    if sole { self.back_to_the_gate(Wake::At(until)) } else { self.in_doubt(wait, context) };
+                waiting.consequences.push(Consequence::Limited { scope, until });
+                waiting
+            }
+            Refusal::AccountStopped => {
+                let at = now.after(STOPPED_WAIT);
+                let mut waiting = if sole {
+                    self.back_to_the_gate(Wake::At(at))
+                } else {
+                    self.in_doubt(STOPPED_WAIT, context)
+                };
+                waiting.consequences.push(Consequence::AccountStopped { reason: problem.to_string().into() });
+                waiting
+            }
+            Refusal::AlreadyReplaced => {
+                self.replaces = None;
+                if sole { self.back_to_the_gate(Wake::Now) } else { self.in_doubt(Duration::ZERO, context) }
+            }
+            Refusal::Paused { .. } if sole => {
+                let rest = backoff::rest(PAUSED_FAILURES, context.jitter);
+                let fault = Fault::new(FailureClass::PausedAtCa, problem.detail);
+                let mut parked = self.moved(Stage::Parked { fault });
+                parked.wake = Wake::At(now.after(rest));
+                parked
+            }
+            Refusal::Paused { .. } => self.in_doubt(STOPPED_WAIT, context),
+            Refusal::Terminal { class } => {
+                let hostname = problem.identifier.clone().or_else(|| {
+                    self.names.iter().find(|name| problem.detail.contains(name.as_str())).cloned()
+                });
+                let units = reservation.units.saturating_sub(self.units());
+                self.stage = Stage::Admitted { reservation: Reservation { units, ..reservation } };
+                self.failed(Fault::new(class, problem.detail).of(hostname), false, context)
+            }
+        }
+    }
+
+    /// new-order may have been executed: nothing is sent before the CA must have finished with it.
+    fn in_doubt(self, wait: Duration, context: &Context<'_>) -> Applied {
+        let at = context.now.after(context.profile.quiet().max(wait));
+        self.keep(Wake::At(at))
+    }
+}

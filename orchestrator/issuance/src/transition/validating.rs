@@ -1,0 +1,215 @@
+//! From placed to ready: authorizations read, responses presented and seen, challenges submitted.
+
+use std::time::Duration;
+
+use crate::answer::{Applied, CaOrderStatus, Consequence, Context, OrderSeen, Trouble, Wake};
+use crate::authorization::{Authorization, AuthorizationSeen, AuthorizationStatus};
+use crate::backoff;
+use crate::fault::{FailureClass, Fault, Refusal};
+use crate::order::{CaOrder, Order, Reservation, Stage};
+use crate::settle::Circumstances;
+use crate::step::Knowledge;
+
+use super::{order_fault, trouble_wait};
+
+/// Tries to see a provisioned response served before the order is given up: at once, after 1 and after 10
+/// minutes. The order is kept meanwhile, so waiting loses nothing.
+const SERVED_TRIES_MAX: u32 = 3;
+
+impl Order {
+    pub(super) fn authorizations_read(
+        mut self,
+        read: Vec<(usize, Result<AuthorizationSeen, Trouble>)>,
+        context: &Context<'_>,
+    ) -> Applied {
+        let now = context.now;
+        let (mut trouble, mut failures) = (None, Vec::new());
+        for (index, outcome) in read {
+            let Some(authorization) = self.authorizations.get_mut(index) else { continue };
+            let was_final = authorization.final_at.is_some();
+            match outcome {
+                Ok(seen) => authorization.observe(seen, now),
+                Err(Trouble::Refused(problem)) if Refusal::of(&problem) == Refusal::Gone => {
+                    authorization.end(AuthorizationStatus::Expired, now);
+                }
+                Err(other) => trouble = Some(other),
+            }
+            if !was_final && authorization.status == AuthorizationStatus::Invalid {
+                failures.extend(name_failed(authorization));
+            }
+        }
+        let mut applied = match trouble {
+            Some(trouble) => self.troubled(&trouble, context),
+            None if self.stage.is_ended() => self.settling_read(context),
+            None => self.judged(context),
+        };
+        // What was learnt of each one is kept, whatever became of the others.
+        applied.must_commit = true;
+        applied.consequences.splice(0..0, failures);
+        applied
+    }
+
+    /// All of them read: the order is ready, lost, or goes on.
+    fn judged(self, context: &Context<'_>) -> Applied {
+        let bad = self
+            .authorizations
+            .iter()
+            .find(|one| !matches!(one.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid));
+        if let Some(bad) = bad {
+            let fault = bad.fault.clone().unwrap_or_else(|| ended_at_the_ca(bad));
+            return self.failed(fault, true, context);
+        }
+        let all_valid = self.authorizations.iter().all(|one| one.status == AuthorizationStatus::Valid);
+        match self.stage.clone() {
+            Stage::Placed { reservation, ca } if all_valid => {
+                self.moved(Stage::Ready { reservation, ca }).commit(Knowledge::Certain)
+            }
+            Stage::Placed { reservation, ca } => self.present(reservation, ca, context),
+            // The CA said the order is lost, and none of its authorizations says why.
+            Stage::Submitted { lost: Some(fault), .. } => self.failed(fault, true, context),
+            _ => self.resubmit(context),
+        }
+    }
+
+    fn present(self, reservation: Reservation, ca: CaOrder, context: &Context<'_>) -> Applied {
+        let unanswerable = self.authorizations.iter().find(|one| one.is_open() && one.challenge.is_none());
+        if let Some(authorization) = unanswerable {
+            let fault = Fault::new(
+                FailureClass::PresentationFailed,
+                "the CA offers no challenge of a kind that can be answered",
+            )
+            .of(authorization.identifier.clone());
+            return self.failed(fault, true, context);
+        }
+        self.moved(Stage::Presented { reservation, ca }).commit(Knowledge::Certain)
+    }
+
+    /// Submissions whose acknowledgement was lost, read and still pending: posted again once the CA would
+    /// show it if the first post had arrived.
+    pub(super) fn resubmit(mut self, context: &Context<'_>) -> Applied {
+        let now = context.now;
+        let patience = Duration::from_secs(context.profile.resubmit_seconds);
+        let due = self
+            .authorizations
+            .iter()
+            .filter(|one| one.submission_in_doubt())
+            .filter_map(|one| one.submit_intended_at)
+            .map(|intended| intended.after(patience))
+            .max();
+        match due {
+            None => self.keep(Wake::Now),
+            Some(due) if now < due => self.keep(Wake::At(due)),
+            Some(_) => {
+                for authorization in &mut self.authorizations {
+                    if authorization.submission_in_doubt() {
+                        authorization.submit_intended_at = Some(now);
+                    }
+                }
+                self.keep(Wake::Now).commit(Knowledge::Certain)
+            }
+        }
+    }
+
+    pub(super) fn served(
+        mut self,
+        reservation: Reservation,
+        ca: CaOrder,
+        served: &[(usize, Circumstances)],
+        context: &Context<'_>,
+    ) -> Applied {
+        let now = context.now;
+        if let Some((index, _)) = served.iter().find(|(_, circumstances)| !circumstances.served) {
+            let hostname = self.authorizations.get(*index).and_then(|one| one.identifier.clone());
+            self.looks = self.looks.saturating_add(1);
+            if self.looks >= SERVED_TRIES_MAX {
+                let fault = Fault::new(
+                    FailureClass::PresentationFailed,
+                    "the response is not served where the CA would look",
+                );
+                return self.failed(fault.of(hostname), true, context);
+            }
+            let rest = backoff::rest(self.looks, context.jitter);
+            return self.keep(Wake::At(now.after(rest)));
+        }
+        for (index, _) in served {
+            if let Some(authorization) = self.authorizations.get_mut(*index) {
+                authorization.submit_intended_at = Some(now);
+            }
+        }
+        self.moved(Stage::Submitted { reservation, ca, lost: None }).commit(Knowledge::Certain)
+    }
+
+    pub(super) fn submitted(
+        mut self,
+        answers: Vec<(usize, Result<(), Trouble>)>,
+        context: &Context<'_>,
+    ) -> Applied {
+        let now = context.now;
+        let mut trouble = None;
+        for (index, outcome) in answers {
+            let Some(authorization) = self.authorizations.get_mut(index) else { continue };
+            match outcome {
+                Ok(()) => {
+                    authorization.submitted_at.get_or_insert(now);
+                }
+                Err(Trouble::Refused(problem)) => match Refusal::of(&problem) {
+                    // 409: it is being validated, so it was submitted.
+                    Refusal::Reread => {
+                        authorization.submitted_at.get_or_insert(now);
+                    }
+                    // The challenge is gone because its authorization has ended: reading it says how.
+                    Refusal::Gone => {}
+                    _ => trouble = Some(Trouble::Refused(problem)),
+                },
+                Err(other) => trouble = Some(other),
+            }
+        }
+        let wait = match trouble {
+            Some(trouble) => trouble_wait(&trouble, self.looks),
+            None => context.profile.poll_wait(0),
+        };
+        self.looks = 0;
+        self.keep(Wake::At(now.after(wait)))
+    }
+
+    pub(super) fn validated(
+        self,
+        reservation: Reservation,
+        ca: CaOrder,
+        seen: &OrderSeen,
+        context: &Context<'_>,
+    ) -> Applied {
+        match seen.status {
+            CaOrderStatus::Ready | CaOrderStatus::Processing | CaOrderStatus::Valid => {
+                let mut ready = self.moved(Stage::Ready { reservation, ca });
+                ready.order.end_all(AuthorizationStatus::Valid, context.now);
+                // Key and request come first anyway, and are committed with it.
+                ready.must_commit = false;
+                ready
+            }
+            CaOrderStatus::Pending if ca.expires_at <= context.now => {
+                let fault = Fault::new(FailureClass::OrderExpired, "the order outlived its time at the CA");
+                self.failed(fault, true, context)
+            }
+            CaOrderStatus::Pending => self.look_again(seen.retry_after, context),
+            CaOrderStatus::Invalid => {
+                // Which name failed, and why, stands in the authorizations.
+                let lost = Some(order_fault(seen.problem.as_ref()));
+                let mut reading = self.moved(Stage::Submitted { reservation, ca, lost });
+                reading.must_commit = false;
+                reading
+            }
+        }
+    }
+}
+
+fn name_failed(authorization: &Authorization) -> Option<Consequence> {
+    let hostname = authorization.identifier.clone()?;
+    let fault = authorization.fault.clone().unwrap_or_else(|| ended_at_the_ca(authorization));
+    Some(Consequence::NameFailed { hostname, fault, at_ca: true })
+}
+
+fn ended_at_the_ca(authorization: &Authorization) -> Fault {
+    let detail = format!("an authorization of the order is {} at the CA", authorization.status.as_str());
+    Fault::new(FailureClass::OrderExpired, detail).of(authorization.identifier.clone())
+}
