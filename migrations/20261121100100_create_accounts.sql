@@ -38,6 +38,8 @@ create table hostname_backoffs (
     hostname text not null,
     failures integer not null,
     blocked_until timestamptz not null,
+    -- The CA saw the last failure, not only our own check.
+    at_ca boolean not null,
     fault_class text not null,
     fault_detail text not null,
     failed_at timestamptz not null,

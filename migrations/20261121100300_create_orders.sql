@@ -18,6 +18,10 @@ create table orders (
     rescues integer not null default 0,
     -- Looks at the CA's object since the stage last changed; sets the pace of polling.
     looks integer not null default 0,
+    -- Attempts at this certificate that failed before, since the last success.
+    failures integer not null default 0,
+    -- The names that were ready have been given an order of their own.
+    split boolean not null default false,
     -- Preflight saw every name answer at this instant.
     proven_at timestamptz,
     admitted_at timestamptz,
