@@ -46,11 +46,11 @@ pub(super) fn answer(zone: &Zone, name_server: Ipv4Addr, request: &Message) -> O
         return Some(response);
     }
     let view = View { zone, name_server };
-    let (reply, silent) = view.fill(&mut response, query);
+    let reply = view.fill(&mut response, query);
     if let Some(host) = zone.host(without_underscores(&canonical(&query.name().to_ascii()))) {
         host.note_dns(reply);
     }
-    (!silent).then_some(response)
+    (reply != DnsReply::Silence).then_some(response)
 }
 
 /// How many bytes an answer over UDP may have.
@@ -75,7 +75,7 @@ enum Link {
 }
 
 impl View<'_> {
-    fn fill(&self, response: &mut Message, query: &Query) -> (DnsReply, bool) {
+    fn fill(&self, response: &mut Message, query: &Query) -> DnsReply {
         // The first owner is the question's own spelling: a resolver that mixes cases (0x20) compares it.
         let mut owner = query.name().clone();
         for _ in 0..=ALIASES_MAX {
@@ -89,24 +89,24 @@ impl View<'_> {
                     for data in records {
                         response.add_answer(self.record(owner.clone(), data));
                     }
-                    return (DnsReply::Records(response.answers.len()), false);
+                    return DnsReply::Records(response.answers.len());
                 }
                 Link::NoData => {
                     response.add_authority(self.start_of_authority(&name));
-                    return (DnsReply::NoData, false);
+                    return DnsReply::NoData;
                 }
                 Link::Nxdomain => {
                     response.metadata.response_code = ResponseCode::NXDomain;
                     response.add_authority(self.start_of_authority(&name));
-                    return (DnsReply::Nxdomain, false);
+                    return DnsReply::Nxdomain;
                 }
                 Link::Servfail => break,
-                Link::Silence => return (DnsReply::Silence, true),
+                Link::Silence => return DnsReply::Silence,
             }
         }
         response.answers.clear();
         response.metadata.response_code = ResponseCode::ServFail;
-        (DnsReply::Servfail, false)
+        DnsReply::Servfail
     }
 
     fn link(&self, name: &str, query_type: RecordType) -> Link {

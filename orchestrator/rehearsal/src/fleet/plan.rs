@@ -57,7 +57,7 @@ pub struct PlannedSite {
     pub names: Vec<Hostname>,
     /// Counted from 0.
     pub server: u8,
-    pub fault: Option<Damage>,
+    pub damage: Option<Damage>,
 }
 
 /// Draws a fleet: real registered domains, tenants of skewed sizes, and the ten faults of
@@ -77,7 +77,7 @@ pub fn plan(plan: DemoPlan) -> DemoFleet {
                 external_id: format!("site-{place:05}"),
                 names: [apex].into_iter().chain(www.flatten()).collect(),
                 server: rng.random_range(0..plan.servers.max(1)),
-                fault: None,
+                damage: None,
             }
         })
         .collect();
@@ -100,20 +100,19 @@ fn break_some(sites: &mut [PlannedSite], share: f64, rng: &mut StdRng) {
         let site = &mut sites[place];
         let extent =
             if nth < only_www && site.names.len() == 2 { Extent::Name(1) } else { Extent::WholeSite };
-        site.fault = Some(Damage { extent, fault });
+        site.damage = Some(Damage { extent, fault });
     }
 }
 
 impl PlannedSite {
     /// The site as the fleet serves it.
     pub fn to_site(&self) -> Site {
-        Site { names: self.names.clone(), server: self.server, damage: self.fault }
+        Site { names: self.names.clone(), server: self.server, damage: self.damage }
     }
 
     fn names_with_faults(&self) -> impl Iterator<Item = (&Hostname, Option<Fault>)> {
-        self.names.iter().enumerate().map(|(place, name)| {
-            (name, self.fault.filter(|damage| damage.extent.covers(place)).map(|damage| damage.fault))
-        })
+        let names = self.names.iter().enumerate();
+        names.map(|(place, name)| (name, self.damage.and_then(|damage| damage.fault_at(place))))
     }
 }
 
@@ -132,16 +131,16 @@ impl DemoFleet {
 
     /// Sites without any broken name.
     pub fn good_sites(&self) -> impl Iterator<Item = &PlannedSite> {
-        self.sites.iter().filter(|site| site.fault.is_none())
+        self.sites.iter().filter(|site| site.damage.is_none())
     }
 
     /// Sites with at least one broken name.
     pub fn broken_sites(&self) -> impl Iterator<Item = (&PlannedSite, Damage)> {
-        self.sites.iter().filter_map(|site| Some((site, site.fault?)))
+        self.sites.iter().filter_map(|site| Some((site, site.damage?)))
     }
 
     pub fn into_sites(self) -> Vec<Site> {
-        let site = |site: PlannedSite| Site { names: site.names, server: site.server, damage: site.fault };
+        let site = |site: PlannedSite| Site { names: site.names, server: site.server, damage: site.damage };
         self.sites.into_iter().map(site).collect()
     }
 

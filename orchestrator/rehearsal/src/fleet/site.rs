@@ -7,6 +7,7 @@ use super::fault::Fault;
 /// A hosted site and the web server that serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
+    /// A wildcard stands for its validation target.
     pub names: Vec<Hostname>,
     /// Counted from 0; beyond the last server it wraps around.
     pub server: u8,
@@ -25,7 +26,7 @@ impl Site {
 
     /// The fault of the name at this place of `names`, if it has one.
     pub fn fault_at(&self, place: usize) -> Option<Fault> {
-        self.damage.filter(|damage| damage.extent.covers(place)).map(|damage| damage.fault)
+        self.damage.and_then(|damage| damage.fault_at(place))
     }
 }
 
@@ -36,19 +37,20 @@ pub struct Damage {
     pub fault: Fault,
 }
 
+impl Damage {
+    /// The fault of the name at this place of the site, if the damage reaches it.
+    pub fn fault_at(self, place: usize) -> Option<Fault> {
+        match self.extent {
+            Extent::WholeSite => Some(self.fault),
+            Extent::Name(broken) => (broken == place).then_some(self.fault),
+        }
+    }
+}
+
 /// How much of a site is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     WholeSite,
     /// The name at this place only, counted from 0.
     Name(usize),
-}
-
-impl Extent {
-    pub fn covers(self, place: usize) -> bool {
-        match self {
-            Self::WholeSite => true,
-            Self::Name(broken) => broken == place,
-        }
-    }
 }

@@ -35,8 +35,8 @@ const SLOW_BODY_INTERVAL: Duration = Duration::from_secs(1);
 /// Between attempts to accept when file descriptors ran out.
 const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(50);
 
-const IT_WORKS: &str = "<!doctype html><title>It works</title><p>It works.</p>\n";
-const PARKED: &str = "<!doctype html><title>Parked</title><p>This domain may be for sale.</p>\n";
+pub(super) const IT_WORKS: &str = "<!doctype html><title>It works</title><p>It works.</p>\n";
+pub(super) const PARKED: &str = "<!doctype html><title>Parked</title><p>This domain may be for sale.</p>\n";
 
 type Page = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
