@@ -9,7 +9,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use super::fault::Fault;
 use super::hits::DnsReply;
 use super::zone::{Caa, Zone, canonical, without_underscores};
-use super::{REFUSING_ADDRESS, STRANGER_ADDRESS};
+use super::{FIREWALLED_ADDRESS, REFUSING_ADDRESS, STRANGER_ADDRESS};
 
 /// A longer chain is taken for a loop.
 const ALIASES_MAX: usize = 8;
@@ -176,6 +176,7 @@ fn address(healthy: Ipv4Addr, fault: Option<Fault>) -> Option<RData> {
         Some(Fault::NoAddress) => return None,
         Some(Fault::WrongAddress) => STRANGER_ADDRESS,
         Some(Fault::Refused) => REFUSING_ADDRESS,
+        Some(Fault::ConnectTimeout) => FIREWALLED_ADDRESS,
         _ => healthy,
     };
     Some(RData::A(A(address)))

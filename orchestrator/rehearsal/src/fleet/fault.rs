@@ -35,6 +35,8 @@ pub enum Fault {
     /// The headers come at once, then one byte each second for a minute: `connection` problem, timeout
     /// while reading the body.
     Slow,
+    /// A firewall drops the packets: `connection` problem, timeout during connect.
+    ConnectTimeout,
     /// No DNS answer at all: `dns` problem, the query timed out.
     DnsTimeout,
     /// An AAAA record to `[::1]`, where nothing listens, beside a healthy A record: a `connection` problem
@@ -43,7 +45,8 @@ pub enum Fault {
     DeadIpv6,
     /// Every path answers 500: `unauthorized` problem, invalid response 500.
     ServerError,
-    /// The challenge path redirects to another, healthy name of the fleet: validates.
+    /// The challenge path redirects to another, healthy name of the fleet: validates, if the responder goes
+    /// by the token and not by the Host.
     RedirectElsewhere,
     /// Tokens that begin with [`PROBE_TOKEN_PREFIX`] are answered, all others get 404: passes a check
     /// before the order and then fails at the CA as [`Fault::NotFound`] does.
@@ -72,7 +75,7 @@ impl Fault {
     ];
 
     /// Each fault once; the one with a count breaks after the first request.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Nxdomain,
         Self::Servfail,
         Self::NoAddress,
@@ -83,6 +86,7 @@ impl Fault {
         Self::WrongBody,
         Self::RedirectLoop,
         Self::Slow,
+        Self::ConnectTimeout,
         Self::DnsTimeout,
         Self::DeadIpv6,
         Self::ServerError,
@@ -104,6 +108,7 @@ impl Fault {
             Self::WrongBody => "wrong_body",
             Self::RedirectLoop => "redirect_loop",
             Self::Slow => "slow",
+            Self::ConnectTimeout => "connect_timeout",
             Self::DnsTimeout => "dns_timeout",
             Self::DeadIpv6 => "dead_ipv6",
             Self::ServerError => "server_error",

@@ -13,6 +13,7 @@
 mod answer;
 mod dns;
 mod fault;
+mod firewall;
 mod forward;
 mod hits;
 mod names;
@@ -39,12 +40,15 @@ pub use self::site::{Damage, Extent, Site};
 pub use self::zone::{Caa, UnknownNames};
 
 use self::dns::DnsServer;
+use self::firewall::Firewall;
 use self::forward::Forwarder;
 use self::web::{Owner, Web};
 use self::zone::Zone;
 
 /// Servers stand at 127.0.1.1, 127.0.1.2 and so on.
 pub const SERVERS_MAX: u8 = 200;
+/// Where [`Fault::ConnectTimeout`] points: in the fleet's range, and no connection comes about.
+pub const FIREWALLED_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 253);
 /// Where [`Fault::Refused`] points: in the fleet's range, and nothing listens there.
 pub const REFUSING_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 254);
 /// Where [`Fault::WrongAddress`] points: outside the fleet's range, a stranger's server.
@@ -106,6 +110,7 @@ pub struct Fleet {
     http_port: u16,
     servers: Vec<Ipv4Addr>,
     has_ipv6: bool,
+    _firewall: Firewall,
     tasks: TaskTracker,
     stop: DropGuard,
 }
@@ -124,6 +129,10 @@ impl Fleet {
         let servers: Vec<_> = (1..=config.servers).map(|last| Ipv4Addr::new(127, 0, 1, last)).collect();
         let listening: Vec<_> = servers.iter().copied().chain([STRANGER_ADDRESS]).collect();
         let (http_port, listeners) = port::bind_all(&listening, config.http_port).await?;
+        let firewalled = (FIREWALLED_ADDRESS, http_port).into();
+        let firewall = Firewall::raise(firewalled)
+            .await
+            .map_err(|source| FleetError::Bind { address: firewalled, source })?;
         let dns = DnsServer::bind(config.dns)
             .await
             .map_err(|source| FleetError::Bind { address: config.dns, source })?;
@@ -140,7 +149,17 @@ impl Fleet {
         }
         tasks.close();
         let has_ipv6 = port::has_ipv6().await;
-        Ok(Self { zone, web, dns_addr, http_port, servers, has_ipv6, tasks, stop: stop.drop_guard() })
+        Ok(Self {
+            zone,
+            web,
+            dns_addr,
+            http_port,
+            servers,
+            has_ipv6,
+            _firewall: firewall,
+            tasks,
+            stop: stop.drop_guard(),
+        })
     }
 
     /// The DNS server's address, UDP and TCP.
@@ -202,6 +221,21 @@ impl Fleet {
     /// Who asked for the name; nobody, for a name the fleet has not met.
     pub fn hits(&self, name: &Hostname) -> Hits {
         self.zone.hits(name)
+    }
+
+    /// Waits until what was asked for the name is enough, such as `|hits| hits.http == 2`.
+    ///
+    /// Does not give up by itself: put a deadline around it.
+    pub async fn wait_for(&self, name: &Hostname, enough: impl Fn(&Hits) -> bool) -> Hits {
+        loop {
+            // Before the look, so that a hit in between still wakes us.
+            let next_hit = self.zone.next_hit();
+            let hits = self.hits(name);
+            if enough(&hits) {
+                return hits;
+            }
+            next_hit.await;
+        }
     }
 
     /// Closes every socket and waits until the last task is gone.

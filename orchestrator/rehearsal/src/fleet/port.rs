@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use rand::Rng;
 use tokio::net::TcpListener;
 
-use super::{FleetError, REFUSING_ADDRESS};
+use super::{FIREWALLED_ADDRESS, FleetError, REFUSING_ADDRESS};
 
 /// Below the ports that the kernel gives to outgoing connections, so that none of those takes it
 /// on an address where we leave it free.
@@ -42,7 +42,7 @@ pub(super) async fn has_ipv6() -> bool {
 
 async fn bind_where_free(addresses: &[Ipv4Addr], port: u16) -> Result<Vec<TcpListener>, FleetError> {
     let listeners = bind(addresses, port).await?;
-    let left_free = bind(&[REFUSING_ADDRESS, Ipv4Addr::LOCALHOST], port).await?;
+    let left_free = bind(&[REFUSING_ADDRESS, FIREWALLED_ADDRESS, Ipv4Addr::LOCALHOST], port).await?;
     if has_ipv6().await {
         bind_one(Ipv6Addr::LOCALHOST.into(), port).await?;
     }

@@ -159,6 +159,7 @@ impl Web {
                     | Fault::NoAddress
                     | Fault::WrongAddress
                     | Fault::Refused
+                    | Fault::ConnectTimeout
                     | Fault::DnsTimeout
                     | Fault::DeadIpv6
                     | Fault::WrongForCa

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use issuance::identifier::Hostname;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::fault::Fault;
 use super::hits::{DnsReply, Hits, HttpReply};
@@ -50,6 +52,7 @@ pub(super) struct Host {
     pub(super) name: Box<str>,
     pub(super) address: Ipv4Addr,
     condition: Mutex<Condition>,
+    hit: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +70,7 @@ impl Host {
     /// Counts a request and says what is wrong with the name at this moment: a fault that waits for its
     /// count is `None` before and [`Fault::NotFound`] after it.
     pub(super) fn take_request(&self) -> Option<Fault> {
-        self.with_condition(|condition| {
+        self.count(|condition| {
             condition.hits.http += 1;
             condition.requests_since_fault = condition.requests_since_fault.saturating_add(1);
             match condition.fault {
@@ -80,15 +83,15 @@ impl Host {
     }
 
     pub(super) fn note_forwarded(&self) {
-        self.with_condition(|condition| condition.hits.forwarded += 1);
+        self.count(|condition| condition.hits.forwarded += 1);
     }
 
     pub(super) fn note_http(&self, reply: HttpReply) {
-        self.with_condition(|condition| condition.hits.last_http = Some(reply));
+        self.count(|condition| condition.hits.last_http = Some(reply));
     }
 
     pub(super) fn note_dns(&self, reply: DnsReply) {
-        self.with_condition(|condition| {
+        self.count(|condition| {
             condition.hits.dns += 1;
             condition.hits.last_dns = Some(reply);
         });
@@ -99,6 +102,12 @@ impl Host {
             condition.fault = fault;
             condition.requests_since_fault = 0;
         });
+    }
+
+    fn count<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {
+        let outcome = self.with_condition(change);
+        self.hit.notify_waiters();
+        outcome
     }
 
     fn with_condition<T>(&self, look: impl FnOnce(&mut Condition) -> T) -> T {
@@ -125,6 +134,8 @@ struct Names {
     apexes: HashSet<Box<str>>,
     /// What stands above a known name exists too, without records (RFC 8020).
     above: HashSet<Box<str>>,
+    /// Told of every hit on any host.
+    hit: Arc<Notify>,
 }
 
 impl Zone {
@@ -164,6 +175,10 @@ impl Zone {
         let names = self.read();
         let host = names.hosts.get(name.validation_target());
         host.map(|host| host.with_condition(|condition| condition.hits)).unwrap_or_default()
+    }
+
+    pub(super) fn next_hit(&self) -> OwnedNotified {
+        Arc::clone(&self.read().hit).notified_owned()
     }
 
     pub(super) fn update_records(&self, name: &str, update: impl FnOnce(&mut Records)) {
@@ -242,9 +257,10 @@ impl Names {
             self.note_above(name);
             self.apexes.insert(hostname.registered_domain().into());
         }
-        self.hosts
-            .entry(name.into())
-            .or_insert_with(|| Arc::new(Host { name: name.into(), address, condition: Mutex::default() }))
+        self.hosts.entry(name.into()).or_insert_with(|| {
+            let (condition, hit) = (Mutex::default(), Arc::clone(&self.hit));
+            Arc::new(Host { name: name.into(), address, condition, hit })
+        })
     }
 
     fn note_above(&mut self, name: &str) {

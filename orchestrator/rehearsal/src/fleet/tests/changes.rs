@@ -6,8 +6,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::time::timeout;
 
-use super::{Sight, addresses, ask_udp, challenge_path, look, name, start, start_echo};
+use super::{PATIENCE, Sight, addresses, ask_udp, challenge_path, look, name, start, start_echo};
 use crate::fleet::{Fault, Fleet, FleetConfig, FleetError, Site, UnknownNames};
 
 async fn status(fleet: &Fleet, host: &str) -> Option<u16> {
@@ -31,6 +32,24 @@ async fn a_name_breaks_and_heals_while_the_fleet_runs() {
     fleet.set_fault_for_all(Some(Fault::ServerError));
     assert_eq!(status(&fleet, "www.example.com").await, Some(500));
     assert_eq!(status(&fleet, "example.com").await, Some(500));
+}
+
+#[tokio::test]
+async fn a_hit_wakes_who_waits_for_it() {
+    let fleet = start(vec![Site::healthy(vec![name("example.com")])]).await;
+    let host = name("example.com");
+    let waiting = timeout(PATIENCE, fleet.wait_for(&host, |hits| hits.forwarded == 2));
+    let asking = async {
+        let mut statuses = Vec::new();
+        for _ in 0..2 {
+            statuses.push(status(&fleet, "example.com").await);
+        }
+        statuses
+    };
+    let (hits, statuses) = tokio::join!(waiting, asking);
+    assert_eq!(hits.expect("woken").dns, 2);
+    assert_eq!(statuses, [Some(200), Some(200)]);
+    assert!(timeout(PATIENCE, fleet.wait_for(&host, |hits| hits.http == 3)).await.is_err());
 }
 
 #[tokio::test]

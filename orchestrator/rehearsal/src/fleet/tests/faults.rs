@@ -5,9 +5,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use hickory_proto::rr::RecordType;
 use http::StatusCode;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::{Sight, addresses, challenge_path, look, name, start};
-use crate::fleet::{DnsReply, Fault, Fleet, HttpReply, REFUSING_ADDRESS, STRANGER_ADDRESS, Site};
+use super::{PATIENCE, Sight, addresses, challenge_path, look, name, start};
+use crate::fleet::{
+    DnsReply, FIREWALLED_ADDRESS, Fault, Fleet, HttpReply, REFUSING_ADDRESS, STRANGER_ADDRESS, Site,
+};
 
 const TOKEN: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
 
@@ -82,6 +85,16 @@ async fn nothing_listens_at_the_refusing_address() {
     let seen = addresses(&fleet, "broken.com", RecordType::A).await.unwrap();
     assert_eq!(seen, [IpAddr::from(REFUSING_ADDRESS)]);
     assert_eq!(sight_of(&fleet).await, Sight::Refused);
+}
+
+#[tokio::test]
+async fn a_firewall_lets_no_connection_come_about() {
+    let fleet = broken(Fault::ConnectTimeout).await;
+    let seen = addresses(&fleet, "broken.com", RecordType::A).await.unwrap();
+    assert_eq!(seen, [IpAddr::from(FIREWALLED_ADDRESS)]);
+    let attempts = (0..4).map(|_| timeout(PATIENCE, TcpStream::connect((seen[0], fleet.http_port()))));
+    let outcomes = futures_util::future::join_all(attempts).await;
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
-use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverConfig};
@@ -92,10 +92,10 @@ async fn addresses(fleet: &Fleet, host: &str, of: RecordType) -> Result<Vec<IpAd
         Ok(lookup) => Ok(lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect()),
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
             assert!(none.soa.is_some(), "a negative answer names its zone (RFC 2308 §3)");
-            let nxdomain = none.response_code == hickory_proto::op::ResponseCode::NXDomain;
+            let nxdomain = none.response_code == ResponseCode::NXDomain;
             Err(if nxdomain { Sight::Nxdomain } else { Sight::NoRecords })
         }
-        Err(NetError::Dns(DnsError::ResponseCode(_))) => Err(Sight::Servfail),
+        Err(NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => Err(Sight::Servfail),
         Err(NetError::Timeout) => Err(Sight::DnsTimeout),
         Err(other) => panic!("{host}: {other}"),
     }
