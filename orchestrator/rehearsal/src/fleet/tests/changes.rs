@@ -102,6 +102,20 @@ async fn every_socket_is_free_again_after_stop() {
 }
 
 #[tokio::test]
+async fn a_dropped_fleet_lets_go_of_its_sockets() {
+    let fleet = start(Vec::new()).await;
+    let address = (fleet.server_addresses()[0], fleet.http_port());
+    assert!(TcpListener::bind(address).await.is_err());
+    drop(fleet);
+    let freed = async {
+        while TcpListener::bind(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, freed).await.expect("the port is free again");
+}
+
+#[tokio::test]
 async fn two_fleets_stand_beside_each_other() {
     let (one, two) = (start(Vec::new()).await, start(Vec::new()).await);
     assert_ne!(one.http_port(), two.http_port());
