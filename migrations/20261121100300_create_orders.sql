@@ -14,6 +14,8 @@ create table orders (
     due_at timestamptz,
     lease_epoch bigint not null default 0,
     lease_expires_at timestamptz,
+    -- The replica that holds it: one that comes back after a crash takes up its own at once.
+    lease_holder uuid,
     -- Leases that ran out on this order since it last moved.
     rescues integer not null default 0,
     -- Looks at the CA's object since the stage last changed; sets the pace of polling.
@@ -45,6 +47,7 @@ create table orders (
     ended_at timestamptz,
     constraint orders_ca_order_url unique (ca_order_url),
     constraint orders_named check (cardinality(names) between 1 and 100),
+    constraint orders_leased check ((lease_expires_at is null) = (lease_holder is null)),
     constraint orders_lane check (lane between 0 and 3),
     constraint orders_stage check (stage in (
         'accepted', 'parked', 'admitted', 'placed', 'presented', 'submitted', 'ready', 'finalizing',

@@ -4,12 +4,25 @@
 //! reads the database's clock: the instant is a parameter. No transaction stays open while a peer on the
 //! network is waited for.
 
+pub mod accounts;
+pub mod admissions;
+pub mod aftermath;
+pub mod backoffs;
+pub mod leases;
+mod mint;
+mod order_row;
+pub mod responses;
+pub mod steps;
+
+pub use order_row::Ownership;
+
 use std::time::Duration;
 
 use issuance::time::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::time::OffsetDateTime;
+use sqlx::{Postgres, Transaction};
 
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -44,6 +57,25 @@ impl StoreError {
     pub(crate) fn of(what: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::Query { what, source }
     }
+
+    /// Whether the database is away, rather than unhappy with what it was asked: worth another try later.
+    pub fn is_unavailable(&self) -> bool {
+        let (Self::Connect(error) | Self::Query { source: error, .. }) = self else {
+            return false;
+        };
+        match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // Connection exceptions, insufficient resources, operator intervention, system errors.
+            sqlx::Error::Database(error) => error
+                .code()
+                .is_some_and(|code| ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))),
+            _ => false,
+        }
+    }
 }
 
 impl Store {
@@ -71,6 +103,14 @@ impl Store {
     /// Brings the schema up to date; safe on several replicas at once (an advisory lock orders them).
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATOR.run(&self.pool).await.map_err(StoreError::Migrate)
+    }
+
+    /// A transaction by its name, which is what its errors and metrics are filed under.
+    pub(crate) async fn begin(
+        &self,
+        name: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.pool.begin().await.map_err(StoreError::of(name))
     }
 
     pub async fn close(&self) {

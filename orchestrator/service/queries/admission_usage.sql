@@ -1,0 +1,14 @@
+-- What the account holds, counted: reservations that may still have something pending at the CA, and every
+-- authorization of which the CA has not confirmed another status.
+select
+    (
+        select coalesce(sum(reserved_authorizations), 0)
+        from orders
+        where account_id = $1 and reserved_authorizations > 0 and hold_until > $2
+    ) as "reserved!",
+    (select count(*) from authorizations where account_id = $1 and final_at is null) as "pending!",
+    (
+        select full_at
+        from limits
+        where account_id = $1 and limit_name = 'new_orders_per_account' and key = ''
+    ) as new_orders_full_at

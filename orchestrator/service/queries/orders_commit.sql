@@ -1,0 +1,112 @@
+-- The ends of many steps at once, each fenced by its lease: an order whose lease was lost is left alone, with
+-- everything that hangs on it. Returns the orders that were written.
+with step as (
+    select *
+    from unnest(
+        $1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::integer[],
+        $8::boolean[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::integer[],
+        $14::text[], $15::text[], $16::timestamptz[], $17::bytea[], $18::bytea[], $19::text[], $20::text[],
+        $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::boolean[]
+    ) as step (
+        order_id, lease_epoch, stage, due_at, lease_expires_at, looks, failures, split, proven_at, admitted_at,
+        hold_until, reserved_authorizations, asks, ca_order_url, finalize_url, ca_expires_at, key_sealed, csr_der,
+        certificate_url, fault_class, fault_detail, fault_hostname, ended_at, replaces, lands
+    )
+),
+written as (
+    update orders
+    set stage = step.stage,
+        due_at = step.due_at,
+        lease_expires_at = step.lease_expires_at,
+        lease_holder = case when step.lease_expires_at is not null then orders.lease_holder end,
+        rescues = 0,
+        looks = step.looks,
+        failures = step.failures,
+        split = step.split,
+        proven_at = step.proven_at,
+        admitted_at = step.admitted_at,
+        hold_until = step.hold_until,
+        reserved_authorizations = step.reserved_authorizations,
+        asks = step.asks,
+        ca_order_url = step.ca_order_url,
+        finalize_url = step.finalize_url,
+        ca_expires_at = step.ca_expires_at,
+        key_sealed = step.key_sealed,
+        csr_der = step.csr_der,
+        certificate_url = step.certificate_url,
+        fault_class = step.fault_class,
+        fault_detail = step.fault_detail,
+        fault_hostname = step.fault_hostname,
+        ended_at = step.ended_at,
+        replaces = step.replaces
+    from step
+    where orders.order_id = step.order_id and orders.lease_epoch = step.lease_epoch
+    returning orders.order_id, orders.tenant_id, orders.certificate_id, orders.account_id, orders.names,
+        orders.key_sealed, step.lands
+),
+ledger as (
+    insert into authorizations (
+        authorization_id, tenant_id, account_id, order_id, url, identifier, wildcard, status, origin,
+        challenge_type, challenge_url, token, key_authorization, opened_at, expires_at, submit_intended_at,
+        submitted_at, deactivate_intended_at, settled_at, final_at, fault_class, fault_detail)
+    select
+        entry.authorization_id, written.tenant_id, written.account_id, written.order_id, entry.url,
+        entry.identifier, entry.wildcard, entry.status, entry.origin, entry.challenge_type, entry.challenge_url,
+        entry.token, entry.key_authorization, entry.opened_at, entry.expires_at, entry.submit_intended_at,
+        entry.submitted_at, entry.deactivate_intended_at, entry.settled_at, entry.final_at, entry.fault_class,
+        entry.fault_detail
+    from unnest(
+        $26::uuid[], $27::uuid[], $28::text[], $29::text[], $30::boolean[], $31::text[], $32::text[], $33::text[],
+        $34::text[], $35::text[], $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[],
+        $40::timestamptz[], $41::timestamptz[], $42::timestamptz[], $43::timestamptz[], $44::text[], $45::text[]
+    ) as entry (
+        order_id, authorization_id, url, identifier, wildcard, status, origin, challenge_type, challenge_url,
+        token, key_authorization, opened_at, expires_at, submit_intended_at, submitted_at, deactivate_intended_at,
+        settled_at, final_at, fault_class, fault_detail
+    )
+    join written using (order_id)
+    on conflict (url, order_id) do update
+    set identifier = excluded.identifier,
+        wildcard = excluded.wildcard,
+        status = excluded.status,
+        challenge_type = excluded.challenge_type,
+        challenge_url = excluded.challenge_url,
+        token = excluded.token,
+        key_authorization = excluded.key_authorization,
+        expires_at = excluded.expires_at,
+        submit_intended_at = excluded.submit_intended_at,
+        submitted_at = excluded.submitted_at,
+        deactivate_intended_at = excluded.deactivate_intended_at,
+        settled_at = excluded.settled_at,
+        final_at = excluded.final_at,
+        fault_class = excluded.fault_class,
+        fault_detail = excluded.fault_detail
+),
+landed as (
+    delete from flights using written where flights.order_id = written.order_id and written.lands
+),
+issued as (
+    insert into issued_certificates (
+        order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256, spki_sha256, issuer,
+        chain_pem, key_sealed, not_before, not_after, issued_at)
+    select
+        written.order_id, written.certificate_id, written.tenant_id, written.account_id, written.names,
+        chain.serial, chain.fingerprint_sha256, chain.spki_sha256, chain.issuer, chain.chain_pem,
+        written.key_sealed, chain.not_before, chain.not_after, $46
+    from unnest(
+        $47::uuid[], $48::text[], $49::bytea[], $50::bytea[], $51::text[], $52::text[], $53::timestamptz[],
+        $54::timestamptz[]
+    ) as chain (
+        order_id, serial, fingerprint_sha256, spki_sha256, issuer, chain_pem, not_before, not_after
+    )
+    join written using (order_id)
+    on conflict (order_id) do nothing
+),
+announced as (
+    insert into events (event_id, tenant_id, kind, certificate_id, order_id, data, happened_at)
+    select event.event_id, written.tenant_id, event.kind, written.certificate_id, written.order_id, event.data, $46
+    from unnest($55::uuid[], $56::uuid[], $57::text[], $58::jsonb[]) as event (order_id, event_id, kind, data)
+    join written using (order_id)
+    on conflict (event_id) do nothing
+)
+select order_id from written

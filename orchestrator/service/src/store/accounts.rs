@@ -1,0 +1,127 @@
+//! ACME accounts. The key is committed before the CA is asked for the account: a crash in between leaves a
+//! key that asks again, never an account without a key.
+
+use issuance::ids::AccountId;
+use issuance::time::Timestamp;
+
+use super::mint::Mint;
+use super::{Store, StoreError, sql_instant};
+
+/// An account as it stands.
+#[derive(Debug, Clone)]
+pub struct AccountRecord {
+    pub account: AccountId,
+    pub ca: String,
+    pub directory_url: String,
+    /// `None` until the CA has answered.
+    pub account_url: Option<String>,
+    pub key_sealed: Vec<u8>,
+    pub stopped_reason: Option<String>,
+}
+
+/// What a new account starts with.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// Chosen by the caller, because the key is sealed for it.
+    pub account: AccountId,
+    pub ca: String,
+    pub directory_url: String,
+    pub key_sealed: Vec<u8>,
+    pub key_thumbprint: String,
+    pub contacts: Vec<String>,
+    pub pending_authorizations_max: u32,
+    pub recovery_reserve: u32,
+}
+
+impl Store {
+    /// An id for an account that is about to be.
+    pub fn mint_account(&self, now: Timestamp) -> AccountId {
+        AccountId(Mint::at(now).uuid())
+    }
+
+    pub async fn account_of_directory(
+        &self,
+        directory_url: &str,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        let row = sqlx::query!(
+            "select account_id, ca, directory_url, account_url, key_sealed, stopped_reason
+             from accounts where directory_url = $1",
+            directory_url
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(StoreError::of("accounts.of_directory"))?;
+        Ok(row.map(|row| AccountRecord {
+            account: AccountId(row.account_id),
+            ca: row.ca,
+            directory_url: row.directory_url,
+            account_url: row.account_url,
+            key_sealed: row.key_sealed,
+            stopped_reason: row.stopped_reason,
+        }))
+    }
+
+    /// Inserts unless another replica was faster; either way the account of that directory comes back.
+    pub async fn create_account(
+        &self,
+        new: &NewAccount,
+        now: Timestamp,
+    ) -> Result<AccountRecord, StoreError> {
+        sqlx::query!(
+            "insert into accounts
+                (account_id, ca, directory_url, key_sealed, key_thumbprint, contacts,
+                 pending_authorizations_max, recovery_reserve, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             on conflict (directory_url) do nothing",
+            new.account.0,
+            new.ca,
+            new.directory_url,
+            new.key_sealed,
+            new.key_thumbprint,
+            &new.contacts,
+            i32::try_from(new.pending_authorizations_max).unwrap_or(i32::MAX),
+            i32::try_from(new.recovery_reserve).unwrap_or(i32::MAX),
+            sql_instant(now)
+        )
+        .execute(self.pool())
+        .await
+        .map_err(StoreError::of("accounts.create"))?;
+        self.account_of_directory(&new.directory_url).await?.ok_or_else(|| StoreError::Inconsistent {
+            table: "accounts",
+            what: format!("the account of {} vanished while it was made", new.directory_url),
+        })
+    }
+
+    /// The CA has answered: the account is there. What had stopped it is over.
+    pub async fn account_registered(&self, account: AccountId, account_url: &str) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update accounts set account_url = $2, stopped_at = null, stopped_reason = null where account_id = $1",
+            account.0,
+            account_url
+        )
+        .execute(self.pool())
+        .await
+        .map(drop)
+        .map_err(StoreError::of("accounts.registered"))
+    }
+
+    /// The configured budget is what counts, not the one of the first start.
+    pub async fn set_pending_budget(
+        &self,
+        account: AccountId,
+        pending_authorizations_max: u32,
+        recovery_reserve: u32,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update accounts set pending_authorizations_max = $2, recovery_reserve = $3
+             where account_id = $1 and (pending_authorizations_max, recovery_reserve) <> ($2, $3)",
+            account.0,
+            i32::try_from(pending_authorizations_max).unwrap_or(i32::MAX),
+            i32::try_from(recovery_reserve).unwrap_or(i32::MAX)
+        )
+        .execute(self.pool())
+        .await
+        .map(drop)
+        .map_err(StoreError::of("accounts.set_pending_budget"))
+    }
+}

@@ -1,0 +1,199 @@
+//! What a step changes besides its order: names that rest, attempts that follow, an account that waits.
+//! Rare beside the steps themselves, so each is a statement of its own in the step's transaction.
+
+use issuance::fault::Fault;
+use issuance::identifier::{Hostname, Identifiers};
+use issuance::ids::{AccountId, OrderId};
+use issuance::time::Timestamp;
+use sqlx::PgConnection;
+
+use super::mint::Mint;
+use super::{StoreError, sql_instant};
+
+/// A hostname that failed, with its new state already decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRests {
+    pub account: AccountId,
+    pub hostname: Hostname,
+    pub failures: u32,
+    pub until: Timestamp,
+    pub at_ca: bool,
+    pub fault: Fault,
+}
+
+/// An attempt that follows from this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Successor {
+    /// For those of its names that are ready.
+    Part { names: Identifiers, proven_at: Timestamp },
+    /// For the same names, when they have rested.
+    Retry { fault: Fault, due_at: Timestamp, failures: u32 },
+}
+
+/// What a limit or a refusal of the CA means for the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountChange {
+    HeldUntil(Timestamp),
+    Stopped { reason: Box<str> },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    pub rests: Vec<NameRests>,
+    pub successors: Vec<Successor>,
+    pub account: Option<(AccountId, AccountChange)>,
+    /// Names the CA has just validated: what was remembered against them is forgotten.
+    pub validated: Option<(AccountId, Identifiers)>,
+}
+
+impl Aftermath {
+    pub fn is_empty(&self) -> bool {
+        self.rests.is_empty()
+            && self.successors.is_empty()
+            && self.account.is_none()
+            && self.validated.is_none()
+    }
+
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        order: OrderId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for rest in &self.rests {
+            rest.write(connection, now).await?;
+        }
+        for successor in &self.successors {
+            successor.write(connection, order, now).await?;
+        }
+        if let Some((account, change)) = &self.account {
+            change.write(connection, *account, now).await?;
+        }
+        if let Some((account, names)) = &self.validated {
+            let names: Vec<String> = names.iter().map(|name| name.validation_target().to_owned()).collect();
+            sqlx::query!(
+                "delete from hostname_backoffs where account_id = $1 and hostname = any($2)",
+                account.0,
+                &names
+            )
+            .execute(connection)
+            .await
+            .map_err(StoreError::of("backoffs.forget"))?;
+        }
+        Ok(())
+    }
+}
+
+impl NameRests {
+    async fn write(&self, connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into hostname_backoffs
+                (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail, failed_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)
+             on conflict (account_id, hostname) do update
+             set failures = excluded.failures,
+                 blocked_until = greatest(hostname_backoffs.blocked_until, excluded.blocked_until),
+                 at_ca = excluded.at_ca,
+                 fault_class = excluded.fault_class,
+                 fault_detail = excluded.fault_detail,
+                 failed_at = excluded.failed_at",
+            self.account.0,
+            self.hostname.validation_target(),
+            i32::try_from(self.failures).unwrap_or(i32::MAX),
+            sql_instant(self.until),
+            self.at_ca,
+            self.fault.class.as_str(),
+            &*self.fault.detail,
+            sql_instant(now)
+        )
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(StoreError::of("backoffs.rest"))
+    }
+}
+
+impl Successor {
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        order: OrderId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let order_id = Mint::at(now).uuid();
+        match self {
+            Self::Part { names, proven_at } => {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                sqlx::query!(
+                    "insert into orders
+                        (order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage,
+                         due_at, proven_at, split, accepted_at)
+                     select $1, tenant_id, certificate_id, account_id, $2, profile, null, lane, 'accepted',
+                         $3, $4, true, $3
+                     from orders where order_id = $5",
+                    order_id,
+                    &names,
+                    sql_instant(now),
+                    sql_instant(*proven_at),
+                    order.0
+                )
+                .execute(connection)
+                .await
+                .map(drop)
+                .map_err(StoreError::of("orders.insert_part"))
+            }
+            Self::Retry { fault, due_at, failures } => sqlx::query!(
+                "insert into orders
+                    (order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage,
+                     due_at, failures, split, fault_class, fault_detail, fault_hostname, accepted_at)
+                 select $1, tenant_id, certificate_id, account_id, names, profile, replaces, lane, 'parked',
+                     $2, $3, split, $4, $5, $6, $7
+                 from orders where order_id = $8",
+                order_id,
+                sql_instant(*due_at),
+                i32::try_from(*failures).unwrap_or(i32::MAX),
+                fault.class.as_str(),
+                &*fault.detail,
+                fault.hostname.as_ref().map(Hostname::as_str),
+                sql_instant(now),
+                order.0
+            )
+            .execute(connection)
+            .await
+            .map(drop)
+            .map_err(StoreError::of("orders.insert_retry")),
+        }
+    }
+}
+
+impl AccountChange {
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::HeldUntil(until) => sqlx::query!(
+                "update accounts set held_until = greatest(coalesce(held_until, $2), $2) where account_id = $1",
+                account.0,
+                sql_instant(*until)
+            )
+            .execute(connection)
+            .await
+            .map(drop)
+            .map_err(StoreError::of("accounts.hold")),
+            Self::Stopped { reason } => sqlx::query!(
+                "update accounts set stopped_at = $2, stopped_reason = $3
+                 where account_id = $1 and stopped_at is null",
+                account.0,
+                sql_instant(now),
+                &**reason
+            )
+            .execute(connection)
+            .await
+            .map(drop)
+            .map_err(StoreError::of("accounts.stop")),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Claims: which orders a worker holds, and until when.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use issuance::ids::OrderId;
+use issuance::order::Order;
+use issuance::time::Timestamp;
+use sqlx::types::Uuid;
+
+use super::order_row::{AuthorizationRow, OrderRow, Ownership};
+use super::{Store, StoreError, sql_instant};
+
+/// The right to move one order. Every write names its epoch; one that was overtaken touches nothing.
+#[must_use = "an unreturned lease blocks its order until it expires"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    pub order: OrderId,
+    pub epoch: i64,
+    pub expires_at: Timestamp,
+}
+
+/// An order with the lease on it.
+#[derive(Debug)]
+pub struct Claim {
+    pub lease: Lease,
+    pub owner: Ownership,
+    pub order: Order,
+    /// Leases that ran out on it since it last moved: a poison order shows here.
+    pub rescues: u32,
+}
+
+/// What one claim brought.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub claims: Vec<Claim>,
+    /// Orders whose rows make no sense: their leases run out, and the operator reads about them.
+    pub unreadable: Vec<StoreError>,
+}
+
+/// Which process holds leases: kept in its data folder, so that it knows its own after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replica(pub Uuid);
+
+impl Store {
+    /// Claims up to `limit` due orders that are on their way at the CA.
+    pub async fn claim_in_flight(
+        &self,
+        replica: Replica,
+        now: Timestamp,
+        lease: Duration,
+        limit: u16,
+    ) -> Result<Claimed, StoreError> {
+        let expires_at = now.after(lease);
+        let rows = sqlx::query_file_as!(
+            OrderRow,
+            "queries/orders_claim_in_flight.sql",
+            sql_instant(now),
+            i64::from(limit),
+            sql_instant(expires_at),
+            replica.0
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("leases.claim_in_flight"))?;
+        let ledger = self.ledger_of(rows.iter().map(|row| row.order_id).collect()).await?;
+        Ok(claimed(rows, ledger, expires_at))
+    }
+
+    /// Claims up to `limit` due orders that wait to be proven and admitted.
+    pub async fn claim_new(
+        &self,
+        replica: Replica,
+        now: Timestamp,
+        lease: Duration,
+        limit: u16,
+    ) -> Result<Claimed, StoreError> {
+        let expires_at = now.after(lease);
+        let rows = sqlx::query_file_as!(
+            OrderRow,
+            "queries/orders_claim_new.sql",
+            sql_instant(now),
+            i64::from(limit),
+            sql_instant(expires_at),
+            replica.0
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("leases.claim_new"))?;
+        Ok(claimed(rows, HashMap::new(), expires_at))
+    }
+
+    async fn ledger_of(&self, orders: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<AuthorizationRow>>, StoreError> {
+        if orders.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query_as!(
+            AuthorizationRow,
+            "select order_id, url, identifier, wildcard, status, challenge_type, challenge_url, token,
+                key_authorization, opened_at, expires_at, submit_intended_at, submitted_at,
+                deactivate_intended_at, final_at, fault_class, fault_detail
+             from authorizations
+             where order_id = any($1)
+             order by authorization_id",
+            &orders
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("leases.ledger"))?;
+        let mut ledger: HashMap<Uuid, Vec<AuthorizationRow>> = HashMap::new();
+        for row in rows {
+            ledger.entry(row.order_id).or_default().push(row);
+        }
+        Ok(ledger)
+    }
+
+    /// Makes the leases due that this replica held when its process last ended. Only for whoever knows that
+    /// no other process goes by this replica's name. Returns how many there were.
+    pub async fn take_up_own_leases(&self, replica: Replica, now: Timestamp) -> Result<u64, StoreError> {
+        sqlx::query!(
+            "update orders set due_at = $2, lease_expires_at = $2 where lease_holder = $1 and lease_expires_at > $2",
+            replica.0,
+            sql_instant(now)
+        )
+        .execute(self.pool())
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(StoreError::of("leases.take_up_own"))
+    }
+}
+
+fn claimed(
+    rows: Vec<OrderRow>,
+    mut ledger: HashMap<Uuid, Vec<AuthorizationRow>>,
+    expires_at: Timestamp,
+) -> Claimed {
+    let mut claimed = Claimed::default();
+    for row in rows {
+        let owner = row.ownership();
+        match row.order(ledger.remove(&row.order_id).unwrap_or_default()) {
+            Ok(order) => claimed.claims.push(Claim {
+                lease: Lease { order: owner.order, epoch: row.lease_epoch, expires_at },
+                owner,
+                order,
+                rescues: u32::try_from(row.rescues).unwrap_or(0),
+            }),
+            Err(error) => claimed.unreadable.push(error),
+        }
+    }
+    claimed
+}
