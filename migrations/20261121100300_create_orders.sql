@@ -78,8 +78,12 @@ create table orders (
 -- What is on its way at the CA goes first, whatever its lane: it holds budget.
 create index orders_due_in_flight on orders (due_at)
     where due_at is not null and stage not in ('accepted', 'parked');
-create index orders_due_new on orders (lane, due_at)
-    where due_at is not null and stage in ('accepted', 'parked');
+-- Proven at home and waiting for the gate.
+create index orders_due_proven on orders (lane, due_at)
+    where due_at is not null and stage = 'accepted' and proven_at is not null;
+-- To be proven first.
+create index orders_due_unproven on orders (lane, due_at)
+    where due_at is not null and stage in ('accepted', 'parked') and proven_at is null;
 create index orders_reserving on orders (account_id) where reserved_authorizations > 0;
 create index orders_of_certificate on orders (certificate_id, accepted_at);
 create index orders_of_tenant on orders (tenant_id, accepted_at, order_id);

@@ -85,14 +85,8 @@ ledger as (
 landed as (
     delete from flights using written where flights.order_id = written.order_id and written.lands
 ),
-issued as (
-    insert into issued_certificates (
-        order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256, spki_sha256, issuer,
-        chain_pem, key_sealed, not_before, not_after, issued_at)
-    select
-        written.order_id, written.certificate_id, written.tenant_id, written.account_id, written.names,
-        chain.serial, chain.fingerprint_sha256, chain.spki_sha256, chain.issuer, chain.chain_pem,
-        written.key_sealed, chain.not_before, chain.not_after, $46
+chain as (
+    select *
     from unnest(
         $47::uuid[], $48::text[], $49::bytea[], $50::bytea[], $51::text[], $52::text[], $53::timestamptz[],
         $54::timestamptz[]
@@ -100,7 +94,23 @@ issued as (
         order_id, serial, fingerprint_sha256, spki_sha256, issuer, chain_pem, not_before, not_after
     )
     join written using (order_id)
+),
+issued as (
+    insert into issued_certificates (
+        order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256, spki_sha256, issuer,
+        chain_pem, key_sealed, not_before, not_after, issued_at)
+    select
+        order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256, spki_sha256, issuer,
+        chain_pem, key_sealed, not_before, not_after, $46
+    from chain
     on conflict (order_id) do nothing
+),
+-- The CA has validated these names: what was remembered against them is forgotten.
+forgiven as (
+    delete from hostname_backoffs
+    using (select account_id, ltrim(name, '*.') as hostname from chain, unnest(chain.names) as name) as validated
+    where hostname_backoffs.account_id = validated.account_id
+        and hostname_backoffs.hostname = validated.hostname
 ),
 announced as (
     insert into events (event_id, tenant_id, kind, certificate_id, order_id, data, happened_at)

@@ -42,16 +42,11 @@ pub struct Aftermath {
     pub rests: Vec<NameRests>,
     pub successors: Vec<Successor>,
     pub account: Option<(AccountId, AccountChange)>,
-    /// Names the CA has just validated: what was remembered against them is forgotten.
-    pub validated: Option<(AccountId, Identifiers)>,
 }
 
 impl Aftermath {
     pub fn is_empty(&self) -> bool {
-        self.rests.is_empty()
-            && self.successors.is_empty()
-            && self.account.is_none()
-            && self.validated.is_none()
+        self.rests.is_empty() && self.successors.is_empty() && self.account.is_none()
     }
 
     pub(super) async fn write(
@@ -68,17 +63,6 @@ impl Aftermath {
         }
         if let Some((account, change)) = &self.account {
             change.write(connection, *account, now).await?;
-        }
-        if let Some((account, names)) = &self.validated {
-            let names: Vec<String> = names.iter().map(|name| name.validation_target().to_owned()).collect();
-            sqlx::query!(
-                "delete from hostname_backoffs where account_id = $1 and hostname = any($2)",
-                account.0,
-                &names
-            )
-            .execute(connection)
-            .await
-            .map_err(StoreError::of("backoffs.forget"))?;
         }
         Ok(())
     }

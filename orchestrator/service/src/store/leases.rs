@@ -67,8 +67,8 @@ impl Store {
         Ok(claimed(rows, ledger, expires_at))
     }
 
-    /// Claims up to `limit` due orders that wait to be proven and admitted.
-    pub async fn claim_new(
+    /// Claims up to `limit` due orders whose names are proven and which wait for the gate.
+    pub async fn claim_proven(
         &self,
         replica: Replica,
         now: Timestamp,
@@ -78,7 +78,7 @@ impl Store {
         let expires_at = now.after(lease);
         let rows = sqlx::query_file_as!(
             OrderRow,
-            "queries/orders_claim_new.sql",
+            "queries/orders_claim_proven.sql",
             sql_instant(now),
             i64::from(limit),
             sql_instant(expires_at),
@@ -86,7 +86,30 @@ impl Store {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(StoreError::of("leases.claim_new"))?;
+        .map_err(StoreError::of("leases.claim_proven"))?;
+        Ok(claimed(rows, HashMap::new(), expires_at))
+    }
+
+    /// Claims up to `limit` due orders whose names are to be proven at home.
+    pub async fn claim_unproven(
+        &self,
+        replica: Replica,
+        now: Timestamp,
+        lease: Duration,
+        limit: u16,
+    ) -> Result<Claimed, StoreError> {
+        let expires_at = now.after(lease);
+        let rows = sqlx::query_file_as!(
+            OrderRow,
+            "queries/orders_claim_unproven.sql",
+            sql_instant(now),
+            i64::from(limit),
+            sql_instant(expires_at),
+            replica.0
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("leases.claim_unproven"))?;
         Ok(claimed(rows, HashMap::new(), expires_at))
     }
 
@@ -112,6 +135,15 @@ impl Store {
             ledger.entry(row.order_id).or_default().push(row);
         }
         Ok(ledger)
+    }
+
+    /// The earliest instant at which any order is due; those under a lease count with its end.
+    pub async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        sqlx::query_scalar!("select min(due_at) from orders where due_at is not null")
+            .fetch_one(self.pool())
+            .await
+            .map(|due| due.map(Timestamp::from))
+            .map_err(StoreError::of("leases.next_due"))
     }
 
     /// Makes the leases due that this replica held when its process last ended. Only for whoever knows that

@@ -1,8 +1,8 @@
--- What waits to be proven and admitted: by lane, then oldest due first.
+-- Proven at home and waiting for the gate: by lane, then oldest due first.
 with due as (
     select order_id
     from orders
-    where due_at <= $1 and stage in ('accepted', 'parked')
+    where due_at <= $1 and stage = 'accepted' and proven_at is not null
     order by lane, due_at
     limit $2
     for update skip locked

@@ -1,0 +1,22 @@
+-- To be proven at home: by lane, then oldest due first.
+with due as (
+    select order_id
+    from orders
+    where due_at <= $1 and stage in ('accepted', 'parked') and proven_at is null
+    order by lane, due_at
+    limit $2
+    for update skip locked
+)
+update orders
+set lease_epoch = lease_epoch + 1,
+    lease_expires_at = $3,
+    lease_holder = $4,
+    due_at = $3,
+    rescues = rescues + (lease_expires_at is not null)::integer
+from due
+where orders.order_id = due.order_id
+returning
+    orders.order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage, lease_epoch,
+    rescues, looks, failures, split, proven_at, admitted_at, hold_until, reserved_authorizations, asks,
+    ca_order_url, finalize_url, ca_expires_at, key_sealed, csr_der, certificate_url,
+    fault_class, fault_detail, fault_hostname, ended_at
