@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use http::Request;
-use lockkeeper::acme::Endpoint;
 use lockkeeper::acme::transport::{HyperTransport, Transport};
+use lockkeeper::acme::{Endpoint, Timeouts};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -137,7 +137,7 @@ impl Pebble {
 
     /// The roots of the certificates it issues, in PEM; new ones at every start.
     pub async fn issuer_roots(&self) -> anyhow::Result<String> {
-        let transport = HyperTransport::new(Some(&self.root_pem))?;
+        let transport = HyperTransport::new(Some(&self.root_pem), Timeouts::default().connect)?;
         let request = Request::get(format!("{}/roots/0", self.management_url)).body(Bytes::new())?;
         let response = transport.exchange(Endpoint::Directory, request).await?;
         ensure!(response.status().is_success(), "Pebble's management answered {}", response.status());

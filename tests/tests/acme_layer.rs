@@ -1,5 +1,6 @@
 //! The ACME client against Pebble: the order path, what instant-acme does for us, and nonces that are refused.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +114,20 @@ async fn an_order_goes_from_its_names_to_a_checked_certificate() -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn many_orders_at_once_share_connection_and_nonces() -> anyhow::Result<()> {
+    let pebble = Pebble::start(&PebbleOptions::default())?;
+    let account = account(&pebble, KeyKind::EcdsaP256).await?;
+    let issued = (0..64).map(|number| {
+        let account = &account;
+        async move { issue(account, &names(&[&format!("at-once{number}.example.com")])?).await }
+    });
+    let chains = futures_util::future::try_join_all(issued).await?;
+    let serials: HashSet<_> = chains.iter().map(|chain| &chain.serial).collect();
+    assert_eq!(serials.len(), 64);
+    Ok(())
+}
+
+#[tokio::test]
 async fn deactivating_settles_an_authorization_and_ends_its_order() -> anyhow::Result<()> {
     let pebble = Pebble::start(&PebbleOptions::default())?;
     let account = account(&pebble, KeyKind::EcdsaP256).await?;
@@ -199,7 +214,7 @@ async fn a_storm_of_refused_nonces_duplicates_nothing() -> anyhow::Result<()> {
         match Account::register(&authority, key_of(KeyKind::EcdsaP256)?, &agreed()).await {
             Ok(account) => break account,
             Err(error) => {
-                assert_eq!(error.problem().map(|problem| &problem.kind), Some(&ProblemKind::BadNonce))
+                assert_eq!(error.problem().map(|problem| &problem.kind), Some(&ProblemKind::BadNonce));
             }
         }
     };
@@ -209,7 +224,7 @@ async fn a_storm_of_refused_nonces_duplicates_nothing() -> anyhow::Result<()> {
         match account.new_order(&wanted, None, None).await {
             Ok(_) => placed += 1,
             Err(error) => {
-                assert_eq!(error.problem().map(|problem| &problem.kind), Some(&ProblemKind::BadNonce))
+                assert_eq!(error.problem().map(|problem| &problem.kind), Some(&ProblemKind::BadNonce));
             }
         }
     }
@@ -218,7 +233,7 @@ async fn a_storm_of_refused_nonces_duplicates_nothing() -> anyhow::Result<()> {
         match account.orders().await {
             Ok(list) => break list.context("Pebble keeps a list")?,
             Err(error) => {
-                assert_eq!(error.problem().map(|problem| &problem.kind), Some(&ProblemKind::BadNonce))
+                assert_eq!(error.problem().map(|problem| &problem.kind), Some(&ProblemKind::BadNonce));
             }
         }
     };

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::authority::Authority;
 use super::endpoint::Endpoint;
-use super::error::{AcmeError, Fault};
+use super::error::{AcmeError, Reason};
 use super::jws::{AccountKey, Signer};
 use super::objects::AccountObject;
 use super::reply::{Answer, Reply};
@@ -72,7 +72,7 @@ impl Account {
         payload: &impl Serialize,
     ) -> Result<Answer, AcmeError> {
         let payload = serde_json::to_vec(payload)
-            .map_err(|error| AcmeError::not_sent(endpoint, Fault::Unwritable(error)))?;
+            .map_err(|error| AcmeError::not_sent(endpoint, Reason::Unwritable(error)))?;
         self.send(endpoint, url, &payload).await
     }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use issuance::problem::ProblemKind;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
 
@@ -53,7 +52,7 @@ impl Authority {
         })?;
         let transport = match config.transport {
             Some(transport) => transport,
-            None => Arc::new(HyperTransport::new(config.extra_root_pem.as_deref())?),
+            None => Arc::new(HyperTransport::new(config.extra_root_pem.as_deref(), config.timeouts.connect)?),
         };
         let name = Arc::<str>::from(config.name);
         let rates = &config.profile.requests_per_second;
@@ -109,39 +108,24 @@ impl Authority {
     ) -> Result<Answer, AcmeError> {
         let directory = self.directory();
         let mut nonce = self.http.nonce(endpoint, &directory.new_nonce).await?;
-        for _ in 0..BAD_NONCE_RETRIES_MAX {
+        let mut retries = BAD_NONCE_RETRIES_MAX;
+        loop {
             let body = key.sign(by, nonce.as_str(), url, payload)?;
-            nonce = match self.http.send(endpoint, url, Sending::Post(body)).await {
+            match self.http.send(endpoint, url, Sending::Post(body)).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failed { error, nonce }) if is_bad_nonce(&error) => {
+                Err(Failed::BadNonce { fresh: Some(fresh), .. }) if retries > 0 => {
                     self.http.instruments().bad_nonce();
-                    match nonce {
-                        Some(fresh) => fresh,
-                        None => return Err(error),
-                    }
+                    nonce = fresh;
+                    retries -= 1;
                 }
-                Err(failed) => return Err(self.give_up(failed)),
-            };
+                Err(failed) => return Err(failed.into()),
+            }
         }
-        let body = key.sign(by, nonce.as_str(), url, payload)?;
-        self.http.send(endpoint, url, Sending::Post(body)).await.map_err(|failed| self.give_up(failed))
     }
-
-    /// The error, after its nonce has been kept for another request.
-    pub(crate) fn give_up(&self, failed: Failed) -> AcmeError {
-        if let Some(nonce) = failed.nonce {
-            self.http.keep_nonce(nonce);
-        }
-        failed.error
-    }
-}
-
-pub(crate) fn is_bad_nonce(error: &AcmeError) -> bool {
-    error.problem().is_some_and(|problem| problem.kind == ProblemKind::BadNonce && problem.status == 400)
 }
 
 async fn fetch(http: &HttpClient, url: &str) -> Result<Directory, AcmeError> {
-    let answer = http.send(Endpoint::Directory, url, Sending::Get).await.map_err(|failed| failed.error)?;
+    let answer = http.send(Endpoint::Directory, url, Sending::Get).await?;
     // The body is a slice of the whole read buffer; the directory lives as long as the process.
     Directory::parse(Bytes::copy_from_slice(&answer.body), http.origin())
 }

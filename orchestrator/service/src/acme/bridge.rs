@@ -8,10 +8,11 @@ use std::time::Duration;
 use ::http::header::RETRY_AFTER;
 use ::http::{HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use instant_acme::{AccountBuilder, BodyWrapper, BytesResponse, Error};
+use issuance::problem::{Problem, ProblemKind};
 
-use super::authority::{Authority, is_bad_nonce};
+use super::authority::Authority;
 use super::endpoint::Endpoint;
 use super::error::{AcmeError, Cause};
 use super::http::{Failed, Sending};
@@ -36,7 +37,7 @@ impl instant_acme::HttpClient for Bridge {
             let (parts, body) = request.into_parts();
             let url = parts.uri.to_string();
             // The body is in memory and its error type has no values.
-            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
             answer(&authority, &url, body)
                 .await
                 .map(BytesResponse::from)
@@ -80,14 +81,14 @@ async fn answer(authority: &Authority, url: &str, body: Bytes) -> Result<Respons
             Ok(response)
         }
         // The one refusal instant-acme deals with by itself.
-        Err(Failed { error, nonce: Some(nonce) }) if is_bad_nonce(&error) => {
+        Err(Failed::BadNonce { fresh: Some(nonce), .. }) => {
             authority.http().instruments().bad_nonce();
             let mut response = Response::new(Full::from(BAD_NONCE));
             *response.status_mut() = StatusCode::BAD_REQUEST;
             put(&mut response, REPLAY_NONCE, nonce.as_str());
             Ok(response)
         }
-        Err(failed) => Err(authority.give_up(failed)),
+        Err(failed) => Err(failed.into()),
     }
 }
 
@@ -108,13 +109,10 @@ pub(super) fn error_of(endpoint: Endpoint, error: Error) -> AcmeError {
             Err(other) => AcmeError::lost(endpoint, other),
         },
         Error::Api(problem) => {
-            let kind = problem
-                .r#type
-                .as_deref()
-                .map_or(issuance::problem::ProblemKind::Malformed, issuance::problem::ProblemKind::parse);
+            let kind = problem.r#type.as_deref().map_or(ProblemKind::Malformed, ProblemKind::parse);
             let detail = problem.detail.unwrap_or_default();
             let status = problem.status.unwrap_or(StatusCode::BAD_REQUEST.as_u16());
-            AcmeError::Refused { endpoint, problem: issuance::problem::Problem::new(kind, status, detail) }
+            AcmeError::Refused { endpoint, problem: Problem::new(kind, status, detail) }
         }
         Error::Unsupported(what) => AcmeError::Unsupported { what },
         Error::Crypto | Error::KeyRejected => AcmeError::BadKey(super::jws::KeyError::Signing),

@@ -101,6 +101,9 @@ impl fmt::Display for Endpoint {
 /// How long one request may take, from the first byte out to the last byte in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
+    /// For a connection, TLS included. Shorter than the others: whoever waits in vain for a connection has sent
+    /// nothing, and that is worth knowing.
+    pub connect: Duration,
     /// Boulder gives a hung backend 15 s and 100 names take it seconds more.
     pub new_order: Duration,
     /// A CA that signs before it answers waits for its transparency logs.
@@ -111,6 +114,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            connect: Duration::from_secs(10),
             new_order: Duration::from_secs(90),
             finalize: Duration::from_secs(90),
             other: Duration::from_secs(30),

@@ -74,7 +74,7 @@ impl AcmeError {
 
 /// Why an answer counts as lost although bytes may have arrived, or a request was held back.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum Reason {
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     #[error("no turn within {0:?}: more requests wait for this endpoint than its rate allows")]

@@ -9,12 +9,13 @@ use ::http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use issuance::problem::{Problem, ProblemKind};
 use issuance::profile::RequestRates;
 use issuance::time::Clock;
 use tracing::{Instrument, Span, field};
 
 use super::endpoint::{Endpoint, Lane, Timeouts};
-use super::error::{AcmeError, Fault};
+use super::error::{AcmeError, Reason};
 use super::instruments::Instruments;
 use super::nonce::{Nonce, NoncePool};
 use super::origin::Origin;
@@ -79,8 +80,8 @@ impl HttpClient {
         &self.instruments
     }
 
-    /// One request, one answer: 2xx comes back, everything else is an error. The nonce of a good answer goes to the
-    /// pool, that of a refusal to the caller, who may want it for the same request's next try.
+    /// One request, one answer: 2xx comes back, everything else is a failure. The nonce of every answer goes to the
+    /// pool, except that of a `badNonce`, which is for the same request's next try.
     pub(crate) async fn send(
         &self,
         endpoint: Endpoint,
@@ -103,7 +104,7 @@ impl HttpClient {
         }
         let request = request
             .body(body.unwrap_or_default())
-            .map_err(|error| AcmeError::not_sent(endpoint, Fault::Malformed(error)))?;
+            .map_err(|error| AcmeError::not_sent(endpoint, Reason::Malformed(error)))?;
 
         let span = tracing::info_span!(
             "acme.request",
@@ -142,7 +143,7 @@ impl HttpClient {
             }
             Err(_) => {
                 self.instruments.ended(endpoint, "timeout", took);
-                Err(AcmeError::lost(endpoint, Fault::Timeout(timeout)))
+                Err(AcmeError::lost(endpoint, Reason::Timeout(timeout)))
             }
         }
     }
@@ -155,7 +156,7 @@ impl HttpClient {
         let start = Instant::now();
         let turn = tokio::time::timeout(timeout, limiter.until_ready()).await;
         self.instruments.smoothed(endpoint, start.elapsed());
-        turn.map_err(|_| AcmeError::not_sent(endpoint, Fault::Smoothed(timeout)))
+        turn.map_err(|_| AcmeError::not_sent(endpoint, Reason::Smoothed(timeout)))
     }
 
     fn judge(&self, endpoint: Endpoint, response: Response<Bytes>) -> Result<Answer, Failed> {
@@ -172,12 +173,17 @@ impl HttpClient {
             return Ok(Answer { endpoint, status: parts.status, headers: parts.headers, body, retry_after });
         }
         let status = parts.status.as_u16();
-        let error = if parts.status.is_client_error() || parts.status.is_server_error() {
-            AcmeError::Refused { endpoint, problem: problem::read(status, &body, retry_after, now) }
-        } else {
-            AcmeError::lost(endpoint, Fault::Redirected(status))
-        };
-        Err(Failed { error, nonce })
+        if !parts.status.is_client_error() && !parts.status.is_server_error() {
+            return Err(AcmeError::lost(endpoint, Reason::Redirected(status)).into());
+        }
+        let problem = problem::read(status, &body, retry_after, now);
+        if problem.kind == ProblemKind::BadNonce {
+            return Err(Failed::BadNonce { endpoint, problem: problem.into(), fresh: nonce });
+        }
+        if let Some(nonce) = nonce {
+            self.nonces.put(nonce, now);
+        }
+        Err(AcmeError::Refused { endpoint, problem }.into())
     }
 
     /// A nonce for a request to `endpoint`: from the pool, or asked for. A failure means that the request itself
@@ -188,29 +194,40 @@ impl HttpClient {
         }
         match self.send(Endpoint::NewNonce, new_nonce_url, Sending::Head).await {
             Ok(answer) => {
-                nonce_in(&answer.headers).ok_or_else(|| AcmeError::not_sent(endpoint, Fault::NoNonce))
+                nonce_in(&answer.headers).ok_or_else(|| AcmeError::not_sent(endpoint, Reason::NoNonce))
             }
-            Err(Failed { error: refused @ AcmeError::Refused { .. }, .. }) => Err(refused),
-            Err(Failed { error, .. }) => Err(AcmeError::not_sent(endpoint, Fault::Nonce(Box::new(error)))),
+            Err(failed) => Err(match AcmeError::from(failed) {
+                refused @ AcmeError::Refused { .. } => refused,
+                error => AcmeError::not_sent(endpoint, Reason::Nonce(Box::new(error))),
+            }),
         }
-    }
-
-    /// Gives back a nonce that no request used.
-    pub(crate) fn keep_nonce(&self, nonce: Nonce) {
-        self.nonces.put(nonce, self.clock.now());
     }
 }
 
-/// A failed request, with the fresh nonce its answer brought.
+/// A request that did not end well.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) error: AcmeError,
-    pub(crate) nonce: Option<Nonce>,
+pub(crate) enum Failed {
+    /// Not executed, and worth another try with the nonce that came along.
+    BadNonce {
+        endpoint: Endpoint,
+        problem: Box<Problem>,
+        fresh: Option<Nonce>,
+    },
+    Otherwise(AcmeError),
 }
 
 impl From<AcmeError> for Failed {
     fn from(error: AcmeError) -> Self {
-        Self { error, nonce: None }
+        Self::Otherwise(error)
+    }
+}
+
+impl From<Failed> for AcmeError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::BadNonce { endpoint, problem, .. } => Self::Refused { endpoint, problem: *problem },
+            Failed::Otherwise(error) => error,
+        }
     }
 }
 

@@ -205,26 +205,31 @@ impl Pair {
     }
 
     fn jwk(&self) -> Result<String, KeyError> {
-        let base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         match self {
-            Self::P256(pair) | Self::P384(pair) => {
-                let curve = if matches!(self, Self::P256(_)) { "P-256" } else { "P-384" };
-                // An uncompressed point: 4, then both coordinates (SEC 1 §2.3.3).
-                let point = pair.public_key().as_ref().get(1..).ok_or(KeyError::Unusable)?;
-                let (x, y) = point.split_at(point.len() / 2);
-                Ok(format!(r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#, base64(x), base64(y)))
-            }
-            Self::Rsa(pair) => {
-                let (_, key) =
-                    RSAPublicKey::from_der(pair.public_key().as_ref()).map_err(|_| KeyError::Unusable)?;
-                let (modulus, exponent) = (without_zeros(key.modulus), without_zeros(key.exponent));
-                if modulus.len() * 8 < RSA_BITS_MIN {
-                    return Err(KeyError::Unusable);
-                }
-                Ok(format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64(exponent), base64(modulus)))
-            }
+            Self::P256(pair) => ec_jwk("P-256", pair.public_key().as_ref()),
+            Self::P384(pair) => ec_jwk("P-384", pair.public_key().as_ref()),
+            Self::Rsa(pair) => rsa_jwk(pair.public_key().as_ref()),
         }
     }
+}
+
+/// From an uncompressed point: 4, then both coordinates (SEC 1 §2.3.3).
+fn ec_jwk(curve: &str, point: &[u8]) -> Result<String, KeyError> {
+    let coordinates = point.get(1..).ok_or(KeyError::Unusable)?;
+    let (x, y) = coordinates.split_at(coordinates.len() / 2);
+    let [x, y] = [x, y].map(|number| BASE64_URL_SAFE_NO_PAD.encode(number));
+    Ok(format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#))
+}
+
+/// From an `RSAPublicKey` in DER (RFC 8017 §A.1.1).
+fn rsa_jwk(der: &[u8]) -> Result<String, KeyError> {
+    let (_, key) = RSAPublicKey::from_der(der).map_err(|_| KeyError::Unusable)?;
+    let modulus = without_zeros(key.modulus);
+    if modulus.len() * 8 < RSA_BITS_MIN {
+        return Err(KeyError::Unusable);
+    }
+    let [e, n] = [without_zeros(key.exponent), modulus].map(|number| BASE64_URL_SAFE_NO_PAD.encode(number));
+    Ok(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#))
 }
 
 /// DER puts a zero in front of a number whose first bit is set; a JWK does not (RFC 7518 §6.3.1).
@@ -239,5 +244,100 @@ impl fmt::Debug for AccountKey {
             .field("alg", &self.pair.alg())
             .field("thumbprint", &self.thumbprint)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::AsDer;
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+        VerificationAlgorithm,
+    };
+
+    use super::*;
+
+    const URL: &str = "https://ca.test/acme/new-order";
+
+    fn decoded(body: &serde_json::Value, member: &str) -> Vec<u8> {
+        BASE64_URL_SAFE_NO_PAD.decode(body[member].as_str().unwrap()).unwrap()
+    }
+
+    fn keys() -> Vec<(AccountKey, &'static dyn VerificationAlgorithm, Vec<u8>)> {
+        let random = SystemRandom::new();
+        let p256 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random).unwrap();
+        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let rsa: aws_lc_rs::encoding::Pkcs8V1Der<'_> = rsa.as_der().unwrap();
+        let algorithms: [&dyn VerificationAlgorithm; 3] =
+            [&ECDSA_P256_SHA256_FIXED, &ECDSA_P384_SHA384_FIXED, &RSA_PKCS1_2048_8192_SHA256];
+        [p256.as_ref(), p384.as_ref(), rsa.as_ref()]
+            .into_iter()
+            .zip(algorithms)
+            .map(|(pkcs8, algorithm)| {
+                let key = AccountKey::from_pkcs8(pkcs8).unwrap();
+                let public = match &key.pair {
+                    Pair::P256(pair) | Pair::P384(pair) => pair.public_key().as_ref().to_vec(),
+                    Pair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
+                };
+                (key, algorithm, public)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_key_kind_signs_what_its_public_key_verifies() {
+        for (key, algorithm, public) in keys() {
+            let body =
+                key.sign(Signer::Account("https://ca.test/acct/\"1"), "n0nce", URL, br#"{"a":1}"#).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let header: serde_json::Value = serde_json::from_slice(&decoded(&body, "protected")).unwrap();
+            let expected = serde_json::json!({
+                "alg": key.pair.alg(), "kid": "https://ca.test/acct/\"1", "nonce": "n0nce", "url": URL,
+            });
+            assert_eq!(header, expected);
+            assert_eq!(decoded(&body, "payload"), br#"{"a":1}"#);
+            let input = [&body["protected"], &body["payload"]].map(|part| part.as_str().unwrap()).join(".");
+            let verifier = UnparsedPublicKey::new(algorithm, &public);
+            verifier.verify(input.as_bytes(), &decoded(&body, "signature")).unwrap();
+            assert!(verifier.verify(b"something else", &decoded(&body, "signature")).is_err());
+
+            let body = key.sign(Signer::Key, "n0nce", URL, b"").unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let header: serde_json::Value = serde_json::from_slice(&decoded(&body, "protected")).unwrap();
+            assert_eq!(header["jwk"], serde_json::from_str::<serde_json::Value>(key.jwk()).unwrap());
+            assert_eq!((&header["kid"], body["payload"].as_str()), (&serde_json::Value::Null, Some("")));
+        }
+    }
+
+    /// The key and the thumbprint of RFC 7638 §3.1.
+    #[test]
+    fn the_thumbprint_is_that_of_the_standard() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let modulus = BASE64_URL_SAFE_NO_PAD.decode(n).unwrap();
+        // SEQUENCE { INTEGER 0 || modulus, INTEGER 65537 }
+        let mut der = vec![0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00];
+        der.extend_from_slice(&modulus);
+        der.extend_from_slice(&[0x02, 0x03, 0x01, 0x00, 0x01]);
+        let jwk = rsa_jwk(&der).unwrap();
+        let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, jwk.as_bytes()));
+        assert_eq!(thumbprint, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    #[test]
+    fn a_key_authorization_is_token_dot_thumbprint() {
+        for (key, ..) in keys() {
+            let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, key.jwk().as_bytes()));
+            assert_eq!(key.key_authorization("t0ken"), format!("t0ken.{thumbprint}"));
+        }
+    }
+
+    #[test]
+    fn what_no_account_can_use_is_refused() {
+        let weak = [0x30, 0x09, 0x02, 0x02, 0x00, 0xff, 0x02, 0x03, 0x01, 0x00, 0x01];
+        assert_eq!(rsa_jwk(&weak), Err(KeyError::Unusable));
+        assert!(matches!(AccountKey::from_pkcs8(b"no key"), Err(KeyError::Unusable)));
+        assert!(keys().iter().all(|(key, ..)| !format!("{key:?}").contains("pkcs8")));
     }
 }

@@ -8,7 +8,7 @@ use serde::ser::SerializeSeq;
 
 use super::account::Account;
 use super::endpoint::Endpoint;
-use super::error::{AcmeError, Fault};
+use super::error::{AcmeError, Reason};
 use super::objects::{AuthorizationObject, Challenge, OrderObject};
 use super::origin::Origin;
 use super::reply::{Answer, Reply};
@@ -47,7 +47,7 @@ impl Account {
         let origin = self.authority().http().origin();
         let url = answer
             .header("location")
-            .ok_or_else(|| AcmeError::lost(Endpoint::NewOrder, Fault::MissingHeader("Location")))?;
+            .ok_or_else(|| AcmeError::lost(Endpoint::NewOrder, Reason::MissingHeader("Location")))?;
         origin.admit(url).map_err(|error| AcmeError::lost(Endpoint::NewOrder, error))?;
         let order = order_in(&answer, origin)?;
         Ok(answer.reply(PlacedOrder { url: url.into(), order }))
@@ -95,9 +95,9 @@ impl Account {
     pub async fn certificate(&self, url: &str) -> Result<Reply<DownloadedChain>, AcmeError> {
         let answer = self.get(Endpoint::Certificate, url).await?;
         let lost = |fault| AcmeError::lost(Endpoint::Certificate, fault);
-        let pem = std::str::from_utf8(&answer.body).map_err(|_| lost(Fault::NotUtf8))?;
+        let pem = std::str::from_utf8(&answer.body).map_err(|_| lost(Reason::NotUtf8))?;
         if !pem.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(lost(Fault::NoCertificate));
+            return Err(lost(Reason::NoCertificate));
         }
         let origin = self.authority().http().origin();
         let mut alternates = answer.links("alternate");

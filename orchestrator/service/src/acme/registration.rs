@@ -10,7 +10,7 @@ use super::account::Account;
 use super::authority::Authority;
 use super::bridge;
 use super::endpoint::Endpoint;
-use super::error::{AcmeError, Fault};
+use super::error::{AcmeError, Reason};
 use super::jws::{AccountKey, ExternalAccount, Signer};
 
 /// What a new account says about its owner.
@@ -87,8 +87,8 @@ async fn directly(
         external_account_binding: binding,
     };
     let payload = serde_json::to_vec(&wish)
-        .map_err(|error| AcmeError::not_sent(Endpoint::NewAccount, Fault::Unwritable(error)))?;
+        .map_err(|error| AcmeError::not_sent(Endpoint::NewAccount, Reason::Unwritable(error)))?;
     let answer = authority.post(Endpoint::NewAccount, url, key, Signer::Key, &payload).await?;
-    let missing = || AcmeError::lost(Endpoint::NewAccount, Fault::MissingHeader("Location"));
+    let missing = || AcmeError::lost(Endpoint::NewAccount, Reason::MissingHeader("Location"));
     answer.header("location").map(str::to_owned).ok_or_else(missing)
 }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::endpoint::Endpoint;
-use super::error::{AcmeError, Fault};
+use super::error::{AcmeError, Reason};
 
 /// An answer that was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, AcmeError> {
         serde_json::from_slice(&self.body)
-            .map_err(|error| AcmeError::lost(self.endpoint, Fault::Unparsable(error)))
+            .map_err(|error| AcmeError::lost(self.endpoint, Reason::Unparsable(error)))
     }
 
     pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {

@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::http::{Request, Response};
+use ::http::{Request, Response, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -15,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use tower::Service;
 
 use super::endpoint::Endpoint;
 use super::error::{AcmeError, Cause};
@@ -23,8 +25,7 @@ use super::error::{AcmeError, Cause};
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Connections kept idle over HTTP/1.1: one for each order in flight. Over HTTP/2 one connection carries all.
 const IDLE_CONNECTIONS_MAX: usize = 64;
-const IDLE_MAX: Duration = Duration::from_secs(60);
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+const IDLE_MAX: Duration = Duration::from_mins(1);
 /// A peer that is gone without a word is noticed after this and the time below, not after the request's timeout.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 const PING_MAX: Duration = Duration::from_secs(10);
@@ -52,12 +53,13 @@ pub enum TransportError {
 
 /// The production transport: pooled connections, HTTP/2 where the CA offers it.
 pub struct HyperTransport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<TimedConnector, Full<Bytes>>,
 }
 
 impl HyperTransport {
     /// Trusts the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` respected) and those in `extra_root_pem`.
-    pub fn new(extra_root_pem: Option<&str>) -> Result<Self, AcmeError> {
+    /// A connection that takes longer than `connect_timeout`, TLS included, is given up.
+    pub fn new(extra_root_pem: Option<&str>, connect_timeout: Duration) -> Result<Self, AcmeError> {
         let mut roots = RootCertStore::empty();
         // A machine without roots of its own can still reach a CA whose root is configured.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -75,7 +77,8 @@ impl HyperTransport {
             .with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_MAX));
+        // Shared among a host's addresses, so that one that does not answer leaves time for the next.
+        tcp.set_connect_timeout(Some(connect_timeout));
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -89,8 +92,30 @@ impl HyperTransport {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_MAX)
-            .build(connector);
+            .build(TimedConnector { connector, timeout: connect_timeout });
         Ok(Self { client })
+    }
+}
+
+/// Connects within a time. The connector's own timeout ends with TCP, and a peer may fall silent in the handshake.
+#[derive(Clone)]
+struct TimedConnector {
+    connector: HttpsConnector<HttpConnector>,
+    timeout: Duration,
+}
+
+impl Service<Uri> for TimedConnector {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = Cause;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Cause>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.timeout, self.connector.call(uri));
+        Box::pin(async move { connecting.await? })
     }
 }
 

@@ -142,7 +142,12 @@ fn renewal_id(leaf: &X509Certificate<'_>) -> Option<String> {
 /// Without the zero that DER puts in front of a number whose first bit is set.
 fn hex(serial: &[u8]) -> String {
     let digits = if serial.len() > 1 && serial[0] == 0 { &serial[1..] } else { serial };
-    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+    digits.iter().fold(String::with_capacity(digits.len() * 2), |mut text, byte| {
+        for nibble in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(nibble.into(), 16));
+        }
+        text
+    })
 }
 
 #[cfg(test)]

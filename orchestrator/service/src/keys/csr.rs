@@ -11,6 +11,7 @@ use rcgen::{
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// The kinds of keys that are made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -85,6 +86,12 @@ impl CertificateKey {
     /// SHA-256 of the public key's `SubjectPublicKeyInfo`: how a certificate is matched to its key.
     pub fn spki_sha256(&self) -> [u8; 32] {
         spki_sha256(&self.0.subject_public_key_info())
+    }
+}
+
+impl Drop for CertificateKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

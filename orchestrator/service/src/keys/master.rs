@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::rand;
-use secrecy::zeroize::Zeroizing;
+use zeroize::Zeroizing;
 
 /// Bytes of the master key and of every key derived from it.
 pub const KEY_BYTES: usize = 32;
@@ -172,7 +172,10 @@ mod tests {
     #[test]
     fn derivation_never_changes() {
         let derived = MasterKey::from_bytes(&[7; KEY_BYTES]).derive("seal");
-        let hex: String = derived.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "c8af55de65d1793f0c911c842e814cbb5021cae1aa93a0a54845fa688552a0cd");
+        let expected: [u8; KEY_BYTES] = [
+            0xc8, 0xaf, 0x55, 0xde, 0x65, 0xd1, 0x79, 0x3f, 0x0c, 0x91, 0x1c, 0x84, 0x2e, 0x81, 0x4c, 0xbb,
+            0x50, 0x21, 0xca, 0xe1, 0xaa, 0x93, 0xa0, 0xa5, 0x48, 0x45, 0xfa, 0x68, 0x85, 0x52, 0xa0, 0xcd,
+        ];
+        assert_eq!(*derived, expected);
     }
 }

@@ -5,15 +5,17 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use secrecy::SecretSlice;
-use secrecy::zeroize::Zeroize;
+use zeroize::Zeroize;
 
 use super::master::MasterKey;
 
 /// The layout below; a later one gets another number.
 const FORMAT: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
+/// Format and key id.
+const PREFIX_BYTES: usize = 1 + KEY_ID_BYTES;
 /// Format, key id, nonce. What follows is the ciphertext with its tag.
-const HEADER_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_LEN;
+const HEADER_BYTES: usize = PREFIX_BYTES + NONCE_LEN;
 const TAG_BYTES: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +54,7 @@ impl Sealer {
         sealed.extend_from_slice(&self.key_id);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(secret);
-        let aad = Aad::from(bound(&sealed[..1 + KEY_ID_BYTES], context));
+        let aad = Aad::from(bound(&sealed[..PREFIX_BYTES], context));
         let tag = self
             .key
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed[HEADER_BYTES..])
@@ -67,7 +69,7 @@ impl Sealer {
             return Err(SealError::Format);
         }
         let (header, ciphertext) = sealed.split_at(HEADER_BYTES);
-        let (prefix, nonce) = header.split_at(1 + KEY_ID_BYTES);
+        let (prefix, nonce) = header.split_at(PREFIX_BYTES);
         if prefix[1..] != self.key_id {
             return Err(SealError::OtherKey);
         }
