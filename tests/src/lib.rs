@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the tests of the whole stand on: worlds to start, drive and look at.
+
+pub mod pebble;

@@ -1,1 +1,12 @@
-//! Keys: sealed at rest, and the requests made with them.
+//! Keys: made, sealed at rest, and held against the certificates made for them.
+
+pub mod account_key;
+pub mod chain;
+pub mod csr;
+pub mod master;
+pub mod seal;
+
+pub use chain::{ChainError, CheckedChain};
+pub use csr::{CertificateKey, KeyError, KeyKind};
+pub use master::{MasterKey, MasterKeyError};
+pub use seal::{SealError, Sealer};

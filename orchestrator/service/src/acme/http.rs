@@ -1,0 +1,251 @@
+//! The HTTP client of one CA: smoothed, timed out, measured, traced, and never sending anything twice.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response};
+use bytes::Bytes;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use issuance::problem::{Problem, ProblemKind};
+use issuance::profile::RequestRates;
+use issuance::time::Clock;
+use tracing::{Instrument, Span, field};
+
+use super::endpoint::{Endpoint, Lane, Timeouts};
+use super::error::{AcmeError, Reason};
+use super::instruments::Instruments;
+use super::nonce::{Nonce, NoncePool};
+use super::origin::Origin;
+use super::problem;
+use super::reply::{Answer, retry_after};
+use super::transport::{Transport, TransportError};
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!(
+    "lockkeeper/",
+    env!("CARGO_PKG_VERSION"),
+    " instant-acme/0.8 (fleet certificate control plane)"
+));
+const JOSE_JSON: HeaderValue = HeaderValue::from_static("application/jose+json");
+const ENGLISH: HeaderValue = HeaderValue::from_static("en");
+const REPLAY_NONCE: &str = "replay-nonce";
+/// The share of a second's requests that may go out at once: traffic stays even, and the CA, which counts in
+/// windows of its own, never sees two bursts in one.
+const BURST_SHARE: u32 = 10;
+
+/// What goes out: a signed body, or nothing.
+#[derive(Debug, Clone)]
+pub(crate) enum Sending {
+    Get,
+    Head,
+    Post(Bytes),
+}
+
+/// See the module.
+pub(crate) struct HttpClient {
+    ca: Arc<str>,
+    origin: Origin,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    timeouts: Timeouts,
+    lanes: [Option<DefaultDirectRateLimiter>; Lane::COUNT],
+    nonces: NoncePool,
+    instruments: Instruments,
+}
+
+impl HttpClient {
+    pub(crate) fn new(
+        ca: Arc<str>,
+        origin: Origin,
+        rates: &RequestRates,
+        timeouts: Timeouts,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        let mut lanes = [const { None }; Lane::COUNT];
+        for endpoint in Endpoint::ALL {
+            lanes[endpoint.lane() as usize] = smoothing(endpoint.requests_per_second(rates));
+        }
+        let instruments = Instruments::new(Arc::clone(&ca));
+        Self { ca, origin, transport, clock, timeouts, lanes, nonces: NoncePool::default(), instruments }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.instruments
+    }
+
+    /// One request, one answer: 2xx comes back, everything else is a failure. The nonce of every answer goes to the
+    /// pool, except that of a `badNonce`, which is for the same request's next try.
+    pub(crate) async fn send(
+        &self,
+        endpoint: Endpoint,
+        url: &str,
+        sending: Sending,
+    ) -> Result<Answer, Failed> {
+        let uri = self.origin.admit(url).map_err(|error| AcmeError::not_sent(endpoint, error))?;
+        let (method, body) = match sending {
+            Sending::Get => (Method::GET, None),
+            Sending::Head => (Method::HEAD, None),
+            Sending::Post(body) => (Method::POST, Some(body)),
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT_LANGUAGE, ENGLISH);
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, JOSE_JSON);
+        }
+        let request = request
+            .body(body.unwrap_or_default())
+            .map_err(|error| AcmeError::not_sent(endpoint, Reason::Malformed(error)))?;
+
+        let span = tracing::info_span!(
+            "acme.request",
+            ca.name = %self.ca,
+            acme.endpoint = endpoint.as_str(),
+            http.status = field::Empty,
+        );
+        let response = self.exchange(endpoint, request).instrument(span).await?;
+        self.judge(endpoint, response)
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, AcmeError> {
+        let timeout = self.timeouts.of(endpoint);
+        self.wait_for_turn(endpoint, timeout).await?;
+        let _in_flight = self.instruments.in_flight();
+        let start = Instant::now();
+        let ended = tokio::time::timeout(timeout, self.transport.exchange(endpoint, request)).await;
+        let took = start.elapsed();
+        match ended {
+            Ok(Ok(response)) => {
+                Span::current().record("http.status", response.status().as_u16());
+                self.instruments.answered(endpoint, response.status(), took);
+                Ok(response)
+            }
+            Ok(Err(TransportError::NotSent(source))) => {
+                self.instruments.ended(endpoint, "not_sent", took);
+                Err(AcmeError::NotSent { endpoint, source })
+            }
+            Ok(Err(TransportError::Lost(source))) => {
+                self.instruments.ended(endpoint, "lost", took);
+                Err(AcmeError::Lost { endpoint, source })
+            }
+            Err(_) => {
+                self.instruments.ended(endpoint, "timeout", took);
+                Err(AcmeError::lost(endpoint, Reason::Timeout(timeout)))
+            }
+        }
+    }
+
+    async fn wait_for_turn(&self, endpoint: Endpoint, timeout: Duration) -> Result<(), AcmeError> {
+        let Some(limiter) = &self.lanes[endpoint.lane() as usize] else { return Ok(()) };
+        if limiter.check().is_ok() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let turn = tokio::time::timeout(timeout, limiter.until_ready()).await;
+        self.instruments.smoothed(endpoint, start.elapsed());
+        turn.map_err(|_| AcmeError::not_sent(endpoint, Reason::Smoothed(timeout)))
+    }
+
+    fn judge(&self, endpoint: Endpoint, response: Response<Bytes>) -> Result<Answer, Failed> {
+        let now = self.clock.now();
+        let (parts, body) = response.into_parts();
+        let nonce = nonce_in(&parts.headers);
+        let retry_after = retry_after(&parts.headers, now);
+        if parts.status.is_success() {
+            match nonce {
+                // Whoever asked for a nonce takes it from the answer.
+                Some(nonce) if endpoint != Endpoint::NewNonce => self.nonces.put(nonce, now),
+                _ => (),
+            }
+            return Ok(Answer { endpoint, status: parts.status, headers: parts.headers, body, retry_after });
+        }
+        let status = parts.status.as_u16();
+        if !parts.status.is_client_error() && !parts.status.is_server_error() {
+            return Err(AcmeError::lost(endpoint, Reason::Redirected(status)).into());
+        }
+        let problem = problem::read(status, &body, retry_after, now);
+        if problem.kind == ProblemKind::BadNonce {
+            return Err(Failed::BadNonce { endpoint, problem: problem.into(), fresh: nonce });
+        }
+        if let Some(nonce) = nonce {
+            self.nonces.put(nonce, now);
+        }
+        Err(AcmeError::Refused { endpoint, problem }.into())
+    }
+
+    /// A nonce for a request to `endpoint`: from the pool, or asked for. A failure means that the request itself
+    /// was not sent.
+    pub(crate) async fn nonce(&self, endpoint: Endpoint, new_nonce_url: &str) -> Result<Nonce, AcmeError> {
+        if let Some(nonce) = self.nonces.take(self.clock.now()) {
+            return Ok(nonce);
+        }
+        match self.send(Endpoint::NewNonce, new_nonce_url, Sending::Head).await {
+            Ok(answer) => {
+                nonce_in(&answer.headers).ok_or_else(|| AcmeError::not_sent(endpoint, Reason::NoNonce))
+            }
+            Err(failed) => Err(match AcmeError::from(failed) {
+                refused @ AcmeError::Refused { .. } => refused,
+                error => AcmeError::not_sent(endpoint, Reason::Nonce(Box::new(error))),
+            }),
+        }
+    }
+}
+
+/// A request that did not end well.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// Not executed, and worth another try with the nonce that came along.
+    BadNonce {
+        endpoint: Endpoint,
+        problem: Box<Problem>,
+        fresh: Option<Nonce>,
+    },
+    Otherwise(AcmeError),
+}
+
+impl From<AcmeError> for Failed {
+    fn from(error: AcmeError) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+impl From<Failed> for AcmeError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::BadNonce { endpoint, problem, .. } => Self::Refused { endpoint, problem: *problem },
+            Failed::Otherwise(error) => error,
+        }
+    }
+}
+
+fn nonce_in(headers: &HeaderMap) -> Option<Nonce> {
+    Nonce::parse(headers.get(REPLAY_NONCE)?.to_str().ok()?)
+}
+
+fn smoothing(requests_per_second: u32) -> Option<DefaultDirectRateLimiter> {
+    let rate = NonZeroU32::new(requests_per_second)?;
+    let burst = NonZeroU32::new(requests_per_second / BURST_SHARE).unwrap_or(NonZeroU32::MIN);
+    Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)))
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("ca", &self.ca)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
