@@ -29,7 +29,9 @@ use super::watched::Watched;
 
 /// What CAs follow at the most.
 const REDIRECTS_MAX: usize = 10;
-/// An answer is shorter than 128 bytes; the rest is read only to be shown.
+/// What Boulder reads of a body; an answer with more white space behind it fails there.
+const ANSWER_BYTES_MAX: usize = 128;
+/// What is read to see whether a body ends at all.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// A longer response head is no answer.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -240,7 +242,7 @@ impl Fetcher {
                 break;
             }
         }
-        if is_answer(expected, came.trim_ascii_end()) {
+        if came.len() <= ANSWER_BYTES_MAX && is_answer(expected, came.trim_ascii_end()) {
             Ok(Hop::Answered)
         } else {
             Err(FetchCause::WrongContent(Shown::new(&String::from_utf8_lossy(&came))))

@@ -72,10 +72,11 @@ impl Location {
         if authority.as_str().contains('@') {
             return Err(LocationFault::Credentials);
         }
-        let named_port = authority.port_u16();
-        if authority.port().is_some() && named_port.is_none() {
-            return Err(malformed());
-        }
+        // Not `Authority::port`: that is silent about a number no port can be.
+        let named_port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
+            None | Some("") => None,
+            Some(digits) => Some(digits.parse::<u16>().map_err(|_| malformed())?),
+        };
         let standard = match scheme {
             Scheme::Http => 80,
             Scheme::Https => 443,
@@ -193,6 +194,7 @@ mod tests {
             ("HTTPS://A.com./x", "https://a.com/x"),
             ("https://a.com", "https://a.com/"),
             ("http://a.com:80/x", "http://a.com/x"),
+            ("http://a.com:/x", "http://a.com/x"),
             ("http://a.com:5002/x", "http://a.com/x"),
             ("https://a.com:443/x", "https://a.com/x"),
             ("//a.com/x", "http://a.com/x"),
@@ -226,7 +228,7 @@ mod tests {
             ("http://localhost/x", LocationFault::Host),
             ("http://0x7f.1/x", LocationFault::Host),
             ("http://2130706433/x", LocationFault::Host),
-            ("http://[fe80::1%25eth0]/x", LocationFault::Malformed),
+            ("http://[fe80::1%25eth0]/x", LocationFault::Host),
             ("http://a..com/x", LocationFault::Host),
             ("http:///x", LocationFault::Malformed),
             ("http://a.com:99999/x", LocationFault::Malformed),

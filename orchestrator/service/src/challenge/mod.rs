@@ -21,3 +21,5 @@ mod report;
 pub mod resolver;
 mod tls;
 mod watched;
+#[cfg(test)]
+mod world;

@@ -110,3 +110,6 @@ impl Preflight {
         AddressCheck { address, outcome }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ pub struct NameResolver {
 }
 
 impl NameResolver {
-    pub fn new(config: ResolverConfig) -> Result<Self, ResolverSetUpError> {
+    pub fn new(config: &ResolverConfig) -> Result<Self, ResolverSetUpError> {
         let servers = if config.servers.is_empty() {
             let (system, _) =
                 system_conf::read_system_conf().map_err(|source| ResolverSetUpError::System { source })?;
@@ -261,3 +261,6 @@ pub enum ResolverSetUpError {
         source: NetError,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ pub(super) fn connector() -> Result<TlsConnector, rustls::Error> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// None where the host cannot stand in a ClientHello.
+/// None where the host cannot stand in a `ClientHello`.
 pub(super) fn server_name(host: &Host) -> Option<ServerName<'static>> {
     match host {
         Host::Name(name) => ServerName::try_from(String::from(&**name)).ok(),
