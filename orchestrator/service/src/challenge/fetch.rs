@@ -372,7 +372,9 @@ pub struct Shown(Box<str>);
 
 impl Shown {
     fn new(text: &str) -> Self {
-        Self(text.chars().take(SHOWN_CHARACTERS).filter(|c| !c.is_control()).collect())
+        // Not only control characters deceive: marks that turn the direction of text do too.
+        let is_harmless = |c: &char| *c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
+        Self(text.chars().filter(is_harmless).take(SHOWN_CHARACTERS).collect())
     }
 }
 

@@ -19,7 +19,9 @@ use super::http01::{Responder, ResponderConfig, Responses, ResponsesError};
 use super::probe::ProbeSecret;
 use super::resolver::{NameResolver, ResolverConfig};
 
-/// Long enough for loopback on a busy machine, short enough to be waited out.
+/// For what must come: never waited out.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// For what must not come: long enough for loopback on a busy machine, short enough to be waited out.
 pub(super) const DEADLINE: Duration = Duration::from_millis(300);
 
 pub(super) fn hostname(text: &str) -> Hostname {
@@ -55,21 +57,30 @@ impl Zone {
     }
 }
 
-/// A resolver for the names it was given; any other name does not exist.
+/// A resolver for the names it was given; any other name is `*`, or does not exist.
 pub(super) async fn resolver<const N: usize>(zones: [(&'static str, Zone); N]) -> NameResolver {
-    let servers = vec![start_dns(zones).await];
-    NameResolver::new(&ResolverConfig { servers, timeout: DEADLINE, attempts: 1 }).expect("a resolver")
+    resolver_of(start_dns(zones).await, PATIENCE)
+}
+
+/// The same, for zones that are silent.
+pub(super) async fn impatient_resolver<const N: usize>(zones: [(&'static str, Zone); N]) -> NameResolver {
+    resolver_of(start_dns(zones).await, DEADLINE)
 }
 
 /// A resolver whose server takes every question and answers none.
 pub(super) async fn dead_resolver() -> NameResolver {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
-    let servers = vec![socket.local_addr().expect("an address")];
+    let server = socket.local_addr().expect("an address");
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         while socket.recv(&mut buffer).await.is_ok() {}
     });
-    NameResolver::new(&ResolverConfig { servers, timeout: DEADLINE, attempts: 1 }).expect("a resolver")
+    resolver_of(server, DEADLINE)
+}
+
+fn resolver_of(server: SocketAddr, timeout: Duration) -> NameResolver {
+    let config = ResolverConfig { servers: vec![server], timeout, attempts: 1 };
+    NameResolver::new(&config).expect("a resolver")
 }
 
 async fn start_dns<const N: usize>(zones: [(&'static str, Zone); N]) -> SocketAddr {
@@ -114,7 +125,8 @@ fn dns_answer(zones: &HashMap<&str, Zone>, question: &[u8], udp: bool) -> Option
     message.metadata.recursion_available = true;
     let query = message.queries[0].clone();
     let asked = query.name().to_ascii();
-    let mut zone = zones.get(asked.trim_end_matches('.')).cloned().unwrap_or_else(|| {
+    let known = zones.get(asked.trim_end_matches('.')).or_else(|| zones.get("*"));
+    let mut zone = known.cloned().unwrap_or_else(|| {
         Zone::Rcode(if query.name().is_root() { ResponseCode::Refused } else { ResponseCode::NXDomain })
     });
     if let Zone::Split(v4, v6) = zone {
@@ -133,9 +145,8 @@ fn dns_answer(zones: &HashMap<&str, Zone>, question: &[u8], udp: bool) -> Option
         }
     };
     match zone {
-        Zone::Addresses(addresses) => answer_addresses(&addresses),
         Zone::Long(_) if udp => message.metadata.truncation = true,
-        Zone::Long(addresses) => answer_addresses(&addresses),
+        Zone::Addresses(addresses) | Zone::Long(addresses) => answer_addresses(&addresses),
         Zone::Cname(target) => {
             answer(RData::CNAME(CNAME(Name::from_ascii(format!("{target}.")).expect("a name"))));
         }

@@ -213,7 +213,7 @@ async fn only_so_many_connections_are_served_at_once() {
     let responses = HashMap::from([(TOKEN.to_owned(), KEY_AUTHORIZATION.to_owned())]);
     let config = ResponderConfig {
         connections_max: 1,
-        header_timeout: Duration::from_secs(60),
+        header_timeout: Duration::from_mins(1),
         ..ResponderConfig::default()
     };
     let running = start_with(Shelf { responses, ..Shelf::default() }, config).await;

@@ -2,7 +2,7 @@ use super::super::world::{self, Zone, address, dead_resolver, hostname};
 use super::*;
 
 async fn look_up(zone: Zone) -> Result<Vec<IpAddr>, ResolveFault> {
-    let resolver = world::resolver([("www.example.com", zone)]).await;
+    let resolver = world::impatient_resolver([("www.example.com", zone)]).await;
     resolver.lookup(&hostname("www.example.com")).await.map(|addresses| addresses.iter().collect())
 }
 
