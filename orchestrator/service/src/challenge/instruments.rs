@@ -1,0 +1,110 @@
+//! Every instrument of this area. A panel reads each one.
+
+use std::time::Duration;
+
+use issuance::fault::FailureClass;
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use super::report::Verdict;
+
+/// What a check asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Before an order is placed.
+    Preflight,
+    /// Before a challenge is submitted.
+    SelfCheck,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::SelfCheck => "self_check",
+        }
+    }
+}
+
+/// Names checked. The handles are made once: a check is too cheap to look them up.
+pub(super) struct CheckInstruments {
+    preflight: PurposeInstruments,
+    self_check: PurposeInstruments,
+}
+
+struct PurposeInstruments {
+    ready: Counter,
+    unknown: Counter,
+    not_ready: Vec<(FailureClass, Counter)>,
+    /// Seconds one name took, lookup included.
+    duration: Histogram,
+}
+
+impl CheckInstruments {
+    pub(super) fn register() -> Self {
+        Self {
+            preflight: PurposeInstruments::register(Purpose::Preflight),
+            self_check: PurposeInstruments::register(Purpose::SelfCheck),
+        }
+    }
+
+    pub(super) fn record(&self, purpose: Purpose, verdict: &Verdict, took: Duration) {
+        let instruments = match purpose {
+            Purpose::Preflight => &self.preflight,
+            Purpose::SelfCheck => &self.self_check,
+        };
+        instruments.duration.record(took);
+        match verdict {
+            Verdict::Ready => instruments.ready.increment(1),
+            Verdict::Unknown { .. } => instruments.unknown.increment(1),
+            Verdict::NotReady { class, .. } => {
+                if let Some((_, counter)) = instruments.not_ready.iter().find(|(of, _)| of == class) {
+                    counter.increment(1);
+                }
+            }
+        }
+    }
+}
+
+impl PurposeInstruments {
+    fn register(purpose: Purpose) -> Self {
+        let purpose = purpose.as_str();
+        let checks = |result: &'static str| counter!("lockkeeper_name_checks_total", "purpose" => purpose, "result" => result);
+        Self {
+            ready: checks("ready"),
+            unknown: checks("unknown"),
+            not_ready: FailureClass::ALL.iter().map(|class| (*class, checks(class.as_str()))).collect(),
+            duration: histogram!("lockkeeper_name_check_duration_seconds", "purpose" => purpose),
+        }
+    }
+}
+
+/// Requests to the responder, by what became of them.
+pub(super) struct ResponderInstruments {
+    /// A challenge response was served.
+    pub(super) served: Counter,
+    /// A probe was answered.
+    pub(super) probe: Counter,
+    /// Nothing is known under the token.
+    pub(super) unknown: Counter,
+    /// Another path, method or shape of token.
+    pub(super) refused: Counter,
+    /// The responses could not be read.
+    pub(super) error: Counter,
+    /// Open connections.
+    pub(super) connections: Gauge,
+}
+
+impl ResponderInstruments {
+    pub(super) fn register() -> Self {
+        let requests =
+            |result: &'static str| counter!("lockkeeper_responder_requests_total", "result" => result);
+        Self {
+            served: requests("served"),
+            probe: requests("probe"),
+            unknown: requests("unknown"),
+            refused: requests("refused"),
+            error: requests("error"),
+            connections: gauge!("lockkeeper_responder_connections"),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Asks of a name what a CA would ask, before the CA is asked to.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use issuance::fault::FailureClass;
+use issuance::identifier::Hostname;
+use tokio::time::Instant;
+
+use super::address::AddressPolicy;
+use super::fetch::{FetchConfig, Fetcher, FetcherSetUpError};
+use super::instruments::{CheckInstruments, Purpose};
+use super::probe::{self, ProbeSecret};
+pub use super::report::{AddressCheck, AddressFault, NameReport, Verdict};
+use super::resolver::NameResolver;
+
+/// RFC 8555 §8.3.
+pub(super) const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
+
+/// Checks names over HTTP-01. One per process.
+///
+/// Every check may be dropped at any point: it holds nothing but sockets. How many run at once is up to the
+/// caller.
+pub struct Preflight {
+    fetcher: Fetcher,
+    resolver: Arc<NameResolver>,
+    policy: Arc<AddressPolicy>,
+    secret: ProbeSecret,
+    instruments: CheckInstruments,
+}
+
+impl fmt::Debug for Preflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preflight").field("fetcher", &self.fetcher).finish_non_exhaustive()
+    }
+}
+
+impl Preflight {
+    pub fn new(
+        config: &FetchConfig,
+        resolver: Arc<NameResolver>,
+        policy: AddressPolicy,
+        secret: ProbeSecret,
+    ) -> Result<Self, FetcherSetUpError> {
+        let policy = Arc::new(policy);
+        let fetcher = Fetcher::new(config, Arc::clone(&resolver), Arc::clone(&policy))?;
+        Ok(Self { fetcher, resolver, policy, secret, instruments: CheckInstruments::register() })
+    }
+
+    /// Checks the names side by side; reports come in their order.
+    pub async fn check(&self, names: impl IntoIterator<Item = &Hostname>) -> Vec<NameReport> {
+        join_all(names.into_iter().map(|name| self.check_name(name))).await
+    }
+
+    /// Whether the name leads to our responder on every address, shown by a probe of its own.
+    pub async fn check_name(&self, name: &Hostname) -> NameReport {
+        let token = probe::draw_token();
+        let answer = self.secret.answer(&token);
+        self.ask(Purpose::Preflight, name, &token, &answer).await
+    }
+
+    /// Whether the name serves this key authorization on every address: the same way, with the real token.
+    pub async fn sees(&self, name: &Hostname, token: &str, key_authorization: &str) -> NameReport {
+        self.ask(Purpose::SelfCheck, name, token, key_authorization).await
+    }
+
+    async fn ask(&self, purpose: Purpose, name: &Hostname, token: &str, expected: &str) -> NameReport {
+        let started = Instant::now();
+        let (verdict, checks) = self.look(name, token, expected).await;
+        self.instruments.record(purpose, &verdict, started.elapsed());
+        NameReport { hostname: name.clone(), verdict, checks }
+    }
+
+    async fn look(&self, name: &Hostname, token: &str, expected: &str) -> (Verdict, Vec<AddressCheck>) {
+        if name.is_wildcard() {
+            // RFC 8555 §8.3 proves one host; CAs offer no HTTP-01 challenge for a wildcard.
+            let detail = "a wildcard cannot be proven over HTTP: it needs a DNS-01 challenge";
+            return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new());
+        }
+        let addresses = match self.resolver.lookup(name).await {
+            Ok(addresses) => addresses,
+            Err(fault) => {
+                let detail = fault.to_string();
+                let verdict = match fault.class() {
+                    Some(class) => Verdict::not_ready(class, &detail),
+                    None => Verdict::unknown(&detail),
+                };
+                return (verdict, Vec::new());
+            }
+        };
+        let path = format!("{CHALLENGE_PATH}{token}");
+        let check = |address| self.check_address(name, address, &path, expected);
+        let checks = join_all(addresses.iter().map(check)).await;
+        (Verdict::of_addresses(&checks), checks)
+    }
+
+    async fn check_address(
+        &self,
+        name: &Hostname,
+        address: IpAddr,
+        path: &str,
+        expected: &str,
+    ) -> AddressCheck {
+        let outcome = match self.policy.check(address) {
+            Ok(()) => self.fetcher.check(name.as_str(), address, path, expected).await.map_err(Into::into),
+            Err(refusal) => Err(refusal.into()),
+        };
+        AddressCheck { address, outcome }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What a check of a name found.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use issuance::fault::FailureClass;
+use issuance::identifier::Hostname;
+
+use super::address::AddressRefusal;
+use super::fetch::FetchFault;
+
+/// A detail goes into a row and onto a page.
+const DETAIL_CHARACTERS_MAX: usize = 300;
+
+/// One name, checked.
+#[derive(Debug, Clone)]
+pub struct NameReport {
+    pub hostname: Hostname,
+    pub verdict: Verdict,
+    /// Every address the name leads to, in numeric order. Empty where there is none.
+    pub checks: Vec<AddressCheck>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A CA that asks now gets the right answer, whichever address it chooses.
+    Ready,
+    NotReady {
+        class: FailureClass,
+        /// What was seen, at most 300 characters, none of them a control character.
+        detail: String,
+    },
+    /// We could not look. Says nothing about the name.
+    Unknown { detail: String },
+}
+
+/// One address of a name, checked.
+#[derive(Debug, Clone)]
+pub struct AddressCheck {
+    pub address: IpAddr,
+    pub outcome: Result<(), AddressFault>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressFault {
+    /// Nothing was sent there.
+    #[error(transparent)]
+    Refused(#[from] AddressRefusal),
+    #[error(transparent)]
+    Fetch(#[from] FetchFault),
+}
+
+impl AddressFault {
+    /// None where the name is not to blame.
+    pub fn class(&self) -> Option<FailureClass> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.class()),
+            Self::Fetch(fault) => fault.cause.class(),
+        }
+    }
+}
+
+impl Verdict {
+    pub(super) fn not_ready(class: FailureClass, detail: &str) -> Self {
+        Self::NotReady { class, detail: presentable(detail) }
+    }
+
+    pub(super) fn unknown(detail: &str) -> Self {
+        Self::Unknown { detail: presentable(detail) }
+    }
+
+    /// The worst address decides, since a CA may choose any. An address this machine cannot reach says
+    /// nothing beside one that answers.
+    pub(super) fn of_addresses(checks: &[AddressCheck]) -> Self {
+        let mut faults: Vec<_> = checks
+            .iter()
+            .filter_map(|check| check.outcome.as_ref().err().map(|fault| (check.address, fault)))
+            .collect();
+        let blamed = |fault: &AddressFault| fault.class();
+        faults.sort_by_key(|(_, fault)| blamed(fault).map_or(usize::MAX, severity));
+        let Some((_, worst)) = faults.first() else { return Self::Ready };
+        match blamed(worst) {
+            Some(class) => {
+                faults.retain(|(_, fault)| blamed(fault).is_some());
+                Self::not_ready(class, &describe(&faults, checks.len()))
+            }
+            None if faults.len() < checks.len() => Self::Ready,
+            None => Self::unknown(&describe(&faults, checks.len())),
+        }
+    }
+}
+
+/// Of several causes the one told is the one whose mending comes first: where the records lead, then
+/// whether anything answers there, then what.
+const SEVERITY: &[FailureClass] = &[
+    FailureClass::PrivateAddress,
+    FailureClass::WrongAddress,
+    FailureClass::ConnectionRefused,
+    FailureClass::ConnectionTimeout,
+    FailureClass::Tls,
+    FailureClass::Redirect,
+    FailureClass::HttpStatus,
+    FailureClass::WrongContent,
+    FailureClass::SlowResponse,
+];
+
+fn severity(class: FailureClass) -> usize {
+    SEVERITY.iter().position(|of| *of == class).unwrap_or(SEVERITY.len())
+}
+
+fn describe(faults: &[(IpAddr, &AddressFault)], addresses: usize) -> String {
+    let mut text = String::new();
+    for (address, fault) in faults {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        let written = match fault {
+            AddressFault::Refused(refusal) => write!(text, "{refusal}"),
+            AddressFault::Fetch(fault) => write!(text, "{address}: {fault}"),
+        };
+        written.expect("a string takes everything");
+    }
+    if faults.len() < addresses {
+        write!(text, " ({} of {addresses} addresses)", faults.len()).expect("a string takes everything");
+    }
+    text
+}
+
+fn presentable(detail: &str) -> String {
+    detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARACTERS_MAX).collect()
+}
