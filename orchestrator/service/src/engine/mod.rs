@@ -1,1 +1,142 @@
 //! Claims due orders and performs their steps, one request at a time.
+//!
+//! ```text
+//! dispatcher ── claims ──▶ executor ── step ──▶ performer ── one request ──▶ CA, resolver, web server
+//!     ▲                       │  ▲                                             │
+//!     └── permits, next due ──┘  └──────────────── answer ─────────────────────┘
+//!                             ├──▶ gate       (admissions of one moment, one transaction)
+//!                             └──▶ committer  (ends of steps of one moment, one commit)
+//! ```
+//!
+//! What to do next, and what an answer means, is decided in `issuance`. The engine never sleeps over a lease:
+//! a wait is the order's `due_at`, and the order goes back to the queue.
+
+mod batch;
+mod committer;
+mod consequences;
+mod dispatcher;
+mod executor;
+mod gate;
+mod instruments;
+mod observation;
+mod performer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use issuance::ids::AccountId;
+use issuance::profile::CaProfile;
+use issuance::time::Clock;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::acme::Account;
+use crate::challenge::preflight::Preflight;
+use crate::keys::{KeyKind, Sealer};
+use crate::store::Store;
+use crate::store::leases::Replica;
+
+use self::committer::Committer;
+use self::dispatcher::Dispatcher;
+use self::executor::Executor;
+use self::gate::Gate;
+use self::instruments::Instruments;
+use self::performer::Performer;
+
+/// How an engine works.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineSettings {
+    /// Orders on their way at the CA that are worked on at once. One that waits for the CA holds no permit.
+    pub permits: u16,
+    /// Orders whose names are proven at home at once: a slow site must not take a CA permit's place.
+    pub proving: u16,
+    /// How long a claim lasts without a sign of life.
+    pub lease: Duration,
+    /// No request takes longer; none starts that could outlive its lease.
+    pub request_timeout: Duration,
+    /// How long a shutdown waits for what is under way.
+    pub drain: Duration,
+    /// The database is looked at this often when nothing wakes the engine.
+    pub poll_interval: Duration,
+    pub key_kind: KeyKind,
+}
+
+/// What an engine works with.
+#[derive(Debug, Clone)]
+pub struct EngineParts {
+    pub store: Store,
+    pub account: Arc<Account>,
+    pub account_id: AccountId,
+    /// `None`: names are not checked at home (the operator's choice).
+    pub preflight: Option<Arc<Preflight>>,
+    pub sealer: Arc<Sealer>,
+    pub profile: Arc<CaProfile>,
+    pub clock: Arc<dyn Clock>,
+    pub replica: Replica,
+    /// Rung by whoever has made orders due.
+    pub wake: Arc<Notify>,
+}
+
+/// A running engine. Dropping the handle does not stop it: [`Engine::stop`] does.
+#[derive(Debug)]
+pub struct Engine {
+    stop: CancellationToken,
+    workers: TaskTracker,
+    services: TaskTracker,
+    services_stop: CancellationToken,
+    drain: Duration,
+}
+
+impl Engine {
+    /// Starts claiming at once.
+    pub fn start(parts: EngineParts, settings: EngineSettings) -> Self {
+        let stop = CancellationToken::new();
+        let services_stop = CancellationToken::new();
+        let (workers, services) = (TaskTracker::new(), TaskTracker::new());
+        let instruments = Instruments::register();
+        let gate = Gate::start(&parts, &services, services_stop.clone());
+        let committer = Committer::start(&parts, &services, services_stop.clone());
+        let executor = Arc::new(Executor {
+            performer: Performer {
+                store: parts.store.clone(),
+                account: Arc::clone(&parts.account),
+                account_id: parts.account_id,
+                preflight: parts.preflight.clone(),
+                sealer: Arc::clone(&parts.sealer),
+                clock: Arc::clone(&parts.clock),
+                key_kind: settings.key_kind,
+            },
+            gate,
+            committer,
+            store: parts.store.clone(),
+            account_id: parts.account_id,
+            profile: Arc::clone(&parts.profile),
+            clock: Arc::clone(&parts.clock),
+            settings,
+            stop: stop.clone(),
+            instruments,
+        });
+        let dispatcher = Dispatcher::new(parts, settings, executor, workers.clone(), stop.clone());
+        workers.spawn(dispatcher.run());
+        Self { stop, workers, services, services_stop, drain: settings.drain }
+    }
+
+    /// Stops claiming, lets what is under way come to a safe point, and gives its leases back. What does not
+    /// end in time keeps its lease until that runs out; nothing is lost by it.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.workers.close();
+        if tokio::time::timeout(self.drain, self.workers.wait()).await.is_err() {
+            warn!(
+                workers = self.workers.len(),
+                "Drain ended with orders under way; their leases run out by themselves"
+            );
+        }
+        self.services_stop.cancel();
+        self.services.close();
+        self.services.wait().await;
+        info!("Engine stopped");
+    }
+}

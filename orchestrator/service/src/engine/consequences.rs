@@ -1,0 +1,130 @@
+//! Consequences, in rows: what a decision changes besides its order.
+
+use std::time::Duration;
+
+use issuance::answer::{Applied, Consequence};
+use issuance::backoff::{self, HostnameBackoff};
+use issuance::fault::{FailureClass, Fault, Scope};
+use issuance::identifier::Hostname;
+use issuance::ids::AccountId;
+use issuance::order::{Order, Stage};
+use issuance::time::{Fraction, Timestamp};
+use serde_json::json;
+
+use crate::store::aftermath::{AccountChange, Aftermath, NameRests, Successor};
+use crate::store::steps::Event;
+use crate::store::{Store, StoreError};
+
+/// Turns the consequences of one decision into what is written with it. Reads what is remembered of the
+/// names concerned; the flight on each of them makes sure that nobody else writes it meanwhile.
+pub(super) async fn aftermath(
+    store: &Store,
+    account: AccountId,
+    applied: &Applied,
+    now: Timestamp,
+    jitter: Fraction,
+) -> Result<Aftermath, StoreError> {
+    let mut aftermath = Aftermath::default();
+    if applied.consequences.is_empty() {
+        return Ok(aftermath);
+    }
+    let names: Vec<String> =
+        applied.order.names.iter().map(|name| name.validation_target().to_owned()).collect();
+    let remembered = store.remembered_failures(account, &names).await?;
+    let backoff_of = |hostname: &Hostname| {
+        let found = remembered.iter().find(|one| one.hostname.as_str() == hostname.validation_target());
+        found.map_or_else(HostnameBackoff::default, |one| one.backoff)
+    };
+    for consequence in &applied.consequences {
+        match consequence {
+            Consequence::NameFailed { hostname, fault, at_ca } => {
+                let backoff = backoff_of(hostname).after_failure(*at_ca, now, jitter);
+                aftermath.rests.push(NameRests {
+                    account,
+                    hostname: hostname.clone(),
+                    failures: backoff.failures,
+                    until: backoff.until,
+                    at_ca: *at_ca,
+                    fault: fault.clone(),
+                });
+            }
+            Consequence::Split { names } => {
+                aftermath.successors.push(Successor::Part { names: names.clone(), proven_at: now });
+            }
+            Consequence::Retry { .. } => {}
+            Consequence::Limited { scope, until } => limited(&mut aftermath, account, scope, *until, now),
+            Consequence::AccountStopped { reason } => {
+                aftermath.account = Some((account, AccountChange::Stopped { reason: reason.clone() }));
+            }
+        }
+    }
+    for consequence in &applied.consequences {
+        if let Consequence::Retry { fault } = consequence {
+            let names_rest = aftermath.rests.iter().map(|rest| rest.until).max();
+            let failures = applied.order.failures.saturating_add(1);
+            let due_at = names_rest.unwrap_or_else(|| now.after(backoff::rest(failures, jitter)));
+            aftermath.successors.push(Successor::Retry { fault: fault.clone(), due_at, failures });
+        }
+    }
+    Ok(aftermath)
+}
+
+/// A limit stops those in its scope, and nobody else.
+fn limited(aftermath: &mut Aftermath, account: AccountId, scope: &Scope, until: Timestamp, now: Timestamp) {
+    match scope {
+        Scope::Account | Scope::Everything => {
+            aftermath.account = Some((account, AccountChange::HeldUntil(until)));
+        }
+        Scope::Hostname(hostname) => {
+            if let Ok(hostname) = Hostname::parse(hostname) {
+                let wait = now.until(until);
+                let detail =
+                    format!("the CA counts too many failures of this name: {} s to go", wait.as_secs());
+                aftermath.rests.push(NameRests {
+                    account,
+                    hostname,
+                    failures: 1,
+                    until,
+                    at_ca: true,
+                    fault: Fault::new(FailureClass::RateLimited, detail),
+                });
+            }
+        }
+        // The order itself waits; nobody else needs this set, or is known to need this domain.
+        Scope::ExactSet | Scope::RegisteredDomain(_) => {}
+    }
+}
+
+/// What is told to whoever listens, if this decision is worth telling.
+pub(super) fn event(before: &Stage, order: &Order) -> Option<Event> {
+    if before.as_str() == order.stage.as_str() {
+        return None;
+    }
+    let told = |kind, fault: Option<&Fault>| {
+        let data = json!({
+            "names": order.names,
+            "fault": fault.map(|fault| json!({
+                "class": fault.class,
+                "detail": fault.detail,
+                "hostname": fault.hostname,
+                "advice": fault.class.advice(),
+            })),
+        });
+        Some(Event { kind, data })
+    };
+    match &order.stage {
+        Stage::Issued { .. } => told("certificate.issued", None),
+        Stage::Parked { fault } => told("order.parked", Some(fault)),
+        Stage::Failed { fault, .. } => told("order.failed", Some(fault)),
+        Stage::Cancelled { .. } => told("order.cancelled", None),
+        _ => None,
+    }
+}
+
+/// A draw for jitter.
+pub(super) fn draw() -> Fraction {
+    Fraction::new(rand::random::<f64>())
+}
+
+/// Two ends of one moment should not meet again: a little apart is enough.
+pub(super) const SHORT_WAIT: Duration = Duration::from_secs(1);

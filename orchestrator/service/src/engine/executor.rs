@@ -1,0 +1,291 @@
+//! One attempt: steps of one order under one lease, for as long as it can go on at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use issuance::admission::Denial;
+use issuance::answer::{Admission, Answer, Applied, Context, Wake};
+use issuance::ids::AccountId;
+use issuance::order::Stage;
+use issuance::profile::CaProfile;
+use issuance::step::{Knowledge, Step};
+use issuance::time::{Clock, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use crate::store::Store;
+use crate::store::admissions::AdmissionRequest;
+use crate::store::aftermath::Aftermath;
+use crate::store::leases::Claim;
+use crate::store::steps::{IssuedChain, StepEnd};
+
+use super::EngineSettings;
+use super::committer::{CommitError, Committer};
+use super::consequences::{SHORT_WAIT, aftermath, draw, event};
+use super::dispatcher::Seat;
+use super::gate::{Gate, GateAnswer};
+use super::instruments::Instruments;
+use super::performer::{Downloaded, Performer};
+
+/// An order that takes more steps than this without a wait goes round in circles.
+const STEPS_MAX: usize = 64;
+/// Leases that ran out on an order in a row before it is left to rest for longer: it may be what kills them.
+const RESCUES_MAX: u32 = 5;
+const POISON_WAIT: Duration = Duration::from_mins(10);
+/// What remains of a lease after the longest request.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Executor {
+    pub(super) performer: Performer,
+    pub(super) gate: Gate,
+    pub(super) committer: Committer,
+    pub(super) store: Store,
+    pub(super) account_id: AccountId,
+    pub(super) profile: Arc<CaProfile>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: EngineSettings,
+    pub(super) stop: CancellationToken,
+    pub(super) instruments: Instruments,
+}
+
+/// How an attempt ended, for whoever plans the next claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptEnd {
+    /// Due again then.
+    Due(Timestamp),
+    /// The gate has no room: claiming more of the kind is of no use for a moment.
+    NoRoom(Timestamp),
+    /// At rest: room was made.
+    Rests,
+    /// The order is somebody else's, or its lease runs out by itself.
+    Lost,
+}
+
+/// An order in the hands of an attempt.
+struct InHand {
+    claim: Claim,
+    /// Changes since the last commit that a crash would undo.
+    uncommitted: Pending,
+}
+
+#[derive(Default)]
+struct Pending {
+    chain: Option<IssuedChain>,
+    events: Vec<crate::store::steps::Event>,
+}
+
+impl Executor {
+    /// Takes the order as far as it goes. `seat` starts as a place among those that prove names, and becomes
+    /// one of the places at the CA when the order gets that far.
+    pub(super) async fn attempt(&self, claim: Claim, seat: Seat) -> AttemptEnd {
+        let span = info_span!("engine.attempt", order.id = %claim.owner.order, order.stage = claim.order.stage.as_str());
+        async {
+            let started = tokio::time::Instant::now();
+            let stage = claim.order.stage.as_str();
+            let order = claim.owner.order;
+            match self.advance(claim, seat).await {
+                Ok(end) => {
+                    Instruments::attempt(stage, "ended", started.elapsed());
+                    end
+                }
+                Err(CommitError::LeaseLost { .. }) => {
+                    warn!(order.id = %order, "Order {order}: the lease was lost to another worker");
+                    Instruments::attempt(stage, "lease_lost", started.elapsed());
+                    AttemptEnd::Lost
+                }
+                Err(CommitError::Refused { .. } | CommitError::Stopped { .. }) => {
+                    Instruments::attempt(stage, "not_written", started.elapsed());
+                    AttemptEnd::Lost
+                }
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn advance(&self, claim: Claim, mut seat: Seat) -> Result<AttemptEnd, CommitError> {
+        let mut hand = InHand { claim, uncommitted: Pending::default() };
+        if hand.claim.rescues > 0 {
+            self.instruments.rescued();
+        }
+        if hand.claim.rescues > RESCUES_MAX {
+            let order = hand.claim.owner.order;
+            error!(order.id = %order, rescues = hand.claim.rescues, "Order {order} keeps losing its workers; it rests");
+            let wake = Wake::At(self.clock.now().after(POISON_WAIT));
+            return self.give_back(hand, wake).await;
+        }
+        let mut knowledge = Knowledge::Loaded;
+        for _ in 0..STEPS_MAX {
+            let now = self.clock.now();
+            let step = hand.claim.order.next_step(knowledge, &self.profile, now);
+            if self.stop.is_cancelled() && knowledge == Knowledge::Loaded {
+                // A safe point: nothing is intended that was not sent.
+                return self.give_back(hand, Wake::At(now)).await;
+            }
+            match step {
+                Step::Rest => return self.give_back(hand, Wake::Never).await,
+                Step::Wait(until) => return self.give_back(hand, Wake::At(until)).await,
+                _ => {}
+            }
+            self.keep_lease(&mut hand, now).await?;
+            if !matches!(step, Step::Prove) && !seat.reach_the_ca().await {
+                return self.give_back(hand, Wake::At(self.clock.now())).await;
+            }
+            let (answer, chain) = match self.perform(&hand, &step).await {
+                Performed::Answer(answered) => *answered,
+                Performed::NoRoom(until) => {
+                    self.give_back(hand, Wake::At(until)).await?;
+                    return Ok(AttemptEnd::NoRoom(until));
+                }
+                Performed::LeaseLost => {
+                    return Err(CommitError::LeaseLost { order: hand.claim.owner.order });
+                }
+            };
+            hand.uncommitted.chain = chain;
+            let before = hand.claim.order.stage.clone();
+            let context = Context { now: self.clock.now(), jitter: draw(), profile: &self.profile };
+            let applied = match hand.claim.order.clone().apply(answer, &context) {
+                Ok(applied) => applied,
+                Err(unexpected) => {
+                    error!(error = &unexpected as &dyn std::error::Error, "An answer nobody asked for");
+                    return self.give_back(hand, Wake::At(context.now.after(SHORT_WAIT))).await;
+                }
+            };
+            hand.uncommitted.events.extend(event(&before, &applied.order));
+            knowledge = applied.knowledge;
+            let wake = applied.wake;
+            let must_commit = applied.must_commit || wake != Wake::Now || !applied.consequences.is_empty();
+            if must_commit {
+                let aftermath = self.aftermath(&applied, &context).await;
+                hand.claim.order = applied.order;
+                self.commit(&mut hand, wake, aftermath).await?;
+            } else {
+                hand.claim.order = applied.order;
+            }
+            match wake {
+                Wake::Now => {}
+                Wake::At(at) => return Ok(AttemptEnd::Due(at)),
+                Wake::Never => return Ok(AttemptEnd::Rests),
+            }
+        }
+        let order = hand.claim.owner.order;
+        error!(order.id = %order, order.stage = hand.claim.order.stage.as_str(), "Order {order} goes round in circles; it rests");
+        self.give_back(hand, Wake::At(self.clock.now().after(POISON_WAIT))).await
+    }
+
+    async fn perform(&self, hand: &InHand, step: &Step) -> Performed {
+        let (id, order) = (hand.claim.owner.order, &hand.claim.order);
+        let started = tokio::time::Instant::now();
+        let performer = &self.performer;
+        let answer = match step {
+            Step::Prove => performer.prove(order).await,
+            Step::Admit | Step::AskAgain => return self.admit(hand, matches!(step, Step::AskAgain)).await,
+            Step::Place => performer.place(order).await,
+            Step::Find => performer.find(order).await,
+            Step::ReadAuthorizations(indexes) => performer.read_authorizations(order, indexes).await,
+            Step::CheckServed(indexes) => performer.check_served(order, indexes).await,
+            Step::Submit(indexes) => performer.submit(order, indexes).await,
+            Step::ReadOrder => performer.read_order(order).await,
+            Step::PrepareRequest => performer.prepare_request(id, order),
+            Step::Finalize => performer.finalize(order).await,
+            Step::Download => {
+                let (answer, chain) = performer.download(id, order).await;
+                Instruments::step(step, started.elapsed());
+                return Performed::answer(answer, chain);
+            }
+            Step::Deactivate(indexes) => performer.deactivate(order, indexes).await,
+            Step::GiveUp | Step::Wait(_) | Step::Rest => Answer::GivenUp,
+        };
+        Instruments::step(step, started.elapsed());
+        Performed::answer(answer, None)
+    }
+
+    async fn admit(&self, hand: &InHand, again: bool) -> Performed {
+        let order = &hand.claim.order;
+        let proven_at = match order.stage {
+            Stage::Accepted { proven_at: Some(at) } => at,
+            // Asked for again: what preflight saw then has served its purpose.
+            _ => self.clock.now(),
+        };
+        let request =
+            AdmissionRequest { lease: hand.claim.lease, names: order.names.clone(), proven_at, again };
+        let granted = |admission| Performed::answer(Answer::Admission(admission), None);
+        match self.gate.ask(request).await {
+            GateAnswer::Granted(reservation) => granted(Admission::Granted(reservation)),
+            GateAnswer::Denied(Denial::NoRoom { until }) => Performed::NoRoom(until),
+            GateAnswer::Denied(denial) => {
+                debug!(denial = denial.as_str(), until = %denial.until(), "The gate says: not yet");
+                granted(Admission::Denied { until: denial.until() })
+            }
+            GateAnswer::LeaseLost | GateAnswer::Unavailable => Performed::LeaseLost,
+        }
+    }
+
+    /// No request starts that could outlive its lease.
+    async fn keep_lease(&self, hand: &mut InHand, now: Timestamp) -> Result<(), CommitError> {
+        let needed = now.after(self.settings.request_timeout).after(LEASE_MARGIN);
+        if needed <= hand.claim.lease.expires_at {
+            return Ok(());
+        }
+        self.commit(hand, Wake::Now, Aftermath::default()).await
+    }
+
+    async fn give_back(&self, mut hand: InHand, wake: Wake) -> Result<AttemptEnd, CommitError> {
+        self.commit(&mut hand, wake, Aftermath::default()).await?;
+        Ok(match wake {
+            Wake::Never => AttemptEnd::Rests,
+            Wake::At(at) => AttemptEnd::Due(at),
+            Wake::Now => AttemptEnd::Due(self.clock.now()),
+        })
+    }
+
+    /// Waits for a database that is away: what follows from an answer must not be forgotten.
+    async fn aftermath(&self, applied: &Applied, context: &Context<'_>) -> Aftermath {
+        loop {
+            match aftermath(&self.store, self.account_id, applied, context.now, context.jitter).await {
+                Ok(aftermath) => return aftermath,
+                Err(error) if error.is_unavailable() && !self.stop.is_cancelled() => {
+                    warn!(error = &error as &dyn std::error::Error, "The database is away; asking again");
+                    tokio::time::sleep(SHORT_WAIT).await;
+                }
+                Err(error) => {
+                    error!(
+                        error = &error as &dyn std::error::Error,
+                        "What follows from an answer could not be worked out"
+                    );
+                    return Aftermath::default();
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, hand: &mut InHand, wake: Wake, aftermath: Aftermath) -> Result<(), CommitError> {
+        let lease_until = self.clock.now().after(self.settings.lease);
+        let pending = std::mem::take(&mut hand.uncommitted);
+        let end = StepEnd {
+            lease: hand.claim.lease,
+            order: hand.claim.order.clone(),
+            wake,
+            lease_until,
+            chain: pending.chain,
+            events: pending.events,
+            aftermath,
+        };
+        self.committer.commit(end).await?;
+        hand.claim.lease.expires_at = lease_until;
+        Ok(())
+    }
+}
+
+enum Performed {
+    Answer(Box<Downloaded>),
+    NoRoom(Timestamp),
+    LeaseLost,
+}
+
+impl Performed {
+    fn answer(answer: Answer, chain: Option<IssuedChain>) -> Self {
+        Self::Answer(Box::new((answer, chain)))
+    }
+}

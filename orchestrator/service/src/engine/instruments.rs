@@ -1,0 +1,103 @@
+//! What the engine counts.
+
+use std::time::Duration;
+
+use issuance::order::Stage;
+use issuance::step::Step;
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+
+use crate::store::admissions::AdmissionOutcome;
+
+/// Attempts and steps.
+#[derive(Debug, Clone)]
+pub(super) struct Instruments {
+    rescued: Counter,
+}
+
+const ATTEMPTS: &str = "lockkeeper_attempts_total";
+const ATTEMPT_SECONDS: &str = "lockkeeper_attempt_duration_seconds";
+const STEP_SECONDS: &str = "lockkeeper_step_duration_seconds";
+const OUTCOMES: [&str; 3] = ["ended", "lease_lost", "not_written"];
+
+impl Instruments {
+    pub(super) fn register() -> Self {
+        describe_counter!(ATTEMPTS, "Attempts that ended, by the stage they began in and how they ended.");
+        describe_histogram!(ATTEMPT_SECONDS, "Seconds an attempt held its seat.");
+        describe_histogram!(STEP_SECONDS, "Seconds one step took, its request included.");
+        describe_counter!("lockkeeper_rescues_total", "Orders taken up whose lease had run out.");
+        for stage in Stage::NAMES {
+            for outcome in OUTCOMES {
+                counter!(ATTEMPTS, "stage" => stage, "outcome" => outcome).increment(0);
+            }
+        }
+        Self { rescued: counter!("lockkeeper_rescues_total") }
+    }
+
+    pub(super) fn attempt(stage: &'static str, outcome: &'static str, took: Duration) {
+        counter!(ATTEMPTS, "stage" => stage, "outcome" => outcome).increment(1);
+        histogram!(ATTEMPT_SECONDS, "stage" => stage).record(took.as_secs_f64());
+    }
+
+    pub(super) fn step(step: &Step, took: Duration) {
+        histogram!(STEP_SECONDS, "step" => step.as_str().to_owned()).record(took.as_secs_f64());
+    }
+
+    pub(super) fn rescued(&self) {
+        self.rescued.increment(1);
+    }
+}
+
+/// The gate's decisions.
+#[derive(Debug, Clone)]
+pub(super) struct GateInstruments {
+    granted: Counter,
+}
+
+const ADMISSIONS: &str = "lockkeeper_admissions_total";
+
+impl GateInstruments {
+    pub(super) fn register() -> Self {
+        describe_counter!(ADMISSIONS, "Decisions of the gate, by result.");
+        for result in ["no_room", "new_orders", "held", "backoff", "target_busy", "lease_lost"] {
+            counter!(ADMISSIONS, "result" => result).increment(0);
+        }
+        Self { granted: counter!(ADMISSIONS, "result" => "granted") }
+    }
+
+    pub(super) fn record(&self, outcome: &AdmissionOutcome) {
+        match outcome {
+            AdmissionOutcome::Granted(_) => self.granted.increment(1),
+            AdmissionOutcome::Denied(denial) => {
+                counter!(ADMISSIONS, "result" => denial.as_str()).increment(1);
+            }
+            AdmissionOutcome::LeaseLost => counter!(ADMISSIONS, "result" => "lease_lost").increment(1),
+        }
+    }
+}
+
+/// The committer's work.
+#[derive(Debug, Clone)]
+pub(super) struct CommitInstruments {
+    commits: Counter,
+    steps: Counter,
+    seconds: Histogram,
+}
+
+impl CommitInstruments {
+    pub(super) fn register() -> Self {
+        describe_counter!("lockkeeper_commits_total", "Commits of steps; many steps share one.");
+        describe_counter!("lockkeeper_committed_steps_total", "Ends of steps that were committed.");
+        describe_histogram!("lockkeeper_commit_duration_seconds", "Seconds one commit of steps took.");
+        Self {
+            commits: counter!("lockkeeper_commits_total"),
+            steps: counter!("lockkeeper_committed_steps_total"),
+            seconds: histogram!("lockkeeper_commit_duration_seconds"),
+        }
+    }
+
+    pub(super) fn record(&self, steps: usize, took: Duration) {
+        self.commits.increment(1);
+        self.steps.increment(u64::try_from(steps).unwrap_or(u64::MAX));
+        self.seconds.record(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,108 @@
+//! What the CA sent, in the core's words.
+
+use issuance::answer::{CaOrderStatus, OrderSeen, Trouble};
+use issuance::authorization::{AuthorizationSeen, AuthorizationStatus, Challenge};
+use issuance::fault::{FailureClass, Fault};
+
+use crate::acme::objects::{
+    AuthorizationObject, AuthorizationStatus as CaAuthorizationStatus, ChallengeKind, ChallengeStatus,
+    OrderObject, OrderStatus,
+};
+use crate::acme::{Account, AcmeError, Reply};
+
+/// Longest detail kept of anybody's words.
+const DETAIL_CHARACTERS_MAX: usize = 500;
+
+pub(super) fn trouble(error: AcmeError) -> Trouble {
+    let detail = |error: &AcmeError| -> Box<str> { chain(error).into() };
+    match error {
+        AcmeError::Refused { problem, .. } => Trouble::Refused(problem),
+        AcmeError::Lost { .. } => Trouble::Lost { detail: detail(&error) },
+        AcmeError::NotSent { .. }
+        | AcmeError::Unsupported { .. }
+        | AcmeError::BadConfig { .. }
+        | AcmeError::BadKey(_) => Trouble::NotSent { detail: detail(&error) },
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text.chars().take(DETAIL_CHARACTERS_MAX).collect()
+}
+
+pub(super) fn order_seen(url: &str, reply: Reply<OrderObject>) -> OrderSeen {
+    let order = reply.body;
+    OrderSeen {
+        url: url.into(),
+        finalize_url: order.finalize,
+        status: match order.status {
+            OrderStatus::Pending => CaOrderStatus::Pending,
+            OrderStatus::Ready => CaOrderStatus::Ready,
+            OrderStatus::Processing => CaOrderStatus::Processing,
+            OrderStatus::Valid => CaOrderStatus::Valid,
+            // Pebble says `deactivated` where RFC 8555 knows only `invalid`.
+            OrderStatus::Invalid | OrderStatus::Deactivated | OrderStatus::Other(_) => CaOrderStatus::Invalid,
+        },
+        expires_at: order.expires,
+        authorizations: order.authorizations,
+        certificate_url: order.certificate,
+        problem: order.error,
+        retry_after: reply.retry_after,
+    }
+}
+
+pub(super) fn status(said: &CaAuthorizationStatus) -> AuthorizationStatus {
+    match said {
+        CaAuthorizationStatus::Valid => AuthorizationStatus::Valid,
+        CaAuthorizationStatus::Invalid => AuthorizationStatus::Invalid,
+        CaAuthorizationStatus::Deactivated => AuthorizationStatus::Deactivated,
+        CaAuthorizationStatus::Expired => AuthorizationStatus::Expired,
+        CaAuthorizationStatus::Revoked => AuthorizationStatus::Revoked,
+        // A word nobody knows is no confirmation that it ended.
+        CaAuthorizationStatus::Pending | CaAuthorizationStatus::Other(_) => AuthorizationStatus::Pending,
+    }
+}
+
+/// Reads an authorization with its HTTP-01 challenge; the others are not ours to answer.
+pub(super) fn authorization_seen(
+    account: &Account,
+    object: &AuthorizationObject,
+) -> Result<AuthorizationSeen, Trouble> {
+    let Some(identifier) = object.identifier.hostname() else {
+        let detail =
+            format!("the CA names the identifier {:?}, which is no hostname", object.identifier.value);
+        return Err(Trouble::Lost { detail: detail.into() });
+    };
+    let answerable = object.challenge(&ChallengeKind::Http01);
+    let challenge = answerable.and_then(|challenge| {
+        let token = challenge.token.clone()?;
+        Some(Challenge {
+            kind: challenge.kind.as_str().into(),
+            url: challenge.url.clone(),
+            key_authorization: account.key_authorization(&token).into(),
+            token,
+        })
+    });
+    let challenge_taken = answerable.is_some_and(|challenge| challenge.status != ChallengeStatus::Pending);
+    let problem = object.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+    let fault = problem.map(|problem| {
+        let detail: String = problem.detail.chars().take(DETAIL_CHARACTERS_MAX).collect();
+        Fault::new(FailureClass::of_validation(problem), detail).of(Some(identifier.clone()))
+    });
+    Ok(AuthorizationSeen {
+        status: status(&object.status),
+        identifier,
+        wildcard: object.wildcard,
+        expires_at: object.expires,
+        challenge,
+        challenge_taken,
+        fault,
+    })
+}

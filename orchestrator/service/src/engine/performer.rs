@@ -1,0 +1,297 @@
+//! Performs one step: one request, or one thing to do at home. Makes no choices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use issuance::answer::{Answer, OrderSeen, Proof, Trouble};
+use issuance::authorization::{Authorization, Challenge};
+use issuance::fault::{FailureClass, Fault};
+use issuance::identifier::Hostname;
+use issuance::ids::{AccountId, OrderId};
+use issuance::order::{CertificateRequest, Order, Stage};
+use issuance::settle::Circumstances;
+use issuance::time::{Clock, Timestamp};
+
+use crate::acme::objects::{OrderObject, OrderStatus};
+use crate::acme::{Account, AcmeError};
+use crate::challenge::preflight::{Preflight, Verdict};
+use crate::keys::{CertificateKey, CheckedChain, KeyKind, Sealer};
+use crate::store::Store;
+use crate::store::steps::IssuedChain;
+
+use super::observation::{authorization_seen, order_seen, status, trouble};
+
+/// Requests of one order under way at once. All challenges of an order are posted before any is waited for.
+const REQUESTS_AT_ONCE: usize = 8;
+/// A failure budget of the CA (five an hour and hostname) is full an hour after the last failure.
+const FAILURE_BUDGET_REFILL: Duration = Duration::from_hours(1);
+/// Orders of an account's list that are read in search of a lost one: the newest ones.
+const LISTED_ORDERS_MAX: usize = 200;
+
+#[derive(Debug)]
+pub(super) struct Performer {
+    pub(super) store: Store,
+    pub(super) account: Arc<Account>,
+    pub(super) account_id: AccountId,
+    pub(super) preflight: Option<Arc<Preflight>>,
+    pub(super) sealer: Arc<Sealer>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) key_kind: KeyKind,
+}
+
+/// A chain that fits, beside the answer that says so.
+pub(super) type Downloaded = (Answer, Option<IssuedChain>);
+
+/// Where a certificate key's seal belongs: a sealed key moved to another order does not open.
+fn key_context(order: OrderId) -> String {
+    format!("orders/{order}/key")
+}
+
+impl Performer {
+    pub(super) async fn prove(&self, order: &Order) -> Answer {
+        let Some(preflight) = &self.preflight else {
+            return Answer::Proofs(order.names.iter().map(|name| (name.clone(), Proof::Ready)).collect());
+        };
+        let reports = preflight.check(&order.names).await;
+        let proofs = reports.into_iter().map(|report| {
+            let proof = match report.verdict {
+                Verdict::Ready => Proof::Ready,
+                Verdict::NotReady { class, detail } => Proof::NotReady(Fault::new(class, detail)),
+                Verdict::Unknown { .. } => Proof::Unknown,
+            };
+            (report.hostname, proof)
+        });
+        Answer::Proofs(proofs.collect())
+    }
+
+    pub(super) async fn place(&self, order: &Order) -> Answer {
+        let placed =
+            self.account.new_order(&order.names, order.profile.as_deref(), order.replaces.as_deref()).await;
+        match placed {
+            Ok(reply) => {
+                let url = reply.body.url.clone();
+                Answer::Placed(order_seen(&url, reply.map(|placed| placed.order)))
+            }
+            Err(error) => Answer::Trouble(trouble(error)),
+        }
+    }
+
+    /// Looks for an order whose answer was lost in the account's list (RFC 8555 §7.1.2.1).
+    pub(super) async fn find(&self, order: &Order) -> Answer {
+        match self.search(order).await {
+            Ok(Some(seen)) => Answer::Placed(seen),
+            Ok(None) => Answer::NotFound,
+            Err(trouble) => Answer::Trouble(trouble),
+        }
+    }
+
+    async fn search(&self, order: &Order) -> Result<Option<OrderSeen>, Trouble> {
+        let lost = |detail: &str| Trouble::Lost { detail: detail.into() };
+        let list = self.account.orders().await.map_err(trouble)?;
+        let Some(list) = list else {
+            return Err(lost("the CA's account lists no orders, though its profile says so"));
+        };
+        let urls: Vec<String> = list.urls.iter().map(ToString::to_string).collect();
+        let known = self.store.known_ca_orders(&urls).await.map_err(|error| lost(&error.to_string()))?;
+        let unknown = urls.into_iter().filter(|url| !known.contains(url)).rev().take(LISTED_ORDERS_MAX);
+        for url in unknown {
+            let reply = self.account.order(&url).await.map_err(trouble)?;
+            let open = matches!(reply.body.status, OrderStatus::Pending | OrderStatus::Ready);
+            if open && same_names(&reply.body, order) {
+                return Ok(Some(order_seen(&url, reply)));
+            }
+        }
+        if list.complete { Ok(None) } else { Err(lost("the CA's list of orders is incomplete")) }
+    }
+
+    pub(super) async fn read_authorizations(&self, order: &Order, indexes: &[usize]) -> Answer {
+        let read = Self::for_each(order, indexes, |authorization| async move {
+            let reply = self.account.authorization(&authorization.url).await.map_err(trouble)?;
+            authorization_seen(&self.account, &reply.body)
+        });
+        Answer::Authorizations(read.await)
+    }
+
+    /// Sees whether each response is served where the CA would look.
+    pub(super) async fn check_served(&self, order: &Order, indexes: &[usize]) -> Answer {
+        let mut served = Vec::with_capacity(indexes.len());
+        for (index, seen) in
+            Self::for_each(order, indexes, |one| async move { self.is_served(one).await }).await
+        {
+            served.push((index, seen));
+        }
+        let unserved: Vec<String> = served
+            .iter()
+            .filter(|(_, seen)| !seen)
+            .filter_map(|(index, _)| order.authorizations.get(*index)?.identifier.as_ref())
+            .map(|name| name.validation_target().to_owned())
+            .collect();
+        let failures = if unserved.is_empty() {
+            Vec::new()
+        } else {
+            match self.store.remembered_failures(self.account_id, &unserved).await {
+                Ok(failures) => failures,
+                Err(error) => return Answer::Trouble(Trouble::NotSent { detail: error.to_string().into() }),
+            }
+        };
+        let budget_full_at = |name: Option<&Hostname>| {
+            let failed = failures.iter().find(|failure| Some(&failure.hostname) == name);
+            failed.map_or(Timestamp::EPOCH, |failure| failure.failed_at.after(FAILURE_BUDGET_REFILL))
+        };
+        Answer::Served(
+            served
+                .into_iter()
+                .map(|(index, served)| {
+                    let name = order.authorizations.get(index).and_then(|one| one.identifier.as_ref());
+                    let circumstances = Circumstances {
+                        served,
+                        failure_budget_full_at: budget_full_at(name),
+                        near_cap: false,
+                    };
+                    (index, circumstances)
+                })
+                .collect(),
+        )
+    }
+
+    async fn is_served(&self, authorization: &Authorization) -> bool {
+        let (Some(name), Some(challenge)) = (&authorization.identifier, &authorization.challenge) else {
+            return false;
+        };
+        let Some(preflight) = &self.preflight else { return true };
+        let report = preflight.sees(name, &challenge.token, &challenge.key_authorization).await;
+        report.verdict == Verdict::Ready
+    }
+
+    pub(super) async fn submit(&self, order: &Order, indexes: &[usize]) -> Answer {
+        let answers = Self::for_each(order, indexes, |authorization| async move {
+            let Some(Challenge { url, .. }) = &authorization.challenge else {
+                return Err(Trouble::NotSent { detail: "no challenge to submit".into() });
+            };
+            self.account.submit(url).await.map(drop).map_err(trouble)
+        });
+        Answer::Submitted(answers.await)
+    }
+
+    pub(super) async fn deactivate(&self, order: &Order, indexes: &[usize]) -> Answer {
+        let answers = Self::for_each(order, indexes, |authorization| async move {
+            let reply = self.account.deactivate(&authorization.url).await.map_err(trouble)?;
+            Ok(status(&reply.body.status))
+        });
+        Answer::Deactivated(answers.await)
+    }
+
+    pub(super) async fn read_order(&self, order: &Order) -> Answer {
+        let Some(ca) = order.stage.ca() else { return no_ca_order() };
+        ordered(&ca.url, self.account.order(&ca.url).await)
+    }
+
+    /// Makes the key, seals it for this order, and signs the request with it (RFC 8555 §7.4).
+    pub(super) fn prepare_request(&self, id: OrderId, order: &Order) -> Answer {
+        let prepared = || -> Result<CertificateRequest, String> {
+            let key = CertificateKey::generate(self.key_kind).map_err(|error| error.to_string())?;
+            let csr_der = key.csr_der(&order.names).map_err(|error| error.to_string())?;
+            let key_sealed = {
+                use secrecy::ExposeSecret as _;
+                self.sealer
+                    .seal(&key_context(id), key.pkcs8().expose_secret())
+                    .map_err(|error| error.to_string())?
+            };
+            Ok(CertificateRequest { key_sealed, csr_der })
+        };
+        match prepared() {
+            Ok(request) => Answer::Request(request),
+            Err(detail) => Answer::Trouble(Trouble::NotSent { detail: detail.into() }),
+        }
+    }
+
+    pub(super) async fn finalize(&self, order: &Order) -> Answer {
+        let Stage::Finalizing { ca, request, .. } = &order.stage else { return no_ca_order() };
+        ordered(&ca.url, self.account.finalize(&ca.finalize_url, &request.csr_der).await)
+    }
+
+    /// Fetches the chain, and takes it only if it fits the committed key and the names.
+    pub(super) async fn download(&self, id: OrderId, order: &Order) -> Downloaded {
+        let Stage::Finalizing { request, certificate_url: Some(url), .. } = &order.stage else {
+            return (no_ca_order(), None);
+        };
+        let pem = match self.account.certificate(url).await {
+            Ok(reply) => reply.body.pem,
+            Err(error) => return (Answer::Trouble(trouble(error)), None),
+        };
+        match self.checked(id, order, request, pem) {
+            Ok(chain) => (Answer::Chain, Some(chain)),
+            Err(fault) => (Answer::BadChain(fault), None),
+        }
+    }
+
+    fn checked(
+        &self,
+        id: OrderId,
+        order: &Order,
+        request: &CertificateRequest,
+        pem: String,
+    ) -> Result<IssuedChain, Fault> {
+        use secrecy::ExposeSecret as _;
+        let unusable = |what: String| Fault::new(FailureClass::Internal, what);
+        let opened = self
+            .sealer
+            .open(&key_context(id), &request.key_sealed)
+            .map_err(|error| unusable(format!("the order's key does not open: {error}")))?;
+        let key = CertificateKey::from_pkcs8(opened.expose_secret())
+            .map_err(|error| unusable(format!("the order's key cannot be read: {error}")))?;
+        let spki_sha256 = key.spki_sha256();
+        let chain = CheckedChain::check(&pem, &spki_sha256, &order.names, self.clock.now())
+            .map_err(|error| Fault::new(FailureClass::CaInternal, error.to_string()))?;
+        Ok(IssuedChain {
+            serial: chain.serial,
+            fingerprint_sha256: chain.fingerprint_sha256.to_vec(),
+            spki_sha256: spki_sha256.to_vec(),
+            issuer: chain.issuer,
+            chain_pem: pem,
+            not_before: chain.not_before,
+            not_after: chain.not_after,
+        })
+    }
+
+    /// Performs `each` for the authorizations named, a few at once; outcomes carry their index.
+    fn for_each<'a, T, F, R>(
+        order: &'a Order,
+        indexes: &[usize],
+        each: F,
+    ) -> impl Future<Output = Vec<(usize, T)>>
+    where
+        F: Fn(&'a Authorization) -> R,
+        R: Future<Output = T>,
+    {
+        let mut asked = Vec::with_capacity(indexes.len());
+        for &index in indexes {
+            if let Some(authorization) = order.authorizations.get(index) {
+                let outcome = each(authorization);
+                asked.push(async move { (index, outcome.await) });
+            }
+        }
+        stream::iter(asked).buffer_unordered(REQUESTS_AT_ONCE).collect()
+    }
+}
+
+fn ordered(url: &str, reply: Result<crate::acme::Reply<OrderObject>, AcmeError>) -> Answer {
+    match reply {
+        Ok(reply) => Answer::Order(order_seen(url, reply)),
+        Err(error) => Answer::Trouble(trouble(error)),
+    }
+}
+
+fn no_ca_order() -> Answer {
+    Answer::Trouble(Trouble::NotSent { detail: "the order is not at the CA".into() })
+}
+
+fn same_names(seen: &OrderObject, order: &Order) -> bool {
+    seen.identifiers.len() == order.names.len()
+        && seen
+            .identifiers
+            .iter()
+            .all(|identifier| order.names.iter().any(|name| name.as_str() == &*identifier.value))
+}
