@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use axum::extract::{Path, Query, State as Shared};
 use axum::response::Response;
-use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
@@ -90,10 +90,7 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
         }
     }
     if wanted.only_return_existing {
-        return Err(Problem::new(
-            Kind::AccountDoesNotExist,
-            "No account exists with the provided key",
-        ));
+        return Err(Problem::new(Kind::AccountDoesNotExist, "No account exists with the provided key"));
     }
     if !wanted.terms_of_service_agreed {
         return Err(Problem::malformed("must agree to terms of service"));
@@ -225,9 +222,9 @@ fn check_contacts(contacts: &[String]) -> Result<(), Problem> {
                 format!("only contact scheme 'mailto:' is supported, not {scheme:?}"),
             ));
         };
-        let good = address.split_once('@').is_some_and(|(user, host)| {
-            !user.is_empty() && host.contains('.') && !host.contains('@')
-        });
+        let good = address
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'));
         if !good || !address.is_ascii() || address.contains([',', '?', ' ']) {
             return Err(Problem::new(
                 Kind::InvalidContact,

@@ -8,6 +8,7 @@ use hickory_resolver::net::NetError;
 use issuance::time::{Clock, Timestamp};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -122,6 +123,7 @@ impl RehearsalCa {
             traffic: Traffic::default(),
             issuer: Issuer::new(now)?,
             tasks: TaskTracker::new(),
+            validations: watch::Sender::new(0),
             stop: CancellationToken::new(),
         });
         ca.tasks.spawn(server::serve(Arc::clone(&ca), listener, tls));
@@ -164,6 +166,12 @@ impl RehearsalCa {
     /// What `GET /audit/orders?status=` says; without a status, all of them.
     pub fn orders(&self, status: Option<&str>) -> Vec<OrderRecord> {
         self.ca.order_records(status)
+    }
+
+    /// Returns when no validation is under way: every submitted challenge has its verdict.
+    pub async fn idle(&self) {
+        // Fails only if the sender is gone, and `self` holds it.
+        drop(self.ca.validations.subscribe().wait_for(|running| *running == 0).await);
     }
 
     /// Returns when the CA has been stopped from elsewhere; for running it in the foreground.
@@ -213,6 +221,8 @@ pub(crate) struct Ca {
     pub(crate) traffic: Traffic,
     pub(crate) issuer: Issuer,
     pub(crate) tasks: TaskTracker,
+    /// How many attempts are under way.
+    pub(crate) validations: watch::Sender<usize>,
     pub(crate) stop: CancellationToken,
 }
 

@@ -148,7 +148,7 @@ pub(crate) async fn post(
         row.history.push((now, Event::Submitted));
     });
     drop(state);
-    ca.tasks.spawn(validation::run(Arc::clone(&ca), attempt));
+    validation::start(&ca, attempt);
     Ok(response)
 }
 

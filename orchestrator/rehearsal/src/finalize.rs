@@ -118,12 +118,13 @@ impl Request {
                 _ => None,
             })
             .collect();
-        let common_name = parsed.params.distinguished_name.get(&DnType::CommonName).and_then(|name| match name {
-            DnValue::Utf8String(text) => Some(text.as_str()),
-            DnValue::PrintableString(text) => Some(text.as_str()),
-            DnValue::Ia5String(text) => Some(text.as_str()),
-            _ => None,
-        });
+        let common_name =
+            parsed.params.distinguished_name.get(&DnType::CommonName).and_then(|name| match name {
+                DnValue::Utf8String(text) => Some(text.as_str()),
+                DnValue::PrintableString(text) => Some(text.as_str()),
+                DnValue::Ia5String(text) => Some(text.as_str()),
+                _ => None,
+            });
         if let (Some(names), Some(common_name)) = (&mut names, common_name) {
             names.insert(common_name.to_ascii_lowercase());
         }
@@ -146,7 +147,9 @@ impl Request {
         let ordered = order.names.iter().map(Hostname::as_str);
         let same = self.names.as_ref().is_some_and(|names| names.iter().map(String::as_str).eq(ordered));
         if !same {
-            return Err(Problem::unauthorized("CSR does not specify same identifiers as Order").within(CONTEXT));
+            return Err(
+                Problem::unauthorized("CSR does not specify same identifiers as Order").within(CONTEXT)
+            );
         }
         Ok(order.names.clone())
     }

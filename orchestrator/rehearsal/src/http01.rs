@@ -114,8 +114,7 @@ async fn fetch(
     let addresses = dns.addresses(&target.host).await?;
     let (address, stream) = connect(&addresses, http_port, target, deadline).await?;
     let url = target.url();
-    let fetching =
-        |why: &str| Problem::new(Kind::Connection, format!("{address}: Fetching {url}: {why}"));
+    let fetching = |why: &str| Problem::new(Kind::Connection, format!("{address}: Fetching {url}: {why}"));
     match timeout_at(deadline, exchange(stream, target)).await {
         Err(_) => Err(fetching("Timeout after connect (your server may be slow or overloaded)")),
         Ok(Err(_)) => Err(fetching("Error getting validation data")),
@@ -129,10 +128,9 @@ async fn fetch(
             "{address}: Invalid response from {url}: {:?}",
             String::from_utf8_lossy(&body[..BODY_BYTES_MAX])
         ))),
-        Ok(Ok((status, _, _))) => Err(Problem::unauthorized(format!(
-            "{address}: Invalid response from {url}: {}",
-            status.as_u16()
-        ))),
+        Ok(Ok((status, _, _))) => {
+            Err(Problem::unauthorized(format!("{address}: Invalid response from {url}: {}", status.as_u16())))
+        }
     }
 }
 
@@ -154,8 +152,7 @@ async fn connect(
             Ok(Err(_)) => "Error getting validation data",
             Err(_) => "Timeout during connect (likely firewall problem)",
         };
-        problem =
-            Problem::new(Kind::Connection, format!("{address}: Fetching {}: {why}", target.url()));
+        problem = Problem::new(Kind::Connection, format!("{address}: Fetching {}: {why}", target.url()));
     }
     Err(problem)
 }

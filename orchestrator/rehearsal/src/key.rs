@@ -161,6 +161,7 @@ mod tests {
     fn a_point_off_the_curve_is_no_key() {
         let zero = URL_SAFE_NO_PAD.encode([0; 32]);
         let jwk = Jwk::Elliptic { crv: "P-256".into(), kty: "EC".into(), x: zero.clone(), y: zero };
-        assert_eq!(PublicKey::parse(jwk).expect_err("off the curve").kind(), Kind::BadPublicKey);
+        let refusal = PublicKey::parse(jwk).expect_err("off the curve").to_string();
+        assert!(refusal.starts_with("badPublicKey: "), "{refusal}");
     }
 }

@@ -37,10 +37,14 @@ pub(crate) async fn post(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Result<
     let rollover: Rollover = serde_json::from_slice(&inner.payload)
         .map_err(|error| Problem::malformed(format!("Error unmarshaling inner payload: {error}")))?;
     if rollover.account != account::url(number, &signed.base) {
-        return Err(Problem::malformed("Inner key rollover request specified Account that does not match outer JWS Key ID"));
+        return Err(Problem::malformed(
+            "Inner key rollover request specified Account that does not match outer JWS Key ID",
+        ));
     }
     if rollover.old_key != *signed.key().jwk() {
-        return Err(Problem::malformed("Inner JWS does not contain old key field matching current account key"));
+        return Err(Problem::malformed(
+            "Inner JWS does not contain old key field matching current account key",
+        ));
     }
     let (mut state, _) = ca.state();
     if let Some(&other) = state.account_by_thumbprint.get(new_key.thumbprint()) {

@@ -57,9 +57,14 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
         state.pauses.check(account, names, &signed.base)?;
     }
     let replacement = match (&wanted.replaces, &names) {
-        (Some(certificate), Some(names)) => {
-            Some(renewal_info::check_replacement(&state, ca.issuer.key_identifier(), account, certificate, names, now)?)
-        }
+        (Some(certificate), Some(names)) => Some(renewal_info::check_replacement(
+            &state,
+            ca.issuer.key_identifier(),
+            account,
+            certificate,
+            names,
+            now,
+        )?),
         _ => None,
     };
     let profile_name: Arc<str> = wanted.profile.unwrap_or_default().into();
@@ -73,17 +78,19 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
         )));
     }
     let admission = Admission::of(&state, names.as_ref(), replacement.as_ref(), now);
-    admission.check(&state, account, names.as_ref(), now).map_err(|refusal| {
-        refusal.into_problem(now, ca.chance.fraction())
-    })?;
+    admission
+        .check(&state, account, names.as_ref(), now)
+        .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
     // Last, since a refusal of names gives the new-order token back.
     if let Some(problem) = refused {
         return Err(problem);
     }
-    let names = names.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
+    let names =
+        names.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
     let set: Arc<str> = names.canonical().into();
 
-    let reused = if ca.rules.order_reuse { reusable(&mut state, account, &set, &profile_name, now) } else { None };
+    let reused =
+        if ca.rules.order_reuse { reusable(&mut state, account, &set, &profile_name, now) } else { None };
     let number = match reused {
         Some(number) => number,
         None => {
@@ -94,7 +101,11 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
             {
                 return Err(limits::too_many_pending());
             }
-            plan.place(&mut state, &ca, Placement { account, profile_name, profile, names, set, replacement, now })
+            plan.place(
+                &mut state,
+                &ca,
+                Placement { account, profile_name, profile, names, set, replacement, now },
+            )
         }
     };
     if admission.spends_new_order {
@@ -200,7 +211,12 @@ struct Admission {
 }
 
 impl Admission {
-    fn of(state: &State, names: Option<&Identifiers>, replacement: Option<&Replacement>, now: Timestamp) -> Self {
+    fn of(
+        state: &State,
+        names: Option<&Identifiers>,
+        replacement: Option<&Replacement>,
+        now: Timestamp,
+    ) -> Self {
         let exempt = replacement.is_some_and(|replacement| replacement.in_window);
         let last = names.and_then(|names| state.issued_sets.get(names.canonical().as_str()));
         let renewal = last.is_some_and(|set| set.is_renewed_at(now));
@@ -224,14 +240,18 @@ impl Admission {
         if let Some(names) = names {
             if !self.renewal {
                 let domains: BTreeSet<&str> = names.iter().map(Hostname::registered_domain).collect();
-                wanted.extend(domains.into_iter().map(|domain| {
-                    (LimitName::CertificatesPerRegisteredDomain, Key::Domain(domain.into()))
-                }));
+                wanted.extend(
+                    domains.into_iter().map(|domain| {
+                        (LimitName::CertificatesPerRegisteredDomain, Key::Domain(domain.into()))
+                    }),
+                );
             }
             wanted.push((LimitName::CertificatesPerExactSet, Key::Set(names.canonical().into())));
-            wanted.extend(names.iter().map(|name| {
-                (LimitName::FailedAuthorizationsPerHostname, Key::Name(account, name.clone()))
-            }));
+            wanted.extend(
+                names.iter().map(|name| {
+                    (LimitName::FailedAuthorizationsPerHostname, Key::Name(account, name.clone()))
+                }),
+            );
         }
         state.limits.check_all(wanted, now)
     }

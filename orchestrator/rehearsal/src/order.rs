@@ -43,8 +43,13 @@ pub(crate) enum Progress {
     /// Finalize was accepted, the certificate is not signed yet.
     Issuing,
     /// Signed; an asynchronous CA shows it from `visible_at` on.
-    Issued { certificate: Number<Certificate>, visible_at: Timestamp },
-    Failed { error: Box<Problem> },
+    Issued {
+        certificate: Number<Certificate>,
+        visible_at: Timestamp,
+    },
+    Failed {
+        error: Box<Problem>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +126,7 @@ impl Order {
         match &self.progress {
             Progress::Failed { error } => value["error"] = json!(error),
             Progress::Issued { certificate, .. } if status == Status::Valid => {
-                value["certificate"] =
-                    Value::from(certificate::url(&state.certificates[*certificate], base));
+                value["certificate"] = Value::from(certificate::url(&state.certificates[*certificate], base));
             }
             _ => (),
         }

@@ -27,7 +27,12 @@ impl Pauses {
     }
 
     /// Refuses an order that holds a paused name: no wait is given, since only a person ends it.
-    pub(crate) fn check(&self, account: Number<Account>, wanted: &Identifiers, base: &Base) -> Result<(), Problem> {
+    pub(crate) fn check(
+        &self,
+        account: Number<Account>,
+        wanted: &Identifiers,
+        base: &Base,
+    ) -> Result<(), Problem> {
         let Some(paused) = self.names.get(&account) else { return Ok(()) };
         let hit: Vec<&str> =
             wanted.iter().filter(|name| paused.contains(name)).map(Hostname::as_str).collect();

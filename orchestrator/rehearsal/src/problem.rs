@@ -33,11 +33,9 @@ pub(crate) enum Kind {
     RateLimited,
     RejectedIdentifier,
     ServerInternal,
-    Tls,
     Unauthorized,
     UnsupportedContact,
     UnsupportedIdentifier,
-    UserActionRequired,
 }
 
 impl Kind {
@@ -62,21 +60,16 @@ impl Kind {
             Self::RateLimited => "rateLimited",
             Self::RejectedIdentifier => "rejectedIdentifier",
             Self::ServerInternal => "serverInternal",
-            Self::Tls => "tls",
             Self::Unauthorized => "unauthorized",
             Self::UnsupportedContact => "unsupportedContact",
             Self::UnsupportedIdentifier => "unsupportedIdentifier",
-            Self::UserActionRequired => "userActionRequired",
         }
     }
 
     fn status(self) -> StatusCode {
         match self {
             Self::AlreadyReplaced | Self::Conflict => StatusCode::CONFLICT,
-            Self::OrderNotReady
-            | Self::Unauthorized
-            | Self::ExternalAccountRequired
-            | Self::UserActionRequired => StatusCode::FORBIDDEN,
+            Self::OrderNotReady | Self::Unauthorized | Self::ExternalAccountRequired => StatusCode::FORBIDDEN,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::ServerInternal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
@@ -194,10 +187,6 @@ impl Problem {
     /// The same problem with a prefix of its detail, as remote perspectives and fetched addresses have one.
     pub(crate) fn prefixed(self, prefix: &str) -> Self {
         Self { detail: format!("{prefix}{}", self.detail).into(), ..self }
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
     }
 }
 

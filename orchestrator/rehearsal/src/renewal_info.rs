@@ -47,10 +47,7 @@ pub(crate) fn window(certificate: &Certificate, now: Timestamp) -> (Timestamp, T
 }
 
 /// `GET /acme/renewal-info/{certificate}`
-pub(crate) async fn read(
-    Shared(ca): Shared<Arc<Ca>>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
+pub(crate) async fn read(Shared(ca): Shared<Arc<Ca>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let (state, now) = ca.state();
     let number = find(&state, ca.issuer.key_identifier(), &id)?;
     let (start, end) = window(&state.certificates[number], now);

@@ -79,11 +79,10 @@ impl DnsView {
 
     /// Records of a kind; none where the name has none of it. The error is Boulder's sentence.
     async fn lookup(&self, host: &str, kind: RecordType) -> Result<Vec<RData>, String> {
-        let failed = |what: &str, advice: &str| {
-            format!("DNS problem: {what} looking up {kind} for {host} - {advice}")
-        };
-        let mut name = Name::from_ascii(host)
-            .map_err(|_| failed("malformed name", "the name cannot be asked for"))?;
+        let failed =
+            |what: &str, advice: &str| format!("DNS problem: {what} looking up {kind} for {host} - {advice}");
+        let mut name =
+            Name::from_ascii(host).map_err(|_| failed("malformed name", "the name cannot be asked for"))?;
         name.set_fqdn(true);
         match self.resolver.lookup(name, kind).await {
             Ok(lookup) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),

@@ -90,9 +90,8 @@ fn may_revoke(state: &State, account: Number<Account>, number: Number<Certificat
         || certificate.names.iter().all(|name| {
             let key = (account, "".into(), name.clone());
             state.reusable.get(&key).is_some_and(|rows| {
-                rows.iter().any(|row| {
-                    state.ledger.find(*row).is_some_and(|row| row.standing() == Standing::Valid)
-                })
+                rows.iter()
+                    .any(|row| state.ledger.find(*row).is_some_and(|row| row.standing() == Standing::Valid))
             })
         })
 }

@@ -219,7 +219,11 @@ impl Profile {
     }
 
     fn shortlived() -> Self {
-        Self { description: "160 hours, up to 25 names".to_owned(), certificate_seconds: 160 * HOUR, ..Self::tlsserver() }
+        Self {
+            description: "160 hours, up to 25 names".to_owned(),
+            certificate_seconds: 160 * HOUR,
+            ..Self::tlsserver()
+        }
     }
 }
 

@@ -44,10 +44,7 @@ fn router(ca: &Arc<Ca>) -> Router {
         .route("/acme/acct/{account}/orders", post(account::orders))
         .route("/acme/new-order", post(new_order::create))
         .route("/acme/order/{account}/{order}", get(order::read).post(order::read))
-        .route(
-            "/acme/authz/{account}/{authorization}",
-            get(authorization::read).post(authorization::post),
-        )
+        .route("/acme/authz/{account}/{authorization}", get(authorization::read).post(authorization::post))
         .route(
             "/acme/chall/{account}/{authorization}/{challenge}",
             get(challenge::read).post(challenge::post),
@@ -112,7 +109,10 @@ pub(crate) async fn serve(ca: Arc<Ca>, listener: TcpListener, tls: Option<TlsAcc
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "A connection could not be accepted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "A connection could not be accepted"
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -78,10 +78,6 @@ impl Signed {
             .map_err(|error| Problem::malformed(format!("Error unmarshaling request payload: {error}")))
     }
 
-    pub(crate) fn payload_bytes(&self) -> &[u8] {
-        &self.payload
-    }
-
     async fn verify(parts: Parts, body: Body, ca: &Ca) -> Result<Self, Problem> {
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if content_type != Some("application/jose+json") {
@@ -123,8 +119,7 @@ fn signer(jws: &Jws, base: &Base, ca: &Ca) -> Result<Signer, Problem> {
         (None, None) => Err(Problem::malformed("Neither jwk nor kid header field is present")),
         (None, Some(jwk)) => Ok(Signer::Bare(Arc::new(PublicKey::parse(jwk.clone())?))),
         (Some(kid), None) => {
-            let unknown =
-                || Problem::new(Kind::AccountDoesNotExist, format!("Account \"{kid}\" not found"));
+            let unknown = || Problem::new(Kind::AccountDoesNotExist, format!("Account \"{kid}\" not found"));
             let number = base.strip(kid, "/acme/acct/").and_then(Number::parse).ok_or_else(unknown)?;
             let (state, _) = ca.state();
             let account = state.accounts.find(number).ok_or_else(unknown)?;
@@ -176,9 +171,7 @@ impl FromRequest<Arc<Ca>> for Reading {
             return Ok(Self { reader: Some(signed.account()?), base: signed.base });
         }
         if !ca.rules.plain_get {
-            return Err(
-                Problem::malformed("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
-            );
+            return Err(Problem::malformed("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED));
         }
         Ok(Self { reader: None, base: Base::of(&parts, ca) })
     }

@@ -70,10 +70,12 @@ impl Validator {
     async fn look(&self, dns: &DnsView, attempt: &Attempt) -> Result<(), Problem> {
         match attempt.kind {
             ChallengeKind::Http01 => http01::validate(dns, attempt, self.http_port, self.timeout).await,
-            ChallengeKind::Dns01 => match tokio::time::timeout(self.timeout, dns01::validate(dns, attempt)).await {
-                Ok(verdict) => verdict,
-                Err(_) => Err(Problem::new(Kind::Dns, "DNS problem: query timed out")),
-            },
+            ChallengeKind::Dns01 => {
+                match tokio::time::timeout(self.timeout, dns01::validate(dns, attempt)).await {
+                    Ok(verdict) => verdict,
+                    Err(_) => Err(Problem::new(Kind::Dns, "DNS problem: query timed out")),
+                }
+            }
             ChallengeKind::TlsAlpn01 | ChallengeKind::Unknown => {
                 Err(Problem::new(Kind::ServerInternal, "this CA does not validate challenges of this type"))
             }
@@ -81,14 +83,22 @@ impl Validator {
     }
 }
 
+pub(crate) fn start(ca: &Arc<Ca>, attempt: Attempt) {
+    ca.validations.send_modify(|running| *running += 1);
+    ca.tasks.spawn(run(Arc::clone(ca), attempt));
+}
+
 /// Looks, and enters the verdict; a CA that is stopped drops it.
-pub(crate) async fn run(ca: Arc<Ca>, attempt: Attempt) {
+async fn run(ca: Arc<Ca>, attempt: Attempt) {
     let verdict = tokio::select! {
         verdict = ca.validator.validate(&attempt) => verdict,
         () = ca.stop.cancelled() => return,
     };
-    let (mut state, now) = ca.state();
-    conclude(&mut state, &attempt, verdict, &ca.rules, now);
+    {
+        let (mut state, now) = ca.state();
+        conclude(&mut state, &attempt, verdict, &ca.rules, now);
+    }
+    ca.validations.send_modify(|running| *running -= 1);
 }
 
 fn conclude(
