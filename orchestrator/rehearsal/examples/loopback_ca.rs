@@ -39,8 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     {
         println!("{}", ca.directory_url());
     }
-    tokio::signal::ctrl_c().await?;
-    ca.stop().await;
+    ca.serve_until(async { drop(tokio::signal::ctrl_c().await) }).await;
     Ok(())
 }
 

@@ -104,12 +104,11 @@ impl RehearsalCa {
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) =
             bound.map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let (tls, tls_root_pem) = match config.tls {
-            false => (None, None),
-            true => {
-                let identity = ServerIdentity::new(now)?;
-                (Some(acceptor(identity.chain, identity.key)?), Some(identity.root_pem))
-            }
+        let (tls, tls_root_pem) = if config.tls {
+            let identity = ServerIdentity::new(now)?;
+            (Some(acceptor(identity.chain, identity.key)?), Some(identity.root_pem))
+        } else {
+            (None, None)
         };
         let ca = Arc::new(Ca {
             address,
@@ -174,9 +173,10 @@ impl RehearsalCa {
         drop(self.ca.validations.subscribe().wait_for(|running| *running == 0).await);
     }
 
-    /// Returns when the CA has been stopped from elsewhere; for running it in the foreground.
-    pub async fn stopped(&self) {
-        self.ca.stop.cancelled().await;
+    /// Serves in the foreground until `signal` comes, then stops as [`RehearsalCa::stop`] does.
+    pub async fn serve_until(self, signal: impl Future<Output = ()>) {
+        signal.await;
+        self.stop().await;
     }
 
     /// Stops accepting, drops validations under way, and waits until every connection is closed.

@@ -33,7 +33,7 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// Lower-case hexadecimal, as in URLs and in problem documents.
     pub(crate) fn serial_text(&self) -> String {
-        self.serial.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:032x}", u128::from_be_bytes(self.serial))
     }
 }
 

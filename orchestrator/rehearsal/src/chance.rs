@@ -25,12 +25,12 @@ impl Chance {
     }
 
     pub(crate) fn fraction(&self) -> Fraction {
-        Fraction::new(self.draw(|rng| rng.random::<f64>()))
+        Fraction::new(self.draw(Rng::random::<f64>))
     }
 
     /// Whether an event of this probability happens now.
     pub(crate) fn happens(&self, share: f64) -> bool {
-        share > 0.0 && self.draw(|rng| rng.random::<f64>()) < share
+        share > 0.0 && self.draw(Rng::random::<f64>) < share
     }
 
     pub(crate) fn bits(&self) -> u64 {

@@ -91,22 +91,20 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
 
     let reused =
         if ca.rules.order_reuse { reusable(&mut state, account, &set, &profile_name, now) } else { None };
-    let number = match reused {
-        Some(number) => number,
-        None => {
-            let plan = Plan::of(&mut state, &ca, account, &profile_name, profile, &names, now);
-            let pending = state.ledger.pending_of(account);
-            if !plan.missing.is_empty()
-                && ca.rules.pending_authorizations_max.is_some_and(|max| pending >= u64::from(max))
-            {
-                return Err(limits::too_many_pending());
-            }
-            plan.place(
-                &mut state,
-                &ca,
-                Placement { account, profile_name, profile, names, set, replacement, now },
-            )
+    let number = if let Some(number) = reused {
+        number
+    } else {
+        let plan = Plan::of(&mut state, &ca, account, &profile_name, profile, &names, now);
+        let pending = state.ledger.pending_of(account);
+        let cap = ca.rules.pending_authorizations_max;
+        if !plan.missing.is_empty() && cap.is_some_and(|cap| pending >= u64::from(cap)) {
+            return Err(limits::too_many_pending());
         }
+        plan.place(
+            &mut state,
+            &ca,
+            Placement { account, profile_name, profile, names, set, replacement, now },
+        )
     };
     if admission.spends_new_order {
         state.limits.spend(LimitName::NewOrdersPerAccount, Key::Account(account), now);

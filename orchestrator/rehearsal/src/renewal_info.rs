@@ -34,8 +34,9 @@ pub(crate) struct Replacement {
     pub(crate) in_window: bool,
 }
 
-/// The window for a certificate: 2 % of its life wide. One that was revoked should be replaced at once,
-/// which its window says by lying in the past.
+/// The window for a certificate: 2 % of its life wide, in whole seconds, since that is what clients are
+/// told and held to. One that was revoked should be replaced at once, which its window says by lying in the
+/// past.
 pub(crate) fn window(certificate: &Certificate, now: Timestamp) -> (Timestamp, Timestamp) {
     if certificate.revoked_at.is_some() {
         return (now.before(Duration::from_hours(1)), now.before(Duration::from_mins(30)));
@@ -43,7 +44,8 @@ pub(crate) fn window(certificate: &Certificate, now: Timestamp) -> (Timestamp, T
     let life = certificate.not_before.until(certificate.not_after);
     let share = if life < SHORT_LIVED { 0.5 } else { 2.0 / 3.0 };
     let centre = certificate.not_before.after(life.mul_f64(share));
-    (centre.before(life / 100), centre.after(life / 100))
+    let whole = |at: Timestamp| Timestamp::from_unix_seconds(at.unix_seconds());
+    (whole(centre.before(life / 100)), whole(centre.after(life / 100)))
 }
 
 /// `GET /acme/renewal-info/{certificate}`

@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 use crate::ca::Ca;
 use crate::directory::{self, Base};
 use crate::problem::{Kind, Problem};
-use crate::signed::Peer;
+use crate::signed::{Peer, Requester};
 use crate::{
     account, audit, authorization, certificate, challenge, finalize, key_change, new_order, order, pausing,
     renewal_info, reply, revocation,
@@ -75,7 +75,9 @@ fn router(ca: &Arc<Ca>) -> Router {
 /// Counts the request, and gives its answer what all answers have: a fresh nonce, a way back to the
 /// directory, and no permission to cache.
 async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let requester = Requester::default();
+    parts.extensions.insert(requester.clone());
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     ca.traffic.request(route);
     let base = Base::of(&parts, &ca);
@@ -87,6 +89,9 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
     }
     if gives_nonce && let Ok(nonce) = HeaderValue::from_str(&ca.nonces.issue(&ca.chance)) {
         response.headers_mut().insert("replay-nonce", nonce);
+    }
+    if let Some(account) = requester.account() {
+        response.headers_mut().insert("boulder-requester", HeaderValue::from(account.value()));
     }
     if !is_directory {
         reply::add_link(&mut response, &base.url("/directory"), "index");

@@ -1,12 +1,12 @@
 //! A request whose signature, nonce, URL and account have been checked (RFC 8555 §6.2–6.5).
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::FromRequest;
 use http::request::Parts;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header, uri};
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
@@ -24,6 +24,16 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The address a connection came from, put into each of its requests by the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The account a request turned out to be from, for the answer to name (`Boulder-Requester`).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Requester(Arc<OnceLock<Number<Account>>>);
+
+impl Requester {
+    pub(crate) fn account(&self) -> Option<Number<Account>> {
+        self.0.get().copied()
+    }
+}
 
 #[derive(Debug)]
 enum Signer {
@@ -97,8 +107,13 @@ impl Signed {
             Signer::Account(_, key) | Signer::Bare(key) => key,
         };
         key.verify(&jws.protected.alg, &jws.signed, &jws.signature)?;
+        if let (Signer::Account(account, _), Some(requester)) = (&signer, parts.extensions.get::<Requester>())
+        {
+            requester.0.get_or_init(|| *account);
+        }
         redeem_nonce(jws.protected.nonce.as_deref(), ca)?;
-        let url = base.url(parts.uri.path());
+        let path = parts.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+        let url = base.url(path);
         match &jws.protected.url {
             Some(claimed) if *claimed == url => (),
             Some(claimed) => {

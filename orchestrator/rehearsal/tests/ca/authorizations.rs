@@ -158,6 +158,16 @@ async fn a_closed_port_refuses_and_a_silent_one_times_out() {
 }
 
 #[tokio::test]
+async fn every_perspective_looks() {
+    let world = World::start().await;
+    let (ca, client) = started(&world, CaRules { perspectives: 5, ..strict() }).await;
+    let row = attempt(&ca, &client, "a.com", "http-01", |token, answer| world.serve(token, answer)).await;
+    assert_eq!(row.body["status"], "valid");
+    let token = row.challenge("http-01")["token"].as_str().expect("a token");
+    assert_eq!(world.fetches(&format!("/.well-known/acme-challenge/{token}")), 5);
+}
+
+#[tokio::test]
 async fn dns_01_reads_txt_records() {
     let world = World::start().await;
     let (ca, client) = started(&world, strict()).await;
@@ -227,6 +237,8 @@ async fn a_challenge_under_validation_is_in_conflict_and_not_open() {
         client.post(url, &json!({})).await.assert_ok(200);
     }
     world.release();
+    ca.idle().await;
+    assert_eq!(ca.authorizations(None)[0].history.len(), 3, "one attempt only");
 }
 
 #[tokio::test]

@@ -115,7 +115,13 @@ impl Client {
         json!({ "protected": protected, "payload": payload, "signature": signature }).to_string()
     }
 
-    pub(crate) async fn request(&self, method: Method, url: &str, content_type: &str, body: String) -> Answer {
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        content_type: &str,
+        body: String,
+    ) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(self.url(url))
@@ -142,14 +148,12 @@ impl Client {
 
     pub(crate) async fn fresh_nonce(&self) -> String {
         let kept = self.nonce.lock().expect("unpoisoned").take();
-        match kept {
-            Some(nonce) => nonce,
-            None => {
-                let answer = self.request(Method::HEAD, "/acme/new-nonce", "", String::new()).await;
-                *self.nonce.lock().expect("unpoisoned") = None;
-                answer.header("replay-nonce").expect("a nonce").to_owned()
-            }
+        if let Some(nonce) = kept {
+            return nonce;
         }
+        let answer = self.request(Method::HEAD, "/acme/new-nonce", "", String::new()).await;
+        *self.nonce.lock().expect("unpoisoned") = None;
+        answer.header("replay-nonce").expect("a nonce").to_owned()
     }
 
     /// Everything a protected header should have.
@@ -210,7 +214,8 @@ impl Client {
             if row.body["status"] != "pending" {
                 continue;
             }
-            let challenge = row.challenge("http-01");
+            let wildcard = row.body["wildcard"] == true;
+            let challenge = row.challenge(if wildcard { "dns-01" } else { "http-01" });
             if let Some(world) = world {
                 let token = challenge["token"].as_str().expect("a token");
                 world.serve(token, &self.key_authorization(token));

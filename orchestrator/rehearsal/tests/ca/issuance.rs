@@ -15,10 +15,13 @@ use instant_acme::{
     Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy,
 };
 use rehearsal::ca::{CaConfig, CaRules, RehearsalCa};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::client::Client;
 use crate::world::World;
 
 struct Https(HttpClient<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>);
@@ -83,29 +86,41 @@ async fn instant_acme_gets_a_certificate_that_verifies() {
     order.finalize().await.expect("finalized");
     let chain = order.poll_certificate(&RetryPolicy::default()).await.expect("a chain");
 
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().expect("PEM");
-    assert_eq!(chain.len(), 2);
-    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
-        Arc::new(roots(ca.root_pem())),
-        Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-    )
-    .build()
-    .expect("a verifier");
-    for name in ["shop.com", "www.shop.com"] {
-        let name = ServerName::try_from(name).expect("a name");
-        rustls::client::danger::ServerCertVerifier::verify_server_cert(
-            &*verifier,
-            &chain[0],
-            &chain[1..],
-            &name,
-            &[],
-            UnixTime::now(),
-        )
-        .expect("the chain verifies");
-    }
+    assert_verifies(&chain, ca.root_pem(), &["shop.com", "www.shop.com"]);
     let audit = ca.audit();
     assert_eq!((audit.certificates, audit.authorizations.valid, audit.authorizations.open), (1, 2, 0));
     assert_eq!(audit.peak_open, 2);
     ca.stop().await;
+}
+
+/// What a TLS library says of the chain.
+#[track_caller]
+fn assert_verifies(chain: &str, root: &str, names: &[&str]) {
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().expect("PEM");
+    assert_eq!(chain.len(), 2);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(root)), provider);
+    let verifier = verifier.build().expect("a verifier");
+    for &name in names {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let verdict = verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now());
+        verdict.expect("the chain verifies");
+    }
+}
+
+#[tokio::test]
+async fn both_chains_verify_each_to_its_root() {
+    let rules = CaRules { always_valid: true, nonce_rejection: 0.0, ..CaRules::default() };
+    let ca = RehearsalCa::start(CaConfig { rules, ..CaConfig::default() }).await.expect("a CA");
+    let client = Client::registered(&ca).await;
+    let done = client.issue(&ca, &["*.shop.com", "shop.com"]).await;
+    let first = client.read(done.field("certificate")).await.assert_ok(200);
+    assert_eq!(first.header("content-type"), Some("application/pem-certificate-chain"));
+    assert_verifies(&first.text, ca.root_pem(), &["shop.com", "any.shop.com"]);
+    let other = first.links().into_iter().find(|link| link.ends_with(";rel=\"alternate\""));
+    let other = other.expect("an alternate").trim_start_matches('<').split('>').next().expect("a URL");
+    let second = client.read(other).await.assert_ok(200);
+    assert_verifies(&second.text, ca.alternate_root_pem(), &["shop.com", "any.shop.com"]);
+    assert_eq!(client.fetch("/root.pem").await.assert_ok(200).text, ca.root_pem());
 }

@@ -57,6 +57,7 @@ async fn the_301st_order_is_refused_with_boulders_document() {
     assert_eq!(refused.status, 429);
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     assert_eq!(refused.header("cache-control"), Some("public, max-age=0, no-cache"));
+    assert_eq!(refused.header("boulder-requester"), Some("1"));
     assert!(refused.header("replay-nonce").is_some());
     let index = format!("<{}>;rel=\"index\"", ca.directory_url());
     assert_eq!(

@@ -26,6 +26,7 @@ struct Script {
     texts: HashMap<String, Vec<String>>,
     pages: HashMap<String, String>,
     redirects: HashMap<String, String>,
+    fetches: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -68,6 +69,11 @@ impl World {
     pub(crate) fn publish(&self, name: &str, text: &str) {
         let mut script = self.script.lock().expect("unpoisoned");
         script.texts.entry(name.to_owned()).or_default().push(text.to_owned());
+    }
+
+    /// How often a path was asked for.
+    pub(crate) fn fetches(&self, path: &str) -> usize {
+        self.script.lock().expect("unpoisoned").fetches.get(path).copied().unwrap_or(0)
     }
 
     /// The name is NXDOMAIN from now on.
@@ -125,7 +131,8 @@ async fn answer_web(listener: TcpListener, script: Arc<Mutex<Script>>, open: wat
 }
 
 fn page(script: &Mutex<Script>, path: &str) -> Response<Full<Bytes>> {
-    let script = script.lock().expect("unpoisoned");
+    let mut script = script.lock().expect("unpoisoned");
+    *script.fetches.entry(path.to_owned()).or_default() += 1;
     if let Some(location) = script.redirects.get(path) {
         let builder = Response::builder().status(StatusCode::FOUND).header(header::LOCATION, location);
         return builder.body(Full::default()).expect("a redirect");
