@@ -1,5 +1,41 @@
-//! Pretends: a strict CA and the world around it, all on loopback.
+//! Pretends: a strict RFC 8555 CA that behaves like Boulder, and a fake fleet for it to validate,
+//! all on loopback.
 //!
-//! Demo, tests and benches run on it. Nothing in here knows the service.
+//! Start a CA with [`ca::RehearsalCa::start`]. It shares no understanding of the protocol with the service
+//! that is rehearsed against it: of `issuance` it uses names, limit arithmetic and time only.
 
+pub mod audit;
+pub mod ca;
+pub mod clock;
 pub mod fleet;
+pub mod rules;
+
+mod account;
+mod authorization;
+mod certificate;
+mod challenge;
+mod chance;
+mod directory;
+mod dns01;
+mod endpoint;
+mod finalize;
+mod http01;
+mod issuer;
+mod jws;
+mod key;
+mod key_change;
+mod ledger;
+mod limits;
+mod new_order;
+mod nonce;
+mod order;
+mod pausing;
+mod problem;
+mod renewal_info;
+mod reply;
+mod resolver;
+mod revocation;
+mod server;
+mod signed;
+mod state;
+mod validation;

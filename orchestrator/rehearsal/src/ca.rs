@@ -1,0 +1,237 @@
+//! Starting and stopping a rehearsal CA.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hickory_resolver::net::NetError;
+use issuance::time::{Clock, Timestamp};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::{Audit, AuthorizationRecord, Filter, OrderRecord};
+use crate::chance::Chance;
+use crate::clock::RealClock;
+use crate::endpoint::Traffic;
+use crate::issuer::{Issuer, IssuerError, ServerIdentity};
+use crate::nonce::Nonces;
+use crate::resolver::DnsView;
+pub use crate::rules::CaRules;
+use crate::server;
+use crate::state::State;
+use crate::validation::Validator;
+
+/// The port HTTP-01 is validated on where nothing else is said; 80 needs privileges.
+pub const DEFAULT_HTTP_PORT: u16 = 5_002;
+
+/// What a rehearsal CA needs to start.
+#[derive(Debug, Clone)]
+pub struct CaConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// HTTPS with a certificate for `localhost`, `127.0.0.1` and `::1` below a root made at start.
+    pub tls: bool,
+    pub rules: CaRules,
+    /// The resolver that validation asks. May be absent only if the rules say `always_valid`.
+    pub dns: Option<SocketAddr>,
+    /// The port on which HTTP-01 is validated, in place of 80.
+    pub http_port: u16,
+    /// Two CAs with one seed draw the same tokens, shuffles, refusals and jitter.
+    pub seed: u64,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for CaConfig {
+    /// Plain HTTP on a free loopback port, the `rehearsal` rules, the machine's clock, no resolver.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: false,
+            rules: CaRules::default(),
+            dns: None,
+            http_port: DEFAULT_HTTP_PORT,
+            seed: 0,
+            clock: Arc::new(RealClock),
+        }
+    }
+}
+
+/// Why a rehearsal CA did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("could not listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not prepare the resolver {server}")]
+    Resolver {
+        server: SocketAddr,
+        #[source]
+        source: NetError,
+    },
+    #[error("no resolver to validate with: configure one, or rules that say always_valid")]
+    NoResolver,
+    #[error("could not make the CA's keys and certificates")]
+    Issuer(#[from] IssuerError),
+    #[error("could not set up TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A running rehearsal CA. Dropping it stops the server; [`RehearsalCa::stop`] also waits for it.
+#[derive(Debug)]
+pub struct RehearsalCa {
+    ca: Arc<Ca>,
+    tls_root_pem: Option<String>,
+}
+
+impl RehearsalCa {
+    pub async fn start(config: CaConfig) -> Result<Self, StartError> {
+        let now = config.clock.now();
+        let dns = match config.dns {
+            _ if config.rules.always_valid => None,
+            Some(server) => {
+                Some(DnsView::new(server).map_err(|source| StartError::Resolver { server, source })?)
+            }
+            None => return Err(StartError::NoResolver),
+        };
+        let listener = TcpListener::bind(config.listen).await;
+        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) =
+            bound.map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let (tls, tls_root_pem) = if config.tls {
+            let identity = ServerIdentity::new(now)?;
+            (Some(acceptor(identity.chain, identity.key)?), Some(identity.root_pem))
+        } else {
+            (None, None)
+        };
+        let ca = Arc::new(Ca {
+            address,
+            scheme: if tls.is_some() { "https" } else { "http" },
+            state: Mutex::new(State::new(&config.rules)),
+            validator: Validator::new(dns, config.http_port, &config.rules),
+            rules: config.rules,
+            clock: config.clock,
+            chance: Chance::new(config.seed),
+            nonces: Nonces::default(),
+            traffic: Traffic::default(),
+            issuer: Issuer::new(now)?,
+            tasks: TaskTracker::new(),
+            validations: watch::Sender::new(0),
+            stop: CancellationToken::new(),
+        });
+        ca.tasks.spawn(server::serve(Arc::clone(&ca), listener, tls));
+        Ok(Self { ca, tls_root_pem })
+    }
+
+    pub fn directory_url(&self) -> String {
+        format!("{}://{}/directory", self.ca.scheme, self.ca.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.ca.address
+    }
+
+    /// The root that issued chains verify against.
+    pub fn root_pem(&self) -> &str {
+        self.ca.issuer.root_pem()
+    }
+
+    /// The root that alternate chains verify against.
+    pub fn alternate_root_pem(&self) -> &str {
+        self.ca.issuer.alternate_root_pem()
+    }
+
+    /// The root that the CA's own endpoint verifies against; `None` without TLS.
+    pub fn tls_root_pem(&self) -> Option<&str> {
+        self.tls_root_pem.as_deref()
+    }
+
+    /// What `GET /audit` says.
+    pub fn audit(&self) -> Audit {
+        self.ca.audit()
+    }
+
+    /// What `GET /audit/authorizations?status=` says; without a status, all of them.
+    pub fn authorizations(&self, status: Option<&str>) -> Vec<AuthorizationRecord> {
+        self.ca.authorization_records(&Filter { status: status.map(str::to_owned) })
+    }
+
+    /// What `GET /audit/orders?status=` says; without a status, all of them.
+    pub fn orders(&self, status: Option<&str>) -> Vec<OrderRecord> {
+        self.ca.order_records(status)
+    }
+
+    /// Returns when no validation is under way: every submitted challenge has its verdict.
+    pub async fn idle(&self) {
+        // Fails only if the sender is gone, and `self` holds it.
+        drop(self.ca.validations.subscribe().wait_for(|running| *running == 0).await);
+    }
+
+    /// Serves in the foreground until `signal` comes, then stops as [`RehearsalCa::stop`] does.
+    pub async fn serve_until(self, signal: impl Future<Output = ()>) {
+        signal.await;
+        self.stop().await;
+    }
+
+    /// Stops accepting, drops validations under way, and waits until every connection is closed.
+    pub async fn stop(self) {
+        self.ca.stop.cancel();
+        self.ca.tasks.close();
+        self.ca.tasks.wait().await;
+    }
+}
+
+impl Drop for RehearsalCa {
+    fn drop(&mut self) {
+        self.ca.stop.cancel();
+    }
+}
+
+fn acceptor(
+    chain: Vec<rustls_pki_types::CertificateDer<'static>>,
+    key: rustls_pki_types::PrivateKeyDer<'static>,
+) -> Result<TlsAcceptor, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What every request sees.
+#[derive(Debug)]
+pub(crate) struct Ca {
+    pub(crate) address: SocketAddr,
+    pub(crate) scheme: &'static str,
+    /// Held for table look-ups only: no signature is checked or made, and nothing awaited, under it.
+    state: Mutex<State>,
+    pub(crate) validator: Validator,
+    pub(crate) rules: CaRules,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Chance,
+    pub(crate) nonces: Nonces,
+    pub(crate) traffic: Traffic,
+    pub(crate) issuer: Issuer,
+    pub(crate) tasks: TaskTracker,
+    /// How many attempts are under way.
+    pub(crate) validations: watch::Sender<usize>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Ca {
+    /// The state as of now: whatever expired meanwhile has expired in it.
+    pub(crate) fn state(&self) -> (MutexGuard<'_, State>, Timestamp) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        state.ledger.sweep(now);
+        (state, now)
+    }
+}

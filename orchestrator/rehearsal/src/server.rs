@@ -1,0 +1,181 @@
+//! The listener: connections, TLS, routes, and what every answer carries.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State as Shared};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use crate::ca::Ca;
+use crate::directory::{self, Base};
+use crate::problem::{Kind, Problem};
+use crate::signed::{Peer, Requester};
+use crate::{
+    account, audit, authorization, certificate, challenge, finalize, key_change, new_order, order, pausing,
+    renewal_info, reply, revocation,
+};
+
+/// A peer that does not finish its TLS handshake in this time is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a failed accept, usually for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+fn router(ca: &Arc<Ca>) -> Router {
+    Router::new()
+        .route("/directory", get(directory::read))
+        .route("/acme/new-nonce", get(directory::new_nonce).head(directory::head_nonce))
+        .route("/acme/new-acct", post(account::create))
+        .route("/acme/acct/{account}", post(account::update))
+        .route("/acme/acct/{account}/orders", post(account::orders))
+        .route("/acme/new-order", post(new_order::create))
+        .route("/acme/order/{account}/{order}", get(order::read).post(order::read))
+        .route("/acme/authz/{account}/{authorization}", get(authorization::read).post(authorization::post))
+        .route(
+            "/acme/chall/{account}/{authorization}/{challenge}",
+            get(challenge::read).post(challenge::post),
+        )
+        .route("/acme/finalize/{account}/{order}", post(finalize::post))
+        .route("/acme/cert/{serial}", get(certificate::read).post(certificate::read))
+        .route(
+            "/acme/cert/{serial}/{chain}",
+            get(certificate::read_alternate).post(certificate::read_alternate),
+        )
+        .route("/acme/key-change", post(key_change::post))
+        .route("/acme/revoke-cert", post(revocation::post))
+        .route("/acme/renewal-info/{certificate}", get(renewal_info::read))
+        .route("/sfe/v1/unpause", get(pausing::page))
+        .route("/sfe/v1/do-unpause", post(pausing::unpause))
+        .route("/root.pem", get(directory::root))
+        .route("/audit", get(audit::read))
+        .route("/audit/authorizations", get(audit::read_authorizations))
+        .route("/audit/orders", get(audit::read_orders))
+        .fallback(async || Problem::not_found("Page not found"))
+        .method_not_allowed_fallback(async || {
+            Problem::malformed("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(ca), dress))
+        .with_state(Arc::clone(ca))
+}
+
+/// Counts the request, and gives its answer what all answers have: a fresh nonce, a way back to the
+/// directory, and no permission to cache.
+async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let requester = Requester::default();
+    parts.extensions.insert(requester.clone());
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    ca.traffic.request(route);
+    let base = Base::of(&parts, &ca);
+    let gives_nonce = parts.method == Method::POST || route == "/acme/new-nonce";
+    let is_directory = route == "/directory";
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(kind) = response.extensions().get::<Kind>() {
+        ca.traffic.problem(*kind);
+    }
+    if gives_nonce && let Ok(nonce) = HeaderValue::from_str(&ca.nonces.issue(&ca.chance)) {
+        response.headers_mut().insert("replay-nonce", nonce);
+    }
+    if let Some(account) = requester.account() {
+        response.headers_mut().insert("boulder-requester", HeaderValue::from(account.value()));
+    }
+    if !is_directory {
+        reply::add_link(&mut response, &base.url("/directory"), "index");
+    }
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("public, max-age=0, no-cache"));
+    response
+}
+
+/// Accepts until the CA is stopped; then lets connections finish the request they are in.
+pub(crate) async fn serve(ca: Arc<Ca>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    let router = router(&ca);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ca.stop.cancelled() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "A connection could not be accepted"
+                );
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = Connection { ca: Arc::clone(&ca), router: router.clone(), peer: Peer(peer.ip()) };
+        ca.tasks.spawn(service.run(stream, tls.clone()));
+    }
+}
+
+struct Connection {
+    ca: Arc<Ca>,
+    router: Router,
+    peer: Peer,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        // Answers are small: waiting for more to send costs 40 ms each.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "A connection keeps its delay");
+        }
+        let Some(tls) = tls else { return self.serve(stream).await };
+        match self.until_stop(tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream))).await {
+            Some(Ok(Ok(stream))) => self.serve(stream).await,
+            Some(Ok(Err(error))) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "A TLS handshake failed");
+            }
+            Some(Err(_)) | None => (),
+        }
+    }
+
+    async fn until_stop<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.ca.stop.cancelled() => None,
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { ca, router, peer } = self;
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(router.oneshot(request).await.into_response()) }
+        });
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = ca.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = &*error, "A connection ended early");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Validation: one real attempt per submission, in a task of its own, and what its verdict changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use issuance::identifier::Hostname;
+use issuance::limit::LimitName;
+use issuance::time::Timestamp;
+
+use crate::authorization::{self, Authorization, Event, Progress, Standing};
+use crate::ca::Ca;
+use crate::challenge::ChallengeKind;
+use crate::limits::Key;
+use crate::problem::{Kind, Problem};
+use crate::resolver::DnsView;
+use crate::rules::CaRules;
+use crate::state::{Number, State};
+use crate::{dns01, http01};
+
+/// How the CA looks at the world.
+#[derive(Debug)]
+pub(crate) struct Validator {
+    /// Absent: everything is valid.
+    dns: Option<DnsView>,
+    http_port: u16,
+    timeout: Duration,
+    perspectives: u8,
+}
+
+/// One submitted challenge.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) authorization: Number<Authorization>,
+    pub(crate) kind: ChallengeKind,
+    pub(crate) name: Hostname,
+    pub(crate) token: Box<str>,
+    pub(crate) key_authorization: String,
+}
+
+impl Validator {
+    pub(crate) fn new(dns: Option<DnsView>, http_port: u16, rules: &CaRules) -> Self {
+        Self {
+            dns,
+            http_port,
+            timeout: Duration::from_millis(rules.validation_timeout_ms),
+            perspectives: rules.perspectives.max(1),
+        }
+    }
+
+    pub(crate) fn can_validate(&self, kind: ChallengeKind) -> bool {
+        match kind {
+            ChallengeKind::Http01 | ChallengeKind::Dns01 => true,
+            ChallengeKind::TlsAlpn01 | ChallengeKind::Unknown => self.dns.is_none(),
+        }
+    }
+
+    /// The primary looks first; if it is content, the remote perspectives look, of which one may fail.
+    async fn validate(&self, attempt: &Attempt) -> Result<(), Problem> {
+        let Some(dns) = &self.dns else { return Ok(()) };
+        self.look(dns, attempt).await?;
+        let remotes = (1..self.perspectives).map(|_| self.look(dns, attempt));
+        let mut failures = join_all(remotes).await.into_iter().filter_map(Result::err);
+        match (failures.next(), failures.next()) {
+            (Some(_), Some(problem)) => Err(problem.prefixed("During secondary validation: ")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn look(&self, dns: &DnsView, attempt: &Attempt) -> Result<(), Problem> {
+        match attempt.kind {
+            ChallengeKind::Http01 => http01::validate(dns, attempt, self.http_port, self.timeout).await,
+            ChallengeKind::Dns01 => {
+                match tokio::time::timeout(self.timeout, dns01::validate(dns, attempt)).await {
+                    Ok(verdict) => verdict,
+                    Err(_) => Err(Problem::new(Kind::Dns, "DNS problem: query timed out")),
+                }
+            }
+            ChallengeKind::TlsAlpn01 | ChallengeKind::Unknown => {
+                Err(Problem::new(Kind::ServerInternal, "this CA does not validate challenges of this type"))
+            }
+        }
+    }
+}
+
+pub(crate) fn start(ca: &Arc<Ca>, attempt: Attempt) {
+    ca.validations.send_modify(|running| *running += 1);
+    ca.tasks.spawn(run(Arc::clone(ca), attempt));
+}
+
+/// Looks, and enters the verdict; a CA that is stopped drops it.
+async fn run(ca: Arc<Ca>, attempt: Attempt) {
+    let verdict = tokio::select! {
+        verdict = ca.validator.validate(&attempt) => verdict,
+        () = ca.stop.cancelled() => return,
+    };
+    {
+        let (mut state, now) = ca.state();
+        conclude(&mut state, &attempt, verdict, &ca.rules, now);
+    }
+    ca.validations.send_modify(|running| *running -= 1);
+}
+
+fn conclude(
+    state: &mut State,
+    attempt: &Attempt,
+    verdict: Result<(), Problem>,
+    rules: &CaRules,
+    now: Timestamp,
+) {
+    let Some(row) = state.ledger.find(attempt.authorization) else { return };
+    let (account, profile, by) = (row.account, Arc::clone(&row.profile), attempt.kind);
+    let awaited = row.standing() == Standing::Submitted;
+    let failed = verdict.is_err();
+    if !awaited {
+        state.ledger.note(attempt.authorization, now, Event::VerdictDropped);
+    } else if let Err(error) = verdict {
+        state.ledger.change(attempt.authorization, |row| {
+            row.progress = Progress::Invalid { by, at: now, error: Box::new(error) };
+            row.history.push((now, Event::Failed));
+        });
+    } else {
+        let life = rules.profile(&profile).unwrap_or(&rules.default_profile).valid_authorization_seconds;
+        state.ledger.change(attempt.authorization, |row| {
+            row.progress = Progress::Valid { by, at: now };
+            row.expires_at = now.after(Duration::from_secs(life));
+            row.history.push((now, Event::Validated));
+        });
+        let place = (account, profile, attempt.name.clone());
+        state.reusable.entry(place).or_default().push(attempt.authorization);
+        let place = Key::Name(account, attempt.name.clone());
+        state.limits.reset(LimitName::ConsecutiveFailuresPerHostname, place);
+    }
+    // Boulder charges a failure also where its verdict came too late to count.
+    if failed {
+        authorization::charge_failure(state, account, &attempt.name, now);
+    }
+}

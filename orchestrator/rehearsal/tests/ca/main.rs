@@ -1,0 +1,10 @@
+//! The rehearsal CA as a client meets it: over the wire, against the facts observed on a running Boulder.
+
+mod authorizations;
+mod client;
+mod issuance;
+mod limits;
+mod orders;
+mod protocol;
+mod renewal;
+mod world;
