@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::problem::ProblemKind;
-use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use lockkeeper::acme::transport::BODY_BYTES_MAX;
 use lockkeeper::acme::{
@@ -13,6 +12,7 @@ use lockkeeper::acme::{
 };
 use lockkeeper::clock::DrivenClock;
 use lockkeeper::keys::{KeyKind, account_key};
+use lockkeeper_tests::pebble;
 use lockkeeper_tests::scripted_ca::{Act, ScriptedCa};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -23,14 +23,8 @@ const TIMEOUT: Duration = Duration::from_millis(700);
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_248_235);
 
 async fn connect(directory_url: &str) -> Result<Arc<Authority>, AcmeError> {
-    let profile: CaProfile = serde_json::from_value(serde_json::json!({
-        "name": "scripted", "pending_authorizations_max": 1, "recovery_reserve": 0,
-        "charges_deactivation": false, "reuses_pending_order": false, "lists_orders": false,
-        "pending_authorization_seconds": 1, "order_seconds": 1, "names_max": 1, "poll_first_ms": 1,
-        "poll_max_ms": 1, "requests_per_second": { "new_nonce": 0, "new_account": 0, "new_order": 0,
-        "revoke_cert": 1, "renewal_info": 0, "directory": 0, "other": 0 },
-    }))
-    .expect("a profile");
+    let mut profile = pebble::profile();
+    profile.requests_per_second.revoke_cert = 1;
     Authority::connect(AuthorityConfig {
         name: "scripted".into(),
         directory_url: directory_url.to_owned(),
