@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use http::Request;
+use issuance::profile::CaProfile;
 use lockkeeper::acme::transport::{HyperTransport, Transport};
 use lockkeeper::acme::{Endpoint, Timeouts};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -22,6 +23,12 @@ const START_MAX: Duration = Duration::from_secs(20);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Ports are found by binding and letting go, so another process may be faster.
 const STARTS_MAX: u32 = 5;
+
+/// Pebble as a CA: what `deploy/` says of it.
+pub fn profile() -> CaProfile {
+    toml::from_str(include_str!("../../deploy/ca-profiles/pebble.toml"))
+        .expect("a profile that is shipped parses")
+}
 
 /// How a Pebble behaves.
 #[derive(Debug, Clone)]

@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::problem::ProblemKind;
-use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use lockkeeper::acme::objects::{
     AccountStatus, AuthorizationStatus, ChallengeKind, OrderObject, OrderStatus,
@@ -21,25 +20,18 @@ use lockkeeper::acme::{
 };
 use lockkeeper::clock::SystemClock;
 use lockkeeper::keys::{CertificateKey, CheckedChain, KeyKind, account_key};
-use lockkeeper_tests::pebble::{Pebble, PebbleOptions};
+use lockkeeper_tests::pebble::{self, Pebble, PebbleOptions};
 use secrecy::{ExposeSecret, SecretSlice};
 
 const POLL: Duration = Duration::from_millis(10);
 const POLLS_MAX: u32 = 500;
 
 async fn authority(pebble: &Pebble) -> anyhow::Result<Arc<Authority>> {
-    let profile: CaProfile = serde_json::from_value(serde_json::json!({
-        "name": "pebble", "pending_authorizations_max": 300, "recovery_reserve": 20, "charges_deactivation": false,
-        "reuses_pending_order": false, "lists_orders": true, "pending_authorization_seconds": 3600,
-        "order_seconds": 86400, "names_max": 100, "poll_first_ms": 25, "poll_max_ms": 2000,
-        "requests_per_second": { "new_nonce": 0, "new_account": 0, "new_order": 0, "revoke_cert": 0,
-                                 "renewal_info": 0, "directory": 0, "other": 0 },
-    }))?;
     let config = AuthorityConfig {
         name: "pebble".into(),
         directory_url: pebble.directory_url.clone(),
         extra_root_pem: Some(pebble.root_pem.clone()),
-        profile: Arc::new(profile),
+        profile: Arc::new(pebble::profile()),
         timeouts: Timeouts::default(),
         clock: Arc::new(SystemClock),
         transport: None,
@@ -206,8 +198,8 @@ async fn an_external_account_is_bound() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_storm_of_refused_nonces_duplicates_nothing() -> anyhow::Result<()> {
-    let calm = PebbleOptions { nonce_reject_percent: 50, ..PebbleOptions::default() };
-    let pebble = Pebble::start(&calm)?;
+    let stormy = PebbleOptions { nonce_reject_percent: 50, ..PebbleOptions::default() };
+    let pebble = Pebble::start(&stormy)?;
     let authority = authority(&pebble).await?;
     let account = loop {
         // Half of the nonces are refused and instant-acme tries three times.
