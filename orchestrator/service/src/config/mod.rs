@@ -38,7 +38,7 @@ pub use http01::Http01Config;
 use layers::Layers;
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
-pub use pending::PendingConfig;
+pub use pending::{PendingBudget, PendingConfig};
 pub use resolver::ResolverConfig;
 pub use responder::ResponderConfig;
 pub use worker::{Role, Roles, RolesError, WorkerConfig};
