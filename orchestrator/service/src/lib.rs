@@ -5,6 +5,7 @@ pub mod api;
 pub mod challenge;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod keys;

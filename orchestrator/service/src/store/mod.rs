@@ -12,6 +12,7 @@ pub mod leases;
 mod mint;
 mod order_row;
 pub mod responses;
+pub mod schema;
 pub mod steps;
 
 pub use order_row::Ownership;

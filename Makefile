@@ -1,0 +1,40 @@
+# make demo    everything on loopback, in front of your eyes     make test     everything a change must pass
+# make bench   ratios against a bare client                      make audit    licences, bans, sources
+# make fmt     formats                                           make prepare  writes .sqlx/ anew
+
+# The queries are checked against .sqlx/, so building needs no database.
+export SQLX_OFFLINE = true
+
+# The demo's: ONCE=1 ends when all is done, DOMAINS=N names, CA=rehearsal|pebble, SEED=N.
+export ONCE DOMAINS CA SEED
+
+.PHONY: demo test bench audit fmt prepare
+
+demo:
+	@.ci/setup postgresql $(if $(filter pebble,$(CA)),pebble)
+	@cargo build --release --quiet --package lockkeeper
+	@$${CARGO_TARGET_DIR:-target}/release/lockkeeper demo
+
+# The summary of the tests comes last.
+test:
+	@.ci/setup postgresql pebble certbot lego prometheus nextest
+	cargo fmt --all --check
+	.ci/with-postgres .ci/prepare --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	.ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet
+
+bench:
+	@.ci/setup postgresql pebble
+	cargo bench --package lockkeeper-benches
+
+audit:
+	@.ci/setup deny
+	cargo deny --all-features check licenses bans sources
+
+fmt:
+	cargo fmt --all
+
+prepare:
+	@.ci/setup postgresql
+	.ci/with-postgres .ci/prepare
