@@ -7,12 +7,25 @@
 pub mod accounts;
 pub mod admissions;
 pub mod aftermath;
+pub mod authorizations_view;
 pub mod backoffs;
+pub mod certificates;
+pub mod faults;
+pub mod headroom;
+pub mod hostnames;
+pub mod imports;
 pub mod leases;
 mod mint;
 mod order_row;
+pub mod orders_view;
+pub mod page;
 pub mod responses;
 pub mod steps;
+pub mod summary;
+pub mod tenants;
+pub mod tokens;
+pub mod viewer;
+mod wishes;
 
 pub use order_row::Ownership;
 
@@ -111,6 +124,12 @@ impl Store {
         name: &'static str,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.pool.begin().await.map_err(StoreError::of(name))
+    }
+
+    /// Asks for nothing, to see that somebody answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!("select 1 as one").fetch_one(&self.pool).await.map_err(StoreError::of("store.ping"))?;
+        Ok(())
     }
 
     pub async fn close(&self) {

@@ -173,7 +173,7 @@ fn is_label_key(key: &str) -> bool {
 
 /// The words between separators, each with the byte it begins at.
 fn words(text: &str, is_separator: impl Fn(char) -> bool) -> impl Iterator<Item = (usize, &str)> {
-    text.split(move |c| is_separator(c))
+    text.split(is_separator)
         .filter(|word| !word.is_empty())
         .map(move |word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
