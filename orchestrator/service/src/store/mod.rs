@@ -71,6 +71,11 @@ impl StoreError {
         move |source| Self::Query { what, source }
     }
 
+    /// For whoever gives up before the database has answered.
+    pub fn timed_out(what: &'static str) -> Self {
+        Self::Query { what, source: sqlx::Error::PoolTimedOut }
+    }
+
     /// Whether the database is away, rather than unhappy with what it was asked: worth another try later.
     pub fn is_unavailable(&self) -> bool {
         let (Self::Connect(error) | Self::Query { source: error, .. }) = self else {
