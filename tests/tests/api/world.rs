@@ -28,7 +28,6 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Arc<DrivenClock>,
     pub(crate) wake: Arc<Notify>,
-    pub(crate) account: AccountId,
     pub(crate) operator: String,
     pub(crate) base: String,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -81,7 +80,7 @@ impl World {
         let base = format!("http://{}", listener.local_addr().expect("bound"));
         tokio::spawn(async move { axum::serve(listener, api::router(state)).await });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { pool, store, clock, wake, account, operator, base, client }
+        Self { pool, store, clock, wake, operator, base, client }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
