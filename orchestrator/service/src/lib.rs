@@ -1,6 +1,7 @@
 //! Does: everything that talks to the world. What to do is decided in `issuance`.
 
 pub mod acme;
+pub mod adopt;
 pub mod api;
 pub mod challenge;
 pub mod cli;

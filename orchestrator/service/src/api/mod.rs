@@ -1,1 +1,76 @@
 //! The REST API: one endpoint, one file. A handler extracts, calls, renders.
+//!
+//! It never talks to a CA or a resolver: it meets the engine in Postgres only, and wakes it after an import.
+
+mod auth;
+mod authorizations;
+mod certificates;
+mod headroom;
+pub mod imports;
+mod livez;
+mod orders;
+pub mod problem;
+mod query;
+mod readyz;
+mod request_id;
+mod summary;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use issuance::ids::AccountId;
+use issuance::profile::CaProfile;
+use issuance::time::Clock;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::store::Store;
+use problem::Problem;
+
+/// Import files held in memory at once; the others wait before their first byte is read.
+const IMPORTS_AT_ONCE: usize = 4;
+
+/// What the endpoints work with.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    /// The CA that certificates are ordered from, and the account they are ordered with.
+    pub profile: Arc<CaProfile>,
+    pub account: AccountId,
+    /// Notified when there are new orders.
+    pub wake: Arc<Notify>,
+    import_seats: Arc<Semaphore>,
+}
+
+impl ApiState {
+    pub fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        profile: Arc<CaProfile>,
+        account: AccountId,
+        wake: Arc<Notify>,
+    ) -> Self {
+        Self { store, clock, profile, account, wake, import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)) }
+    }
+}
+
+/// Every route of the API. All but the two probes ask for a bearer token.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/livez", get(livez::read))
+        .route("/readyz", get(readyz::read))
+        .route("/v1/imports", post(imports::create))
+        .route("/v1/certificates", get(certificates::list::list))
+        .route("/v1/certificates/{certificate}", get(certificates::read::read))
+        .route("/v1/certificates/{certificate}/chain", get(certificates::chain::read))
+        .route("/v1/orders", get(orders::list::list))
+        .route("/v1/orders/{order}", get(orders::read::read))
+        .route("/v1/authorizations", get(authorizations::list))
+        .route("/v1/headroom", get(headroom::read))
+        .route("/v1/summary", get(summary::read))
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(axum::middleware::from_fn(request_id::attach))
+        .with_state(state)
+}

@@ -1,5 +1,7 @@
 //! New ids.
 
+use std::sync::Mutex;
+
 use issuance::time::Timestamp;
 use sqlx::types::Uuid;
 use uuid::timestamp::context::ContextV7;
@@ -10,12 +12,12 @@ use uuid::timestamp::context::ContextV7;
 #[derive(Debug)]
 pub(super) struct Mint {
     now: Timestamp,
-    context: ContextV7,
+    context: Mutex<ContextV7>,
 }
 
 impl Mint {
     pub(super) fn at(now: Timestamp) -> Self {
-        Self { now, context: ContextV7::new() }
+        Self { now, context: Mutex::new(ContextV7::new()) }
     }
 
     pub(super) fn uuid(&self) -> Uuid {

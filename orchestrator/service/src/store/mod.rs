@@ -7,13 +7,26 @@
 pub mod accounts;
 pub mod admissions;
 pub mod aftermath;
+pub mod authorizations_view;
 pub mod backoffs;
+pub mod certificates;
+pub mod faults;
+pub mod headroom;
+pub mod hostnames;
+pub mod imports;
 pub mod leases;
 mod mint;
 mod order_row;
+pub mod orders_view;
+pub mod page;
 pub mod responses;
 pub mod schema;
 pub mod steps;
+pub mod summary;
+pub mod tenants;
+pub mod tokens;
+pub mod viewer;
+mod wishes;
 
 pub use order_row::Ownership;
 
@@ -57,6 +70,11 @@ impl StoreError {
     /// For `map_err`: names the operation whose statement failed.
     pub(crate) fn of(what: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::Query { what, source }
+    }
+
+    /// For whoever gives up before the database has answered.
+    pub fn timed_out(what: &'static str) -> Self {
+        Self::Query { what, source: sqlx::Error::PoolTimedOut }
     }
 
     /// Whether the database is away, rather than unhappy with what it was asked: worth another try later.
@@ -112,6 +130,12 @@ impl Store {
         name: &'static str,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.pool.begin().await.map_err(StoreError::of(name))
+    }
+
+    /// Asks for nothing, to see that somebody answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!("select 1 as one").fetch_one(&self.pool).await.map_err(StoreError::of("store.ping"))?;
+        Ok(())
     }
 
     pub async fn close(&self) {

@@ -1,0 +1,19 @@
+-- $1 tenant or null, $2 after, $3 rows; then the filters, each null where it does not matter:
+-- $4 order, $5 tenant's slug, $6 open or not, $7 status
+select
+    authorizations.authorization_id, authorizations.tenant_id, tenants.slug as tenant,
+    authorizations.account_id, authorizations.order_id, authorizations.url, authorizations.identifier,
+    authorizations.wildcard, authorizations.status, authorizations.origin, authorizations.challenge_type,
+    authorizations.opened_at, authorizations.expires_at, authorizations.submit_intended_at,
+    authorizations.submitted_at, authorizations.deactivate_intended_at, authorizations.settled_at,
+    authorizations.final_at, authorizations.fault_class, authorizations.fault_detail
+from authorizations
+join tenants using (tenant_id)
+where ($1::uuid is null or authorizations.tenant_id = $1)
+    and ($2::uuid is null or authorizations.authorization_id > $2)
+    and ($4::uuid is null or authorizations.order_id = $4)
+    and ($5::text is null or tenants.slug = $5)
+    and ($6::boolean is null or (authorizations.settled_at is null) = $6)
+    and ($7::text is null or authorizations.status = $7)
+order by authorizations.authorization_id
+limit $3

@@ -1,0 +1,8 @@
+select
+    wished.nr as "nr!",
+    certificates.certificate_id,
+    certificates.names,
+    certificates.challenge,
+    certificates.labels
+from unnest($1::uuid[], $2::text[]) with ordinality as wished (tenant_id, external_id, nr)
+join certificates using (tenant_id, external_id)

@@ -1,0 +1,21 @@
+//! `GET /v1/certificates/{certificate}`
+
+use axum::Json;
+use axum::extract::State;
+use issuance::ids::CertificateId;
+
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::problem::Problem;
+use crate::api::query::PathId;
+use crate::store::certificates::{self, CertificateView};
+
+#[tracing::instrument(name = "api.certificates.read", skip_all, fields(certificate.id = %id))]
+pub(in crate::api) async fn read(
+    State(api): State<ApiState>,
+    Caller(viewer): Caller,
+    PathId(id): PathId<CertificateId>,
+) -> Result<Json<CertificateView>, Problem> {
+    let found = certificates::find(&api.store, viewer, api.clock.now(), id).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("certificate"))
+}

@@ -1,0 +1,231 @@
+//! `POST /v1/imports`
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use issuance::ids::ImportId;
+use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ApiState;
+use super::auth::Caller;
+use super::problem::Problem;
+use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
+use crate::store::imports::{self, Import, Outcome, Reason, Wish};
+use crate::store::viewer::Viewer;
+
+/// An upload that sends nothing for this long is given up.
+const UPLOAD_STILL_MAX: Duration = Duration::from_secs(30);
+/// Refused rows named in an answer; the rest are counted.
+const REFUSED_SHOWN_MAX: usize = 10_000;
+
+/// What became of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// `None` where nothing was written: every row was there already, or refused.
+    pub id: Option<ImportId>,
+    pub rows_total: u64,
+    pub rows_created: u64,
+    pub rows_changed: u64,
+    pub rows_unchanged: u64,
+    pub rows_refused: u64,
+    pub orders_created: u64,
+    /// In the order of the lines. A row has an entry for each thing that is wrong with it.
+    pub refused: Vec<RefusedRow>,
+    /// Entries beyond the 10,000 that an answer holds.
+    pub refused_left_out: u64,
+}
+
+/// One thing that is wrong with one row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRow {
+    /// From 1; the header is line 1.
+    pub line: u64,
+    /// The character it begins at, from 1.
+    pub column: u32,
+    /// The column of the header.
+    pub field: Option<String>,
+    pub code: String,
+    /// What is wrong and what to write instead.
+    pub detail: String,
+}
+
+/// Takes a CSV of certificates that are to exist: the good rows of it, in one transaction.
+#[tracing::instrument(name = "api.imports.create", skip_all)]
+pub(super) async fn create(
+    State(api): State<ApiState>,
+    Caller(viewer): Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<ImportReport>), Problem> {
+    if !is_csv(&headers) {
+        return Err(Problem::not_csv());
+    }
+    let _seat = api.import_seats.acquire().await.expect("nobody closes the seats");
+    let file = receive(&headers, body).await?;
+    let names_max = api.profile.names_max;
+    let read = tokio::task::spawn_blocking(move || ReadFile::of(file, names_max))
+        .await
+        .map_err(|error| Problem::internal(&error))?
+        .map_err(|error| Problem::import_invalid(&error))?;
+    let outcome = read.record(&api, viewer, api.clock.now()).await?;
+    if outcome.orders_created > 0 {
+        api.wake.notify_one();
+    }
+    let status = if outcome.import.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(read.report(outcome))))
+}
+
+fn is_csv(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/csv"))
+        && parts.all(|parameter| {
+            let charset = parameter.get(..8).filter(|name| name.eq_ignore_ascii_case("charset="));
+            charset.is_none() || parameter[8..].trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}
+
+async fn receive(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > FILE_BYTES_MAX) {
+        return Err(Problem::file_too_large(FILE_BYTES_MAX));
+    }
+    let mut file = BytesMut::new();
+    let mut chunks = body.into_data_stream();
+    loop {
+        match tokio::time::timeout(UPLOAD_STILL_MAX, chunks.next()).await {
+            Ok(None) => return Ok(file.freeze()),
+            Ok(Some(Ok(chunk))) if file.len() + chunk.len() <= FILE_BYTES_MAX => {
+                file.extend_from_slice(&chunk);
+            }
+            Ok(Some(Ok(_))) => return Err(Problem::file_too_large(FILE_BYTES_MAX)),
+            Ok(Some(Err(_))) | Err(_) => return Err(Problem::upload_broken()),
+        }
+    }
+}
+
+/// A file, sorted into what can be wished for and what cannot.
+#[derive(Debug, Default)]
+struct ReadFile {
+    rows: Vec<Row>,
+    repeated: u64,
+    rows_refused: u64,
+    refused: Vec<RefusedRow>,
+    refused_left_out: u64,
+}
+
+impl ReadFile {
+    fn of(file: Bytes, names_max: u32) -> Result<Self, FileError> {
+        let mut read = Self::default();
+        for parsed in Rows::new(file, names_max)? {
+            match parsed {
+                Parsed::Row(row) => read.rows.push(*row),
+                Parsed::Repeat { .. } => read.repeated += 1,
+                Parsed::Refused(faults) => {
+                    read.rows_refused += 1;
+                    for fault in faults {
+                        read.refuse(fault.into());
+                    }
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    fn refuse(&mut self, row: RefusedRow) {
+        if self.refused.len() < REFUSED_SHOWN_MAX {
+            self.refused.push(row);
+        } else {
+            self.refused_left_out += 1;
+        }
+    }
+
+    async fn record(&self, api: &ApiState, viewer: Viewer, now: Timestamp) -> Result<Outcome, Problem> {
+        let wishes: Vec<Wish<'_>> = self
+            .rows
+            .iter()
+            .map(|row| Wish {
+                tenant: &row.tenant,
+                external_id: &row.external_id,
+                names: &row.names,
+                challenge: row.challenge.as_str(),
+                labels: &row.labels,
+            })
+            .collect();
+        let import = Import {
+            viewer,
+            account: api.account,
+            source: "csv",
+            wishes: &wishes,
+            rows_repeated: self.repeated,
+            rows_refused: self.rows_refused,
+        };
+        Ok(imports::record(&api.store, now, &import).await?)
+    }
+
+    fn report(mut self, outcome: Outcome) -> ImportReport {
+        let rows_total = self.rows.len() as u64 + self.repeated + self.rows_refused;
+        let rows_refused = self.rows_refused + outcome.refusals.len() as u64;
+        for refusal in outcome.refusals {
+            let refused = refused_by_owner(&self.rows[refusal.wish], &refusal.reason);
+            self.refuse(refused);
+        }
+        self.refused.sort_by_key(|row| (row.line, row.column));
+        ImportReport {
+            id: outcome.import,
+            rows_total,
+            rows_created: outcome.rows_created,
+            rows_changed: outcome.rows_changed,
+            rows_unchanged: outcome.rows_unchanged,
+            rows_refused,
+            orders_created: outcome.orders_created,
+            refused: self.refused,
+            refused_left_out: self.refused_left_out,
+        }
+    }
+}
+
+fn refused_by_owner(row: &Row, reason: &Reason) -> RefusedRow {
+    let (column, field, code, detail) = match reason {
+        Reason::OtherTenant => (
+            row.tenant_column(),
+            Field::Tenant,
+            "other_tenant",
+            format!("this token imports for its own tenant alone, not for {}", row.tenant),
+        ),
+        Reason::HostnameOwnedByOtherTenant(name) => (
+            row.column_of(name).unwrap_or(1),
+            Field::Names,
+            "hostname_owned_by_other_tenant",
+            format!("{name} belongs to another tenant: it must be released there first"),
+        ),
+    };
+    RefusedRow {
+        line: row.line,
+        column,
+        field: Some(field.as_str().to_owned()),
+        code: code.to_owned(),
+        detail,
+    }
+}
+
+impl From<RowFault> for RefusedRow {
+    fn from(fault: RowFault) -> Self {
+        Self {
+            line: fault.line,
+            column: fault.column,
+            field: fault.field.map(|field| field.as_str().to_owned()),
+            code: fault.code.as_str().to_owned(),
+            detail: fault.detail,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Orders.
+
+pub(super) mod list;
+pub(super) mod read;

@@ -1,0 +1,21 @@
+//! `GET /v1/orders/{order}`
+
+use axum::Json;
+use axum::extract::State;
+use issuance::ids::OrderId;
+
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::problem::Problem;
+use crate::api::query::PathId;
+use crate::store::orders_view::{self, OrderView};
+
+#[tracing::instrument(name = "api.orders.read", skip_all, fields(order.id = %id))]
+pub(in crate::api) async fn read(
+    State(api): State<ApiState>,
+    Caller(viewer): Caller,
+    PathId(id): PathId<OrderId>,
+) -> Result<Json<OrderView>, Problem> {
+    let found = orders_view::find(&api.store, viewer, id).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("order"))
+}

@@ -1,0 +1,223 @@
+//! Problem documents (RFC 9457): the only module that makes them.
+//!
+//! A problem never carries the cause of an internal error; that goes to the log, under the request id that
+//! the problem names.
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tracing::error;
+
+use crate::adopt::csv::FileError;
+use crate::store::StoreError;
+use crate::store::page::PageError;
+
+const TYPE_BASE: &str = "https://lockkeeper.dev/problems/";
+const DATABASE_RETRY_SECONDS: u32 = 5;
+
+/// What went wrong, for whoever asked.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    detail: String,
+    errors: Vec<ProblemEntry>,
+    retry_after_seconds: Option<u32>,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProblemEntry {
+    /// A JSON pointer, or `?name` for a query parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    pub code: &'static str,
+    pub detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ProblemEntry],
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, title, status, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None }
+    }
+
+    fn with(mut self, entry: ProblemEntry) -> Self {
+        self.errors.push(entry);
+        self
+    }
+
+    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed", detail)
+    }
+
+    /// The token is good and opens other things. Never for another tenant's objects: those do not exist.
+    pub(super) fn operator_only() -> Self {
+        let detail = "this shows the whole account: ask with the operator's token";
+        Self::new(StatusCode::FORBIDDEN, "forbidden-scope", "The token does not open this", detail)
+    }
+
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", format!("no such {what}"))
+    }
+
+    pub(super) fn not_issued_yet() -> Self {
+        let detail = "no certificate has been issued yet: the certificate's status tells how far it is";
+        Self::new(StatusCode::NOT_FOUND, "not-issued-yet", "Nothing has been issued yet", detail)
+    }
+
+    pub(super) fn no_route() -> Self {
+        let detail = "no such address: the API's collections stand under /v1";
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "this address takes other methods: the Allow header lists them";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
+    }
+
+    /// A query parameter cannot be used. `name` is `None` where the query as a whole cannot be read.
+    pub(super) fn bad_parameter(name: Option<&str>, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let entry = ProblemEntry {
+            pointer: name.map(|name| format!("?{name}")),
+            code: "bad-parameter",
+            detail: detail.clone(),
+            ..ProblemEntry::default()
+        };
+        let title = "A query parameter is wrong";
+        Self::new(StatusCode::BAD_REQUEST, "validation-failed", title, detail).with(entry)
+    }
+
+    pub(super) fn not_csv() -> Self {
+        let detail = "send the file with Content-Type: text/csv, in UTF-8";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not a CSV", detail)
+    }
+
+    pub(super) fn file_too_large(bytes_max: usize) -> Self {
+        let detail = format!(
+            "an import file has {} MiB at the most: split it, each part with the header",
+            bytes_max >> 20
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "file-too-large", "The file is too large", detail)
+    }
+
+    pub(super) fn upload_broken() -> Self {
+        let detail = "the upload broke off or stood still: nothing was imported, send the file again";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "upload-incomplete", "The upload is incomplete", detail)
+    }
+
+    pub(super) fn import_invalid(error: &FileError) -> Self {
+        let detail = error.to_string();
+        let entry = match error {
+            FileError::Empty => ProblemEntry { line: Some(1), column: Some(1), ..ProblemEntry::default() },
+            FileError::Header { column } => {
+                ProblemEntry { line: Some(1), column: Some(*column), ..ProblemEntry::default() }
+            }
+            FileError::TooManyRows { .. } => ProblemEntry::default(),
+        };
+        let code = match error {
+            FileError::Empty | FileError::Header { .. } => "bad-header",
+            FileError::TooManyRows { .. } => "too-many-rows",
+        };
+        let entry = ProblemEntry { code, detail: detail.clone(), ..entry };
+        let title = "The file cannot be imported";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "import-invalid", title, detail).with(entry)
+    }
+
+    /// The service has not been set up so far.
+    pub(super) fn account_missing() -> Self {
+        let detail = "the CA account does not exist yet: try again when the service has registered it";
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "account-missing",
+            "There is no CA account yet",
+            detail,
+        );
+        problem.retry_after_seconds = Some(DATABASE_RETRY_SECONDS);
+        problem
+    }
+
+    /// A fault of ours: told to the log, not to the client.
+    pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        error!(error = %error, cause, "A request failed inside: {error}");
+        let detail = "this is a fault of the service: report it with the request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
+    }
+
+    /// Puts the document into the response; `request_id` leads to the log.
+    pub(super) fn render(&self, request_id: &str, response: &mut Response) {
+        let document = Document {
+            r#type: format!("{TYPE_BASE}{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            errors: &self.errors,
+        };
+        let body = serde_json::to_vec(&document).expect("a document of texts and numbers serializes");
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.remove(CONTENT_LENGTH);
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockkeeper\""));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        *response.body_mut() = body.into();
+    }
+}
+
+/// The text is made where the request id is known: in the layer around all routes.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(failed: StoreError) -> Self {
+        if failed.is_unavailable() {
+            let cause = std::error::Error::source(&failed).map(ToString::to_string).unwrap_or_default();
+            error!(error = %failed, cause, "The database is not there: {failed}");
+            let detail = "the database does not answer: nothing was changed, try again";
+            let title = "The database is unavailable";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let mut problem = Self::new(status, "database-unavailable", title, detail);
+            problem.retry_after_seconds = Some(DATABASE_RETRY_SECONDS);
+            return problem;
+        }
+        Self::internal(&failed)
+    }
+}
+
+impl From<PageError> for Problem {
+    fn from(error: PageError) -> Self {
+        let parameter = match error {
+            PageError::Limit => "limit",
+            PageError::Cursor | PageError::Filters => "cursor",
+        };
+        Self::bad_parameter(Some(parameter), error.to_string())
+    }
+}

@@ -1,0 +1,69 @@
+//! What stands in the address of a request: ids in the path, parameters in the query.
+
+use std::str::FromStr;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::store::page::Page;
+
+/// The query's parameters; an unknown one is refused, so that a misspelt filter never shows everything.
+#[derive(Debug)]
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
+                Err(Problem::bad_parameter(None, error.body_text()))
+            }
+            Err(_) => Err(Problem::bad_parameter(None, "the query cannot be read")),
+        }
+    }
+}
+
+/// The id in the path. A text that is no id names nothing that exists.
+#[derive(Debug)]
+pub(super) struct PathId<T>(pub(super) T);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(Path(text)) = Path::<String>::from_request_parts(parts, state).await else {
+            return Err(Problem::no_route());
+        };
+        text.parse().map(Self).map_err(|_| Problem::not_found("object: the id is malformed"))
+    }
+}
+
+/// The page that `limit` and `cursor` ask for, of the list that `filters` describe.
+pub(super) fn page(
+    limit: Option<u32>,
+    cursor: Option<&str>,
+    filters: &impl std::fmt::Debug,
+) -> Result<Page, Problem> {
+    Ok(Page::new(limit, cursor, &format!("{filters:?}"))?)
+}
+
+/// The one of `known` that `text` names.
+pub(super) fn one_of(
+    parameter: &str,
+    text: Option<&str>,
+    known: &[&'static str],
+) -> Result<Option<&'static str>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    match known.iter().find(|word| **word == text) {
+        Some(word) => Ok(Some(word)),
+        None => Err(Problem::bad_parameter(
+            Some(parameter),
+            format!("{parameter} is one of {}", known.join(", ")),
+        )),
+    }
+}

@@ -1,0 +1,28 @@
+//! One id for each request, in the answer and in the log; and the place where problems get their text.
+
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, info_span};
+use uuid::Uuid;
+
+use super::problem::Problem;
+
+const HEADER: &str = "x-request-id";
+
+/// Gives the request a fresh id. One that the client sends is not taken over: it would let two requests
+/// share a name in the log.
+pub(super) async fn attach(request: Request, next: Next) -> Response {
+    let id = format!("req_{}", Uuid::new_v4().simple());
+    let span =
+        info_span!("api.request", request.id = %id, method = %request.method(), path = request.uri().path());
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        problem.render(&id, &mut response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}

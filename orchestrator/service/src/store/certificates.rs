@@ -1,0 +1,210 @@
+//! Certificates: what tenants wish for, and how far each wish has come.
+
+use issuance::identifier::Hostname;
+use issuance::ids::{CertificateId, OrderId, TenantId};
+use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Uuid;
+
+use super::faults::FaultView;
+use super::page::{Listing, Page};
+use super::viewer::Viewer;
+use super::{Store, StoreError, sql_instant};
+
+/// One word for how a certificate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateStatus {
+    /// Its order waits to be begun.
+    Pending,
+    /// Its order is on its way.
+    Issuing,
+    /// A certificate for exactly these names is valid.
+    Active,
+    /// There is one, but it has run out, or its successor does not come.
+    Attention,
+    /// The last order ended without a certificate.
+    Failed,
+    /// A name is not ready; it is looked at again.
+    Parked,
+}
+
+impl CertificateStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Issuing => "issuing",
+            Self::Active => "active",
+            Self::Attention => "attention",
+            Self::Failed => "failed",
+            Self::Parked => "parked",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Issuing, Self::Active, Self::Attention, Self::Failed, Self::Parked]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+/// A certificate as its tenant sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertificateView {
+    pub id: CertificateId,
+    pub tenant_id: TenantId,
+    /// The tenant's slug.
+    pub tenant: String,
+    pub external_id: String,
+    pub names: Vec<String>,
+    pub challenge: String,
+    pub labels: Value,
+    pub status: CertificateStatus,
+    /// The latest one issued, valid or not.
+    pub current: Option<IssuedView>,
+    /// The latest order, and where it stands.
+    pub order_id: Option<OrderId>,
+    pub stage: Option<String>,
+    pub last_fault: Option<FaultView>,
+    /// `None` where nothing is going to happen by itself.
+    pub next_attempt_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+/// What the CA has signed; never its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedView {
+    pub serial: String,
+    pub issuer: String,
+    /// SHA-256 of the leaf, lower-case hexadecimal.
+    pub fingerprint_sha256: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub issued_at: Timestamp,
+}
+
+/// Which certificates; a field that is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateFilter {
+    pub status: Option<CertificateStatus>,
+    /// A tenant's slug.
+    pub tenant: Option<String>,
+    pub external_id: Option<String>,
+    pub hostname: Option<Hostname>,
+}
+
+pub async fn list(
+    store: &Store,
+    viewer: Viewer,
+    now: Timestamp,
+    filter: &CertificateFilter,
+    page: &Page,
+) -> Result<Listing<CertificateView>, StoreError> {
+    let found = select(store, viewer, now, None, filter, page.after(), page.rows_to_read()).await?;
+    Ok(page.listing(found, |certificate| certificate.id.0))
+}
+
+/// `None` where it does not exist, or not for this viewer.
+pub async fn find(
+    store: &Store,
+    viewer: Viewer,
+    now: Timestamp,
+    id: CertificateId,
+) -> Result<Option<CertificateView>, StoreError> {
+    let found = select(store, viewer, now, Some(id.0), &CertificateFilter::default(), None, 1).await?;
+    Ok(found.into_iter().next())
+}
+
+async fn select(
+    store: &Store,
+    viewer: Viewer,
+    now: Timestamp,
+    id: Option<Uuid>,
+    filter: &CertificateFilter,
+    after: Option<Uuid>,
+    rows: i64,
+) -> Result<Vec<CertificateView>, StoreError> {
+    let found = sqlx::query_file!(
+        "queries/certificates_list.sql",
+        viewer.tenant_id(),
+        sql_instant(now),
+        after,
+        rows,
+        id,
+        filter.tenant.as_deref(),
+        filter.external_id.as_deref(),
+        filter.hostname.as_ref().map(Hostname::as_str),
+        filter.status.map(CertificateStatus::as_str),
+    )
+    .fetch_all(store.pool())
+    .await
+    .map_err(StoreError::of("certificates.list"))?;
+    found
+        .into_iter()
+        .map(|row| {
+            let status = CertificateStatus::parse(&row.status).ok_or_else(|| StoreError::Inconsistent {
+                table: "certificates",
+                what: format!("{} is no status", row.status),
+            })?;
+            let current = row.serial.zip(row.issuer).zip(row.fingerprint_sha256);
+            let validity = row.not_before.zip(row.not_after).zip(row.issued_at);
+            Ok(CertificateView {
+                id: CertificateId(row.certificate_id),
+                tenant_id: TenantId(row.tenant_id),
+                tenant: row.tenant,
+                external_id: row.external_id,
+                names: row.names,
+                challenge: row.challenge,
+                labels: row.labels,
+                status,
+                current: current.zip(validity).map(|(((serial, issuer), print), ((from, to), at))| {
+                    IssuedView {
+                        serial,
+                        issuer,
+                        fingerprint_sha256: hexadecimal(&print),
+                        not_before: from.into(),
+                        not_after: to.into(),
+                        issued_at: at.into(),
+                    }
+                }),
+                order_id: row.order_id.map(OrderId),
+                stage: row.stage,
+                last_fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
+                next_attempt_at: row.due_at.map(Timestamp::from),
+                created_at: row.created_at.into(),
+            })
+        })
+        .collect()
+}
+
+/// The chain of the latest one issued, leaf first. The outer `None`: no such certificate for this viewer;
+/// the inner: none has been issued yet.
+pub async fn chain(
+    store: &Store,
+    viewer: Viewer,
+    id: CertificateId,
+) -> Result<Option<Option<String>>, StoreError> {
+    let found = sqlx::query!(
+        r#"select issued_certificates.chain_pem as "chain_pem?"
+           from certificates
+           left join issued_certificates using (certificate_id)
+           where certificates.certificate_id = $2 and ($1::uuid is null or certificates.tenant_id = $1)
+           order by issued_certificates.issued_at desc
+           limit 1"#,
+        viewer.tenant_id(),
+        id.0,
+    )
+    .fetch_optional(store.pool())
+    .await
+    .map_err(StoreError::of("certificates.chain"))?;
+    Ok(found.map(|row| row.chain_pem))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
+}

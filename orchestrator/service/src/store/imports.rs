@@ -1,0 +1,213 @@
+//! Bulk imports: a whole file in one transaction.
+//!
+//! Either everything that is good in the file is there afterwards, or, after a crash, nothing. The natural
+//! key of a certificate is tenant and external id, so the same file again changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use issuance::identifier::{Hostname, Identifiers};
+use issuance::ids::{AccountId, ImportId};
+use issuance::time::Timestamp;
+use sqlx::PgConnection;
+use sqlx::types::Uuid;
+
+use super::mint::Mint;
+use super::viewer::Viewer;
+use super::wishes::{self, Wished};
+use super::{Store, StoreError, hostnames, sql_instant, tenants};
+
+/// Certificates in one statement.
+const CHUNK: usize = 1_000;
+
+/// What is to be imported, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Import<'a> {
+    pub viewer: Viewer,
+    /// The CA account that the certificates are ordered with.
+    pub account: AccountId,
+    /// Where it came from, for the record.
+    pub source: &'a str,
+    /// Good rows, each with a key of its own.
+    pub wishes: &'a [Wish<'a>],
+    /// Rows beside the wishes: those that say again what one of them says.
+    pub rows_repeated: u64,
+    /// Rows beside the wishes: those that were refused before they came here.
+    pub rows_refused: u64,
+}
+
+/// A certificate that is to exist.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The tenant's slug.
+    pub tenant: &'a str,
+    pub external_id: &'a str,
+    pub names: &'a Identifiers,
+    pub challenge: &'static str,
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+/// What an import has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// `None` where nothing was written.
+    pub import: Option<ImportId>,
+    pub rows_created: u64,
+    /// The wish differs from the one that was stored; a new order is made only if its names do.
+    pub rows_changed: u64,
+    pub rows_unchanged: u64,
+    pub orders_created: u64,
+    pub refusals: Vec<Refusal>,
+}
+
+/// A wish that was not granted; the others were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its place in [`Import::wishes`].
+    pub wish: usize,
+    pub reason: Reason,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A tenant imports for itself alone.
+    OtherTenant,
+    /// Somebody else owns the name.
+    HostnameOwnedByOtherTenant(Hostname),
+}
+
+/// Writes an import: tenants (the operator's import alone creates them), hostname claims, certificates and
+/// one order for each set of names that is new.
+///
+/// Names that a changed wish leaves out stay with their tenant, and an order under way for the old names
+/// runs to its end.
+pub async fn record(store: &Store, now: Timestamp, import: &Import<'_>) -> Result<Outcome, StoreError> {
+    let mut tx = store.pool().begin().await.map_err(StoreError::of("imports.begin"))?;
+    let mint = Mint::at(now);
+    let (granted, refusals) = grant(&mut tx, now, &mint, import).await?;
+
+    let mut done = Outcome {
+        import: None,
+        rows_created: 0,
+        rows_changed: 0,
+        rows_unchanged: import.rows_repeated,
+        orders_created: 0,
+        refusals,
+    };
+    let import_id = mint.uuid();
+    insert(&mut tx, now, import_id, import.source).await?;
+    for chunk in granted.chunks(CHUNK) {
+        let counts = wishes::grant(&mut tx, now, &mint, import.account, import_id, chunk).await?;
+        done.rows_created += counts.created;
+        done.rows_changed += counts.changed;
+        done.rows_unchanged += counts.unchanged;
+        done.orders_created += counts.orders;
+    }
+    if done.rows_created + done.rows_changed == 0 {
+        tx.rollback().await.map_err(StoreError::of("imports.rollback"))?;
+        return Ok(done);
+    }
+    done.import = Some(ImportId(import_id));
+    conclude(&mut tx, import_id, import, &done).await?;
+    tx.commit().await.map_err(StoreError::of("imports.commit"))?;
+    Ok(done)
+}
+
+/// Decides which wishes their tenants may have, and claims the names of those.
+async fn grant<'a>(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    mint: &Mint,
+    import: &Import<'a>,
+) -> Result<(Vec<Wished<'a>>, Vec<Refusal>), StoreError> {
+    let own = match import.viewer {
+        Viewer::Operator => None,
+        Viewer::Tenant(tenant) => Some(tenants::slug(conn, tenant).await?.unwrap_or_default()),
+    };
+    let may = |slug: &str| own.as_deref().is_none_or(|own| own == slug);
+    let slugs: BTreeSet<&str> =
+        import.wishes.iter().map(|wish| wish.tenant).filter(|slug| may(slug)).collect();
+    if import.viewer == Viewer::Operator {
+        tenants::ensure(conn, now, mint, &slugs).await?;
+    }
+    let tenants = tenants::hold(conn, &slugs).await?;
+
+    let mut wished: BTreeMap<&str, Uuid> = BTreeMap::new();
+    for wish in import.wishes {
+        if let Some(tenant) = tenants.get(wish.tenant) {
+            for name in wish.names {
+                wished.entry(name.validation_target()).or_insert(*tenant);
+            }
+        }
+    }
+    let mut claims = hostnames::claim(conn, now, &wished).await?;
+
+    let mut granted = Vec::with_capacity(import.wishes.len());
+    let mut refusals = Vec::new();
+    for (place, wish) in import.wishes.iter().enumerate() {
+        let Some(tenant) = tenants.get(wish.tenant) else {
+            refusals.push(Refusal { wish: place, reason: Reason::OtherTenant });
+            continue;
+        };
+        let foreign =
+            wish.names.iter().find(|name| claims.owners.get(name.validation_target()) != Some(tenant));
+        if let Some(name) = foreign {
+            let reason = Reason::HostnameOwnedByOtherTenant(name.clone());
+            refusals.push(Refusal { wish: place, reason });
+            continue;
+        }
+        granted.push(Wished { tenant: *tenant, wish: *wish });
+    }
+    for name in granted.iter().flat_map(|granted| granted.wish.names) {
+        claims.fresh.remove(name.validation_target());
+    }
+    let mut unused: Vec<String> = claims.fresh.into_iter().collect();
+    unused.sort_unstable();
+    hostnames::unclaim(conn, &unused).await?;
+    Ok((granted, refusals))
+}
+
+async fn insert(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    import_id: Uuid,
+    source: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into imports
+             (import_id, source, rows_total, rows_created, rows_changed, rows_unchanged, rows_refused, created_at)
+         values ($1, $2, 0, 0, 0, 0, 0, $3)",
+        import_id,
+        source,
+        sql_instant(now),
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("imports.insert"))?;
+    Ok(())
+}
+
+async fn conclude(
+    conn: &mut PgConnection,
+    import_id: Uuid,
+    import: &Import<'_>,
+    done: &Outcome,
+) -> Result<(), StoreError> {
+    let count = |rows: u64| i32::try_from(rows).unwrap_or(i32::MAX);
+    let refused = import.rows_refused + done.refusals.len() as u64;
+    let total = import.wishes.len() as u64 + import.rows_repeated + import.rows_refused;
+    sqlx::query!(
+        "update imports
+         set rows_total = $2, rows_created = $3, rows_changed = $4, rows_unchanged = $5, rows_refused = $6
+         where import_id = $1",
+        import_id,
+        count(total),
+        count(done.rows_created),
+        count(done.rows_changed),
+        count(done.rows_unchanged),
+        count(refused),
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("imports.conclude"))?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Orders as tenants and the operator see them: every fact that is no secret.
+
+use issuance::ids::{AccountId, CertificateId, OrderId, TenantId};
+use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Uuid;
+
+use super::authorizations_view::{self, AuthorizationView};
+use super::faults::FaultView;
+use super::page::{Listing, Page};
+use super::viewer::Viewer;
+use super::{Store, StoreError};
+
+/// The stages an order can be in, as the table checks them.
+pub const STAGES: [&str; 11] = [
+    "accepted",
+    "parked",
+    "admitted",
+    "placed",
+    "presented",
+    "submitted",
+    "ready",
+    "finalizing",
+    "issued",
+    "failed",
+    "cancelled",
+];
+
+const LANES: [&str; 4] = ["urgent", "interactive", "renewal", "bulk"];
+
+/// One order and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    pub id: OrderId,
+    pub tenant_id: TenantId,
+    /// The tenant's slug.
+    pub tenant: String,
+    pub certificate_id: CertificateId,
+    pub account_id: AccountId,
+    pub names: Vec<String>,
+    pub profile: Option<String>,
+    pub replaces: Option<String>,
+    pub lane: String,
+    pub stage: String,
+    /// `None`: at rest.
+    pub next_attempt_at: Option<Timestamp>,
+    pub lease_expires_at: Option<Timestamp>,
+    pub rescues: i32,
+    pub looks: i32,
+    pub proven_at: Option<Timestamp>,
+    pub admitted_at: Option<Timestamp>,
+    pub hold_until: Option<Timestamp>,
+    pub reserved_authorizations: i32,
+    /// New-order requests sent for it.
+    pub asks: i32,
+    pub ca_order_url: Option<String>,
+    pub ca_expires_at: Option<Timestamp>,
+    pub certificate_url: Option<String>,
+    pub fault: Option<FaultView>,
+    pub accepted_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    /// Present where one order was asked for; a list leaves them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizations: Option<Vec<AuthorizationView>>,
+}
+
+/// Which orders; a field that is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// One of [`STAGES`].
+    pub stage: Option<&'static str>,
+    /// A tenant's slug.
+    pub tenant: Option<String>,
+    pub certificate: Option<CertificateId>,
+}
+
+pub async fn list(
+    store: &Store,
+    viewer: Viewer,
+    filter: &OrderFilter,
+    page: &Page,
+) -> Result<Listing<OrderView>, StoreError> {
+    let found = select(store, viewer, None, filter, page.after(), page.rows_to_read()).await?;
+    Ok(page.listing(found, |order| order.id.0))
+}
+
+/// With its authorizations. `None` where it does not exist, or not for this viewer.
+pub async fn find(store: &Store, viewer: Viewer, id: OrderId) -> Result<Option<OrderView>, StoreError> {
+    let found = select(store, viewer, Some(id.0), &OrderFilter::default(), None, 1).await?;
+    let Some(mut order) = found.into_iter().next() else {
+        return Ok(None);
+    };
+    order.authorizations = Some(authorizations_view::of_order(store, viewer, id).await?);
+    Ok(Some(order))
+}
+
+async fn select(
+    store: &Store,
+    viewer: Viewer,
+    id: Option<Uuid>,
+    filter: &OrderFilter,
+    after: Option<Uuid>,
+    rows: i64,
+) -> Result<Vec<OrderView>, StoreError> {
+    let found = sqlx::query_file!(
+        "queries/orders_list.sql",
+        viewer.tenant_id(),
+        after,
+        rows,
+        id,
+        filter.tenant.as_deref(),
+        filter.certificate.map(|certificate| certificate.0),
+        filter.stage,
+    )
+    .fetch_all(store.pool())
+    .await
+    .map_err(StoreError::of("orders.list"))?;
+    let views = found.into_iter().map(|row| OrderView {
+        id: OrderId(row.order_id),
+        tenant_id: TenantId(row.tenant_id),
+        tenant: row.tenant,
+        certificate_id: CertificateId(row.certificate_id),
+        account_id: AccountId(row.account_id),
+        names: row.names,
+        profile: row.profile,
+        replaces: row.replaces,
+        lane: LANES[usize::try_from(row.lane).unwrap_or_default().min(LANES.len() - 1)].to_owned(),
+        stage: row.stage,
+        next_attempt_at: row.due_at.map(Timestamp::from),
+        lease_expires_at: row.lease_expires_at.map(Timestamp::from),
+        rescues: row.rescues,
+        looks: row.looks,
+        proven_at: row.proven_at.map(Timestamp::from),
+        admitted_at: row.admitted_at.map(Timestamp::from),
+        hold_until: row.hold_until.map(Timestamp::from),
+        reserved_authorizations: row.reserved_authorizations,
+        asks: row.asks,
+        ca_order_url: row.ca_order_url,
+        ca_expires_at: row.ca_expires_at.map(Timestamp::from),
+        certificate_url: row.certificate_url,
+        fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
+        accepted_at: row.accepted_at.into(),
+        ended_at: row.ended_at.map(Timestamp::from),
+        authorizations: None,
+    });
+    Ok(views.collect())
+}

@@ -1,0 +1,188 @@
+//! Makes certificates be as wished, a thousand at a time.
+
+use std::collections::HashMap;
+
+use issuance::identifier::Hostname;
+use issuance::ids::AccountId;
+use issuance::time::Timestamp;
+use serde_json::Value;
+use sqlx::PgConnection;
+use sqlx::types::Uuid;
+
+use super::imports::Wish;
+use super::mint::Mint;
+use super::{StoreError, sql_instant};
+
+/// Behind urgent, interactive and renewal orders.
+const LANE_BULK: i16 = 3;
+
+/// A wish whose tenant is known and owns the names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wished<'a> {
+    pub(super) tenant: Uuid,
+    pub(super) wish: Wish<'a>,
+}
+
+/// What became of a chunk of wishes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WishCounts {
+    pub(super) created: u64,
+    pub(super) changed: u64,
+    pub(super) unchanged: u64,
+    pub(super) orders: u64,
+}
+
+/// Makes the certificates be as wished, and an accepted order for each set of names that is new. The
+/// tenants are held by this transaction.
+pub(super) async fn grant(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    mint: &Mint,
+    account: AccountId,
+    import: Uuid,
+    wishes: &[Wished<'_>],
+) -> Result<WishCounts, StoreError> {
+    let stored = look_up(conn, wishes).await?;
+    let (mut create, mut change) = (Rows::default(), Rows::default());
+    let mut to_order = Vec::new();
+    let mut counts = WishCounts::default();
+    for (nr, wished) in wishes.iter().enumerate() {
+        let labels = serde_json::json!(wished.wish.labels);
+        let Some(stored) = stored.get(&nr) else {
+            let id = mint.uuid();
+            to_order.push(id);
+            create.push(id, wished, labels);
+            continue;
+        };
+        let same_names =
+            stored.names.iter().map(String::as_str).eq(wished.wish.names.iter().map(Hostname::as_str));
+        if same_names && stored.challenge == wished.wish.challenge && stored.labels == labels {
+            counts.unchanged += 1;
+            continue;
+        }
+        if !same_names {
+            to_order.push(stored.id);
+        }
+        change.push(stored.id, wished, labels);
+    }
+    counts.created = create.ids.len() as u64;
+    counts.changed = change.ids.len() as u64;
+    counts.orders = to_order.len() as u64;
+    insert(conn, now, account, import, &create).await?;
+    update(conn, &change).await?;
+    order(conn, now, mint, &to_order).await?;
+    Ok(counts)
+}
+
+#[derive(Debug)]
+struct Stored {
+    id: Uuid,
+    names: Vec<String>,
+    challenge: String,
+    labels: Value,
+}
+
+/// By place in `wishes`.
+async fn look_up(
+    conn: &mut PgConnection,
+    wishes: &[Wished<'_>],
+) -> Result<HashMap<usize, Stored>, StoreError> {
+    let tenants: Vec<Uuid> = wishes.iter().map(|wished| wished.tenant).collect();
+    let external: Vec<String> = wishes.iter().map(|wished| wished.wish.external_id.to_owned()).collect();
+    let found = sqlx::query_file!("queries/certificates_look_up.sql", &tenants, &external)
+        .fetch_all(conn)
+        .await
+        .map_err(StoreError::of("certificates.look_up"))?;
+    let stored = found.into_iter().filter_map(|row| {
+        let place = usize::try_from(row.nr - 1).ok()?;
+        let stored =
+            Stored { id: row.certificate_id, names: row.names, challenge: row.challenge, labels: row.labels };
+        Some((place, stored))
+    });
+    Ok(stored.collect())
+}
+
+/// Certificates column by column, as `unnest` takes them.
+#[derive(Debug, Default)]
+struct Rows {
+    ids: Vec<Uuid>,
+    tenants: Vec<Uuid>,
+    external_ids: Vec<String>,
+    /// Comma-joined: an array of arrays would be flattened.
+    names: Vec<String>,
+    challenges: Vec<String>,
+    labels: Vec<Value>,
+}
+
+impl Rows {
+    fn push(&mut self, id: Uuid, wished: &Wished<'_>, labels: Value) {
+        self.ids.push(id);
+        self.tenants.push(wished.tenant);
+        self.external_ids.push(wished.wish.external_id.to_owned());
+        self.names.push(wished.wish.names.canonical());
+        self.challenges.push(wished.wish.challenge.to_owned());
+        self.labels.push(labels);
+    }
+}
+
+async fn insert(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    account: AccountId,
+    import: Uuid,
+    rows: &Rows,
+) -> Result<(), StoreError> {
+    if rows.ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query_file!(
+        "queries/certificates_insert.sql",
+        &rows.ids,
+        &rows.tenants,
+        &rows.external_ids,
+        &rows.names,
+        &rows.challenges,
+        &rows.labels,
+        account.0,
+        import,
+        sql_instant(now),
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("certificates.insert"))?;
+    Ok(())
+}
+
+async fn update(conn: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    if rows.ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query_file!(
+        "queries/certificates_change.sql",
+        &rows.ids,
+        &rows.names,
+        &rows.challenges,
+        &rows.labels
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("certificates.change"))?;
+    Ok(())
+}
+
+async fn order(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    mint: &Mint,
+    certificates: &[Uuid],
+) -> Result<(), StoreError> {
+    if certificates.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = certificates.iter().map(|_| mint.uuid()).collect();
+    sqlx::query_file!("queries/orders_insert_accepted.sql", &ids, certificates, LANE_BULK, sql_instant(now))
+        .execute(conn)
+        .await
+        .map_err(StoreError::of("orders.insert"))?;
+    Ok(())
+}

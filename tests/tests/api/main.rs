@@ -1,0 +1,9 @@
+//! The REST API against real Postgres, over HTTP.
+
+mod imports;
+mod isolation;
+mod pages;
+mod problems;
+mod progress;
+mod tokens;
+mod world;
