@@ -3,6 +3,7 @@
 pub mod acme;
 pub mod adopt;
 pub mod api;
+pub mod app;
 pub mod challenge;
 pub mod cli;
 pub mod clock;
@@ -11,5 +12,6 @@ pub mod config;
 pub mod engine;
 pub mod keys;
 pub mod reconcile;
+pub mod shutdown;
 pub mod store;
 pub mod telemetry;

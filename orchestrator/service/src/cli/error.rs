@@ -1,10 +1,12 @@
 use std::io;
 
 use super::exit::Exit;
+use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
 use crate::config::ca_profile::CaProfileError;
 use crate::store::StoreError;
+use crate::telemetry::{LogError, RecorderError};
 
 /// Why a command failed. Printed once, with its causes, by `main`.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,14 @@ pub enum CliError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Logs(#[from] LogError),
+    #[error(transparent)]
+    Metrics(#[from] RecorderError),
+    #[error("signals cannot be listened to")]
+    Signals(#[source] io::Error),
     #[error("the result cannot be printed")]
     Output(#[source] io::Error),
 }
@@ -35,8 +45,22 @@ impl CliError {
             Self::Config(_) | Self::CaProfile(_) | Self::Unfit { .. } | Self::ConfiguredFile { .. } => {
                 Exit::Usage
             }
-            Self::Cluster(_) | Self::Store(StoreError::Connect(_)) => Exit::Unreachable,
-            Self::Store(_) | Self::Output(_) => Exit::Failure,
+            Self::Cluster(_) | Self::Store(StoreError::Connect(_)) | Self::App(AppError::Cluster(_)) => {
+                Exit::Unreachable
+            }
+            Self::App(
+                AppError::CaProfile(_)
+                | AppError::NoDirectory
+                | AppError::Directory(_)
+                | AppError::Terms { .. },
+            ) => Exit::Usage,
+            Self::App(AppError::Identity(IdentityError::InUse { .. })) => Exit::Conflict,
+            Self::App(_)
+            | Self::Logs(_)
+            | Self::Metrics(_)
+            | Self::Signals(_)
+            | Self::Store(_)
+            | Self::Output(_) => Exit::Failure,
         }
     }
 }

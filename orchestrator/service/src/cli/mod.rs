@@ -8,6 +8,7 @@ mod error;
 mod exit;
 mod migrate;
 mod output;
+mod serve;
 
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,8 @@ pub struct ServerArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs the service until it is asked to stop.
+    Serve,
     /// Brings the database schema up to date.
     Migrate(migrate::MigrateArgs),
     /// Checks the configuration, or shows an example.
@@ -65,6 +68,7 @@ pub enum Command {
 pub async fn run(cli: Cli) -> Result<Exit, CliError> {
     let output = Output::new(cli.output);
     match cli.command {
+        Command::Serve => serve::run(load(cli.config.as_deref())?).await,
         Command::Migrate(args) => migrate::run(&args, &load(cli.config.as_deref())?, output).await,
         Command::Config(command) => config::run(&command, cli.config.as_deref(), output),
     }

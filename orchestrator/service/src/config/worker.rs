@@ -37,7 +37,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             permits: const { NonZeroU16::new(16).unwrap() },
-            lease_seconds: const { NonZeroU32::new(60).unwrap() },
+            lease_seconds: const { NonZeroU32::new(120).unwrap() },
             drain_seconds: 45,
             poll_interval_ms: const { NonZeroU32::new(1_000).unwrap() },
             roles: Roles::default(),

@@ -1,0 +1,324 @@
+//! The service put together: which part gets what, in which order they start and stop.
+
+mod ca_link;
+mod error;
+mod identity;
+mod responses;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use issuance::profile::CaProfile;
+use issuance::time::Clock;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::acme::Transport;
+use crate::api::{self, ApiState};
+use crate::challenge::address::{AddressBlock, AddressPolicy};
+use crate::challenge::fetch::FetchConfig;
+use crate::challenge::http01::{Responder, ResponderConfig};
+use crate::challenge::preflight::Preflight;
+use crate::challenge::probe::ProbeSecret;
+use crate::challenge::resolver::{NameResolver, ResolverConfig};
+use crate::cluster::PrivateCluster;
+use crate::config::{Config, Role, ca_profile};
+use crate::engine::{Engine, EngineParts, EngineSettings};
+use crate::keys::{KeyKind, MasterKey, Sealer};
+use crate::store::{Store, tokens};
+use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
+
+use self::ca_link::{CaLink, timeouts};
+pub use self::error::AppError;
+use self::identity::Identity;
+pub use self::identity::IdentityError;
+use self::responses::StoredResponses;
+
+/// Provers per CA permit: a look at a slow site takes far longer than a request to the CA.
+const PROVING_PER_PERMIT: u16 = 4;
+/// Between two tries to reach a database that does not answer yet.
+const DATABASE_WAIT: Duration = Duration::from_millis(500);
+
+/// What a service is started with.
+#[derive(Debug)]
+pub struct Launch {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    /// Where `/metrics` reads; `None` serves none (a test with several services in one process).
+    pub exposition: Option<Exposition>,
+    /// In place of the ordinary connections to the CA.
+    pub transport: Option<Arc<dyn Transport>>,
+}
+
+/// Where a running service listens; also written to `endpoints.json` in its data folder, for scripts that let
+/// it choose its ports.
+#[derive(Debug, Clone, Serialize)]
+pub struct Endpoints {
+    pub pid: u32,
+    pub api: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
+    pub responder: Option<SocketAddr>,
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    pub endpoints: Endpoints,
+    pub store: Store,
+    /// Rung by whoever has made orders due.
+    pub wake: Arc<Notify>,
+    gate: ReadinessGate,
+    engine: Option<JoinHandle<Option<Engine>>>,
+    linking: CancellationToken,
+    edge: TaskTracker,
+    edge_stop: CancellationToken,
+    cluster: Option<PrivateCluster>,
+    _identity: Identity,
+}
+
+impl App {
+    /// Starts everything the configuration's roles ask for, and returns once the service listens. The CA may
+    /// still be out of reach then; the engine starts when it answers.
+    pub async fn start(launch: Launch) -> Result<Self, AppError> {
+        let Launch { config, clock, exposition, transport } = launch;
+        let profile = Arc::new(ca_profile::load(&config.ca.profile)?);
+        let identity = Identity::take(&config.data.folder)?;
+        let cluster = match &config.database.url {
+            Some(_) => None,
+            None => Some(PrivateCluster::start(&config.data.folder).await?),
+        };
+        let url = match (&config.database.url, &cluster) {
+            (Some(url), _) => url.expose().to_owned(),
+            (None, Some(cluster)) => cluster.url(),
+            (None, None) => return Err(AppError::NoDatabase),
+        };
+        let store = Store::open(&url, config.database.connections.get())?;
+        wait_for_database(&store).await;
+        store.migrate().await?;
+        let taken_up = store.take_up_own_leases(identity.replica, clock.now()).await?;
+        if taken_up > 0 {
+            warn!(
+                orders = taken_up,
+                "The last run ended with {taken_up} orders in hand; they are taken up again"
+            );
+        }
+        let master = MasterKey::load_or_create(&config.data.master_key_path())?;
+        let sealer = Arc::new(Sealer::new(&master));
+        let secret = ProbeSecret::new(*master.derive("http-01 probes"));
+        let link = CaLink::prepare(&config, &profile, &store, &sealer, &clock, transport).await?;
+        tokens::ensure_operator(&store, clock.now(), &config.data.folder).await?;
+
+        let wake = Arc::new(Notify::new());
+        let (edge, edge_stop) = (TaskTracker::new(), CancellationToken::new());
+        let (gate, watch) = readiness();
+        let metrics = match exposition {
+            Some(exposition) => {
+                let server = MetricsServer::bind(config.metrics.listen, exposition, watch).await?;
+                let address = server.address();
+                let stop = edge_stop.clone();
+                edge.spawn(async move {
+                    if let Err(error) = server.serve(stop).await {
+                        warn!(error = &error as &dyn std::error::Error, "Metrics are no longer served");
+                    }
+                });
+                Some(address)
+            }
+            None => None,
+        };
+        let plays = |role| config.worker.roles.contains(role);
+        let responder = if plays(Role::Responder) {
+            Some(serve_responder(&config, &store, secret.clone(), &edge, &edge_stop).await?)
+        } else {
+            None
+        };
+        let api = if plays(Role::Api) {
+            let state = ApiState::new(
+                store.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&profile),
+                link.record.account,
+                Arc::clone(&wake),
+            );
+            Some(serve_api(&config, state, &edge, &edge_stop).await?)
+        } else {
+            None
+        };
+        let linking = CancellationToken::new();
+        let engine = if plays(Role::Worker) {
+            let preflight = preflight(&config, secret)?;
+            let parts = Parts { store: store.clone(), profile, sealer, clock, wake: Arc::clone(&wake) };
+            Some(start_engine(&config, parts, preflight, link, &identity, linking.clone()))
+        } else {
+            None
+        };
+        let endpoints = Endpoints { pid: std::process::id(), api, metrics, responder };
+        publish(&config, &endpoints)?;
+        gate.set(Readiness::Ready);
+        info!(?endpoints, "Service started");
+        Ok(Self {
+            endpoints,
+            store,
+            wake,
+            gate,
+            engine,
+            linking,
+            edge,
+            edge_stop,
+            cluster,
+            _identity: identity,
+        })
+    }
+
+    /// Stops in order: no more work is sent here, what is under way comes to a safe point, the edge closes, and
+    /// the private database, which everybody else needs, goes last.
+    pub async fn stop(self) -> Result<(), AppError> {
+        self.gate.set(Readiness::NotReady("stopping"));
+        self.linking.cancel();
+        if let Some(engine) = self.engine
+            && let Ok(Some(engine)) = engine.await
+        {
+            engine.stop().await;
+        }
+        self.edge_stop.cancel();
+        self.edge.close();
+        self.edge.wait().await;
+        self.store.close().await;
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What the engine shares with the rest.
+struct Parts {
+    store: Store,
+    profile: Arc<CaProfile>,
+    sealer: Arc<Sealer>,
+    clock: Arc<dyn Clock>,
+    wake: Arc<Notify>,
+}
+
+fn start_engine(
+    config: &Config,
+    parts: Parts,
+    preflight: Option<Arc<Preflight>>,
+    link: CaLink,
+    identity: &Identity,
+    stop: CancellationToken,
+) -> JoinHandle<Option<Engine>> {
+    let permits = config.worker.permits.get();
+    let timeouts = timeouts(config.worker.lease());
+    let settings = EngineSettings {
+        permits,
+        proving: permits.saturating_mul(PROVING_PER_PERMIT),
+        lease: config.worker.lease(),
+        request_timeout: timeouts.new_order.max(timeouts.finalize).max(timeouts.other),
+        drain: config.worker.drain(),
+        poll_interval: config.worker.poll_interval(),
+        key_kind: KeyKind::EcdsaP256,
+    };
+    let (replica, account_id) = (identity.replica, link.record.account);
+    tokio::spawn(async move {
+        let account = link.establish(&parts.store, &stop).await?;
+        let parts = EngineParts {
+            store: parts.store,
+            account,
+            account_id,
+            preflight,
+            sealer: parts.sealer,
+            profile: parts.profile,
+            clock: parts.clock,
+            replica,
+            wake: parts.wake,
+        };
+        Some(Engine::start(parts, settings))
+    })
+}
+
+async fn wait_for_database(store: &Store) {
+    while let Err(error) = store.ping().await {
+        warn!(error = &error as &dyn std::error::Error, "The database does not answer yet; asking again");
+        tokio::time::sleep(DATABASE_WAIT).await;
+    }
+}
+
+fn preflight(config: &Config, secret: ProbeSecret) -> Result<Option<Arc<Preflight>>, AppError> {
+    if !config.http01.preflight {
+        warn!("Names are not checked before an order is placed: failures will be spent at the CA");
+        return Ok(None);
+    }
+    let resolver = NameResolver::new(&ResolverConfig {
+        servers: config.resolver.servers.clone(),
+        ..ResolverConfig::default()
+    })?;
+    let blocks = |cidrs: &[crate::config::Cidr]| -> Result<Vec<AddressBlock>, AppError> {
+        cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
+    };
+    let policy = AddressPolicy {
+        allowed: blocks(&config.addresses.allow)?,
+        expected: blocks(&config.addresses.expected)?,
+    };
+    let fetch = FetchConfig {
+        http_port: config.http01.port.get(),
+        deadline: config.http01.timeout(),
+        ..FetchConfig::default()
+    };
+    Ok(Some(Arc::new(Preflight::new(&fetch, Arc::new(resolver), policy, secret)?)))
+}
+
+async fn serve_responder(
+    config: &Config,
+    store: &Store,
+    secret: ProbeSecret,
+    edge: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<SocketAddr, AppError> {
+    let listener = bind("responder", config.responder.listen).await?;
+    let address = address(&listener)?;
+    let settings = ResponderConfig {
+        connections_max: usize::try_from(config.responder.connections_max.get()).unwrap_or(usize::MAX),
+        ..ResponderConfig::default()
+    };
+    let responder = Responder::new(settings, Arc::new(StoredResponses(store.clone())), secret);
+    edge.spawn(responder.serve(listener, stop.clone()));
+    Ok(address)
+}
+
+async fn serve_api(
+    config: &Config,
+    state: ApiState,
+    edge: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<SocketAddr, AppError> {
+    let listener = bind("API", config.api.listen).await?;
+    let address = address(&listener)?;
+    let stop = stop.clone();
+    edge.spawn(async move {
+        let server = axum::serve(listener, api::router(state));
+        if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
+            warn!(error = &error as &dyn std::error::Error, "The API is no longer served");
+        }
+    });
+    Ok(address)
+}
+
+async fn bind(what: &'static str, listen: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(listen).await.map_err(|source| AppError::Listen { what, listen, source })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, AppError> {
+    listener.local_addr().map_err(AppError::Address)
+}
+
+fn publish(config: &Config, endpoints: &Endpoints) -> Result<(), AppError> {
+    let path = config.data.folder.join("endpoints.json");
+    let text = serde_json::to_string(endpoints).map_err(AppError::Endpoints)?;
+    identity::write(&path, &text).map_err(|source| AppError::File { path, source })
+}
