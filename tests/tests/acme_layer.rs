@@ -7,16 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Request;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::problem::ProblemKind;
 use issuance::time::Clock;
 use lockkeeper::acme::objects::{
-    AccountStatus, AuthorizationStatus, ChallengeKind, OrderObject, OrderStatus,
+    AccountStatus, AuthorizationStatus, ChallengeKind, Identifier, OrderObject, OrderStatus,
 };
 use lockkeeper::acme::revocation::RevocationReason;
+use lockkeeper::acme::transport::{Exchange, HyperTransport};
 use lockkeeper::acme::{
     Account, AccountKey, AcmeError, Authority, AuthorityConfig, Endpoint, ExternalAccount, Registration,
-    Timeouts,
+    Timeouts, Transport, TransportError,
 };
 use lockkeeper::clock::SystemClock;
 use lockkeeper::keys::{CertificateKey, CheckedChain, KeyKind, account_key};
@@ -27,6 +30,13 @@ const POLL: Duration = Duration::from_millis(10);
 const POLLS_MAX: u32 = 500;
 
 async fn authority(pebble: &Pebble) -> anyhow::Result<Arc<Authority>> {
+    authority_through(pebble, None).await
+}
+
+async fn authority_through(
+    pebble: &Pebble,
+    transport: Option<Arc<dyn Transport>>,
+) -> anyhow::Result<Arc<Authority>> {
     let config = AuthorityConfig {
         name: "pebble".into(),
         directory_url: pebble.directory_url.clone(),
@@ -34,7 +44,7 @@ async fn authority(pebble: &Pebble) -> anyhow::Result<Arc<Authority>> {
         profile: Arc::new(pebble::profile()),
         timeouts: Timeouts::default(),
         clock: Arc::new(SystemClock),
-        transport: None,
+        transport,
     };
     Ok(Authority::connect(config).await?)
 }
@@ -149,6 +159,56 @@ async fn every_order_is_on_the_list_page_after_page() -> anyhow::Result<()> {
     list.urls.sort();
     placed.sort();
     assert_eq!((list.urls, list.complete), (placed, true));
+    Ok(())
+}
+
+/// Lets a request through and drops its answer.
+#[derive(Debug)]
+struct Losing {
+    inner: HyperTransport,
+    endpoint: Endpoint,
+}
+
+impl Transport for Losing {
+    fn exchange(&self, endpoint: Endpoint, request: Request<Bytes>) -> Exchange<'_> {
+        let exchange = self.inner.exchange(endpoint, request);
+        Box::pin(async move {
+            let response = exchange.await?;
+            if endpoint == self.endpoint {
+                Err(TransportError::Lost("dropped on purpose".into()))
+            } else {
+                Ok(response)
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_order_whose_answer_was_lost_is_found_on_the_list() -> anyhow::Result<()> {
+    let pebble = Pebble::start(&PebbleOptions { nonce_reject_percent: 0, ..PebbleOptions::default() })?;
+    let losing = Losing {
+        inner: HyperTransport::new(Some(&pebble.root_pem), Timeouts::default().connect)?,
+        endpoint: Endpoint::NewOrder,
+    };
+    let authority = authority_through(&pebble, Some(Arc::new(losing))).await?;
+    let account = Account::register(&authority, key_of(KeyKind::EcdsaP256)?, &agreed()).await?;
+    let wanted = names(&["lost.example.com"])?;
+    let error = account.new_order(&wanted, None, None).await.expect_err("the answer is dropped");
+    assert!(matches!(error, AcmeError::Lost { endpoint: Endpoint::NewOrder, .. }), "{error:?}");
+    let list = account.orders().await?.context("Pebble keeps a list")?;
+    let [url] = &list.urls[..] else { bail!("one order was made, not {}", list.urls.len()) };
+    let found = account.order(url).await?.body;
+    assert_eq!(found.identifiers.iter().find_map(Identifier::hostname), wanted.iter().next().cloned());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ca_whose_root_nobody_vouches_for_is_sent_nothing() -> anyhow::Result<()> {
+    let mut pebble = Pebble::start(&PebbleOptions::default())?;
+    pebble.root_pem = Pebble::start(&PebbleOptions::default())?.root_pem.clone();
+    let error = authority(&pebble).await.expect_err("the wrong root");
+    let error = error.downcast::<AcmeError>()?;
+    assert!(matches!(error, AcmeError::NotSent { endpoint: Endpoint::Directory, .. }), "{error:?}");
     Ok(())
 }
 

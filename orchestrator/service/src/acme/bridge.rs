@@ -1,4 +1,4 @@
-//! instant-acme on top of [`HttpClient`](super::http): its requests are smoothed, timed out and measured as ours
+//! instant-acme on top of our own HTTP client: its requests are smoothed, timed out and measured as ours
 //! are, its directory and nonces come from what is known, and its errors keep what it would drop.
 
 use std::pin::Pin;

@@ -16,7 +16,7 @@ use tracing::{Instrument, Span, field};
 
 use super::endpoint::{Endpoint, Lane, Timeouts};
 use super::error::{AcmeError, Reason};
-use super::instruments::Instruments;
+use super::instruments::{Instruments, NoAnswer};
 use super::nonce::{Nonce, NoncePool};
 use super::origin::Origin;
 use super::problem;
@@ -68,7 +68,7 @@ impl HttpClient {
         for endpoint in Endpoint::ALL {
             lanes[endpoint.lane() as usize] = smoothing(endpoint.requests_per_second(rates));
         }
-        let instruments = Instruments::new(Arc::clone(&ca));
+        let instruments = Instruments::register(Arc::clone(&ca));
         Self { ca, origin, transport, clock, timeouts, lanes, nonces: NoncePool::default(), instruments }
     }
 
@@ -134,15 +134,15 @@ impl HttpClient {
                 Ok(response)
             }
             Ok(Err(TransportError::NotSent(source))) => {
-                self.instruments.ended(endpoint, "not_sent", took);
+                self.instruments.unanswered(endpoint, NoAnswer::NotSent, took);
                 Err(AcmeError::NotSent { endpoint, source })
             }
             Ok(Err(TransportError::Lost(source))) => {
-                self.instruments.ended(endpoint, "lost", took);
+                self.instruments.unanswered(endpoint, NoAnswer::Lost, took);
                 Err(AcmeError::Lost { endpoint, source })
             }
             Err(_) => {
-                self.instruments.ended(endpoint, "timeout", took);
+                self.instruments.unanswered(endpoint, NoAnswer::Timeout, took);
                 Err(AcmeError::lost(endpoint, Reason::Timeout(timeout)))
             }
         }
@@ -247,5 +247,96 @@ impl fmt::Debug for HttpClient {
             .field("ca", &self.ca)
             .field("origin", &self.origin)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use ::http::StatusCode;
+    use issuance::time::Timestamp;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::super::transport::Exchange;
+    use super::*;
+    use crate::clock::DrivenClock;
+
+    const URL: &str = "https://ca.test/acme/order/1";
+
+    /// Answers with what it was given, last first, and keeps what it was asked.
+    #[derive(Debug)]
+    struct Canned {
+        answers: Mutex<Vec<Result<Response<Bytes>, TransportError>>>,
+        asked: Mutex<Vec<Request<Bytes>>>,
+    }
+
+    impl Transport for Canned {
+        fn exchange(&self, _: Endpoint, request: Request<Bytes>) -> Exchange<'_> {
+            self.asked.lock().unwrap().push(request);
+            let answer = self.answers.lock().unwrap().pop();
+            Box::pin(async move { answer.expect("an answer for every request") })
+        }
+    }
+
+    fn status(code: StatusCode) -> Response<Bytes> {
+        Response::builder().status(code).body(Bytes::new()).unwrap()
+    }
+
+    fn client(answers: Vec<Result<Response<Bytes>, TransportError>>) -> (HttpClient, Arc<Canned>) {
+        let rates = RequestRates {
+            new_nonce: 0,
+            new_account: 0,
+            new_order: 0,
+            revoke_cert: 0,
+            renewal_info: 0,
+            directory: 0,
+            other: 0,
+        };
+        let canned = Arc::new(Canned { answers: Mutex::new(answers), asked: Mutex::default() });
+        let origin = Origin::of("https://ca.test/directory").unwrap();
+        let clock = Arc::new(DrivenClock::starting_at(Timestamp::EPOCH));
+        let transport = Arc::<Canned>::clone(&canned);
+        (HttpClient::new("c".into(), origin, &rates, Timeouts::default(), clock, transport), canned)
+    }
+
+    #[tokio::test]
+    async fn every_request_is_counted_by_how_it_ended() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let (client, _) = client(vec![
+            Ok(status(StatusCode::SERVICE_UNAVAILABLE)),
+            Err(TransportError::Lost("reset".into())),
+            Err(TransportError::NotSent("refused".into())),
+            Ok(status(StatusCode::OK)),
+            Ok(status(StatusCode::OK)),
+        ]);
+        let mut ends = Vec::new();
+        for _ in 0..5 {
+            ends.push(client.send(Endpoint::Order, URL, Sending::Post(Bytes::new())).await.is_ok());
+        }
+        assert_eq!(ends, [true, true, false, false, false]);
+        let shown = handle.render();
+        for (code, count) in
+            [("200", 2), ("201", 0), ("503", 1), ("not_sent", 1), ("lost", 1), ("timeout", 0)]
+        {
+            let line =
+                format!(r#"lockkeeper_acme_requests_total{{ca="c",endpoint="order",code="{code}"}} {count}"#);
+            assert!(shown.lines().any(|shown| shown == line), "{line} is not in:\n{shown}");
+        }
+        assert!(shown.lines().any(|line| line == r#"lockkeeper_acme_requests_in_flight{ca="c"} 0"#));
+    }
+
+    #[tokio::test]
+    async fn a_request_says_who_sends_it_and_never_goes_elsewhere() {
+        let (client, canned) = client(vec![Ok(status(StatusCode::OK))]);
+        client.send(Endpoint::Order, URL, Sending::Post(Bytes::from_static(b"{}"))).await.unwrap();
+        assert!(client.send(Endpoint::Order, "https://evil.test/", Sending::Get).await.is_err());
+        let asked = canned.asked.lock().unwrap();
+        let [request] = &asked[..] else { panic!("one request, not {}", asked.len()) };
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, URL));
+        assert_eq!(request.headers()[CONTENT_TYPE], "application/jose+json");
+        assert!(request.headers()[USER_AGENT].to_str().unwrap().starts_with("lockkeeper/"));
     }
 }

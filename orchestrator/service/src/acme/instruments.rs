@@ -1,71 +1,120 @@
-//! Every instrument of the ACME client.
+//! Every instrument of the ACME client. A panel reads each one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{SharedString, counter, gauge, histogram};
+use ::http::StatusCode;
+use metrics::{Counter, Gauge, Histogram, SharedString, counter, gauge, histogram};
 
 use super::endpoint::Endpoint;
 
-/// Requests that ended, by CA, endpoint and code: the HTTP status, or `not_sent`, `timeout`, `lost`.
 const REQUESTS: &str = "lockkeeper_acme_requests_total";
-/// Seconds from the first byte out to the last byte in, by CA and endpoint.
-const REQUEST_SECONDS: &str = "lockkeeper_acme_request_seconds";
-/// Requests on the wire now, by CA.
-const IN_FLIGHT: &str = "lockkeeper_acme_requests_in_flight";
-/// Seconds a request waited for its turn at the endpoint's rate, by CA and endpoint; only those that waited.
-const SMOOTHING_SECONDS: &str = "lockkeeper_acme_smoothing_seconds";
-/// Requests signed anew because the CA did not know their nonce, by CA.
-const BAD_NONCES: &str = "lockkeeper_acme_bad_nonce_retries_total";
 
-/// The instruments, labelled with one CA's name.
-#[derive(Debug, Clone)]
+/// The instruments of one CA. The handles are made once: an order takes many requests.
 pub(crate) struct Instruments {
     ca: SharedString,
+    /// In the order of [`Endpoint::ALL`].
+    endpoints: Vec<EndpointInstruments>,
+    /// Requests on the wire now.
+    in_flight: Gauge,
+    /// Requests signed anew because the CA did not know their nonce.
+    bad_nonces: Counter,
+}
+
+struct EndpointInstruments {
+    /// Requests that ended, by code: the HTTP status, or what came instead of one.
+    ok: Counter,
+    created: Counter,
+    not_sent: Counter,
+    lost: Counter,
+    timeout: Counter,
+    /// Seconds from the first byte out to the last byte in, connecting included.
+    duration: Histogram,
+    /// Seconds a request waited for its turn at the endpoint's rate; only those that waited.
+    smoothing: Histogram,
+}
+
+/// What came instead of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NoAnswer {
+    NotSent,
+    Lost,
+    Timeout,
 }
 
 impl Instruments {
-    pub(crate) fn new(ca: Arc<str>) -> Self {
-        Self { ca: SharedString::from_shared(ca) }
+    pub(crate) fn register(ca: Arc<str>) -> Self {
+        let ca = SharedString::from_shared(ca);
+        Self {
+            endpoints: Endpoint::ALL
+                .iter()
+                .map(|endpoint| EndpointInstruments::register(&ca, *endpoint))
+                .collect(),
+            in_flight: gauge!("lockkeeper_acme_requests_in_flight", "ca" => ca.clone()),
+            bad_nonces: counter!("lockkeeper_acme_bad_nonce_retries_total", "ca" => ca.clone()),
+            ca,
+        }
     }
 
-    pub(crate) fn ended(&self, endpoint: Endpoint, code: &'static str, took: Duration) {
-        counter!(REQUESTS, "ca" => self.ca.clone(), "endpoint" => endpoint.as_str(), "code" => code)
-            .increment(1);
-        histogram!(REQUEST_SECONDS, "ca" => self.ca.clone(), "endpoint" => endpoint.as_str()).record(took);
+    pub(crate) fn answered(&self, endpoint: Endpoint, status: StatusCode, took: Duration) {
+        let instruments = &self.endpoints[endpoint as usize];
+        instruments.duration.record(took);
+        match status {
+            StatusCode::OK => instruments.ok.increment(1),
+            StatusCode::CREATED => instruments.created.increment(1),
+            other => requests(&self.ca, endpoint, other.as_str().to_owned()).increment(1),
+        }
     }
 
-    pub(crate) fn answered(&self, endpoint: Endpoint, status: ::http::StatusCode, took: Duration) {
-        counter!(
-            REQUESTS, "ca" => self.ca.clone(), "endpoint" => endpoint.as_str(), "code" => status.as_str().to_owned()
-        )
-        .increment(1);
-        histogram!(REQUEST_SECONDS, "ca" => self.ca.clone(), "endpoint" => endpoint.as_str()).record(took);
+    pub(crate) fn unanswered(&self, endpoint: Endpoint, why: NoAnswer, took: Duration) {
+        let instruments = &self.endpoints[endpoint as usize];
+        instruments.duration.record(took);
+        match why {
+            NoAnswer::NotSent => instruments.not_sent.increment(1),
+            NoAnswer::Lost => instruments.lost.increment(1),
+            NoAnswer::Timeout => instruments.timeout.increment(1),
+        }
     }
 
     pub(crate) fn smoothed(&self, endpoint: Endpoint, waited: Duration) {
-        histogram!(SMOOTHING_SECONDS, "ca" => self.ca.clone(), "endpoint" => endpoint.as_str())
-            .record(waited);
+        self.endpoints[endpoint as usize].smoothing.record(waited);
     }
 
     pub(crate) fn bad_nonce(&self) {
-        counter!(BAD_NONCES, "ca" => self.ca.clone()).increment(1);
+        self.bad_nonces.increment(1);
     }
 
     /// Counts one request as in flight until the guard is dropped, also by cancellation.
-    pub(crate) fn in_flight(&self) -> InFlight {
-        gauge!(IN_FLIGHT, "ca" => self.ca.clone()).increment(1.0);
-        InFlight { ca: self.ca.clone() }
+    pub(crate) fn in_flight(&self) -> InFlight<'_> {
+        self.in_flight.increment(1.0);
+        InFlight(&self.in_flight)
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    ca: SharedString,
+impl EndpointInstruments {
+    fn register(ca: &SharedString, endpoint: Endpoint) -> Self {
+        let ended = |code: &'static str| requests(ca, endpoint, code);
+        let word = endpoint.as_str();
+        Self {
+            ok: ended("200"),
+            created: ended("201"),
+            not_sent: ended("not_sent"),
+            lost: ended("lost"),
+            timeout: ended("timeout"),
+            duration: histogram!("lockkeeper_acme_request_duration_seconds", "ca" => ca.clone(), "endpoint" => word),
+            smoothing: histogram!("lockkeeper_acme_smoothing_duration_seconds", "ca" => ca.clone(), "endpoint" => word),
+        }
+    }
 }
 
-impl Drop for InFlight {
+fn requests(ca: &SharedString, endpoint: Endpoint, code: impl Into<SharedString>) -> Counter {
+    counter!(REQUESTS, "ca" => ca.clone(), "endpoint" => endpoint.as_str(), "code" => code.into())
+}
+
+pub(crate) struct InFlight<'a>(&'a Gauge);
+
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        gauge!(IN_FLIGHT, "ca" => self.ca.clone()).decrement(1.0);
+        self.0.decrement(1.0);
     }
 }

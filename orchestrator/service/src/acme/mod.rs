@@ -2,7 +2,7 @@
 //!
 //! An [`Authority`] is one CA: its directory, its nonces and the connections to it. An [`Account`] is one
 //! account there and carries the order path, from new-order to the certificate. Accounts, renewal
-//! information and revocation go through instant-acme, on top of the same [`http`] layer.
+//! information and revocation go through instant-acme, on top of the same HTTP client.
 //!
 //! Nothing here waits for a state, retries or decides. What a caller must know after a crash is in
 //! [`AcmeError`]: whether a request left, may have been executed, or was refused.
@@ -13,7 +13,7 @@ mod bridge;
 pub mod directory;
 pub mod endpoint;
 pub mod error;
-pub mod http;
+mod http;
 mod instruments;
 pub mod jws;
 pub mod nonce;

@@ -85,6 +85,8 @@ impl HyperTransport {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
+        // Left as it is: hyper takes a request to a new connection only where the old one closed before a byte of
+        // the request was written.
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
