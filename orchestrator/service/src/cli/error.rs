@@ -1,5 +1,7 @@
 use std::io;
+use std::path::PathBuf;
 
+use super::api_client::ApiError;
 use super::exit::Exit;
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
@@ -25,6 +27,16 @@ pub enum CliError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("{} cannot be read", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is larger than an import may be: split it, each part with the header", path.display())]
+    FileTooLarge { path: PathBuf },
     #[error("the result cannot be printed")]
     Output(#[source] io::Error),
 }
@@ -32,11 +44,14 @@ pub enum CliError {
 impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::CaProfile(_) | Self::Unfit { .. } | Self::ConfiguredFile { .. } => {
-                Exit::Usage
-            }
+            Self::Config(_)
+            | Self::CaProfile(_)
+            | Self::Unfit { .. }
+            | Self::ConfiguredFile { .. }
+            | Self::File { .. } => Exit::Usage,
+            Self::Api(error) => error.exit(),
             Self::Cluster(_) | Self::Store(StoreError::Connect(_)) => Exit::Unreachable,
-            Self::Store(_) | Self::Output(_) => Exit::Failure,
+            Self::Store(_) | Self::FileTooLarge { .. } | Self::Output(_) => Exit::Failure,
         }
     }
 }
