@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::world::{World, counts};
+use crate::world::{World, counts, lines};
 
 fn refused(report: &Value) -> Vec<(u64, u64, &str, &str)> {
     let rows = report["refused"].as_array().expect("a list");
@@ -66,9 +66,8 @@ async fn the_good_rows_are_imported_and_each_bad_one_is_named(pool: PgPool) {
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
 async fn the_same_file_again_changes_nothing_and_wakes_nobody(pool: PgPool) {
     let world = World::start(pool).await;
-    let rows: String = (0..2_345)
-        .map(|n| format!("t{},s{n},site-{n}.com www.site-{n}.com,http-01,n={n}\n", n % 7))
-        .collect();
+    let rows =
+        lines((0..2_345).map(|n| format!("t{},s{n},site-{n}.com www.site-{n}.com,http-01,n={n}\n", n % 7)));
     let first = world.import(&rows).await;
     assert_eq!(counts(&first.json()), [2_345, 2_345, 0, 0, 0, 2_345]);
     assert_eq!(world.rows("hostnames").await, 4_690);
@@ -130,7 +129,7 @@ async fn an_import_that_fails_half_way_leaves_nothing(pool: PgPool) {
              create trigger refuse before insert on certificates for each row execute function refuse()",
         )
         .await;
-    let rows: String = (0..2_500).map(|n| format!("t1,s{n},site-{n}.com,http-01,\n")).collect();
+    let rows = lines((0..2_500).map(|n| format!("t1,s{n},site-{n}.com,http-01,\n")));
     let answer = world.import(&rows).await;
     assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "internal"));
     assert!(!String::from_utf8_lossy(&answer.body).contains("fire"), "the cause stays inside");
@@ -147,7 +146,7 @@ async fn of_imports_that_race_for_a_name_exactly_one_wins(pool: PgPool) {
     // The names in opposite orders: whoever locks in the order of the file meets the other in a circle.
     let file = |tenant: usize| -> String {
         let names = (0..1_500).map(|n| if tenant.is_multiple_of(2) { n } else { 1_499 - n });
-        names.map(|n| format!("t{tenant},s{n},site-{n}.com,http-01,\n")).collect()
+        lines(names.map(|n| format!("t{tenant},s{n},site-{n}.com,http-01,\n")))
     };
     let files: Vec<String> = (0..4).map(file).collect();
     let answers = join_all(files.iter().map(|file| world.import(file))).await;
@@ -172,7 +171,7 @@ async fn of_imports_that_race_for_a_name_exactly_one_wins(pool: PgPool) {
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
 async fn the_same_file_twice_at_once_is_imported_once(pool: PgPool) {
     let world = World::start(pool).await;
-    let rows: String = (0..1_200).map(|n| format!("t{},s{n},site-{n}.com,http-01,\n", n % 3)).collect();
+    let rows = lines((0..1_200).map(|n| format!("t{},s{n},site-{n}.com,http-01,\n", n % 3)));
     let answers = join_all((0..3).map(|_| world.import(&rows))).await;
     let mut created: Vec<u64> = answers.iter().map(|answer| counts(&answer.json())[1]).collect();
     created.sort_unstable();

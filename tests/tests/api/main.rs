@@ -1,5 +1,6 @@
 //! The REST API against real Postgres, over HTTP.
 
+mod commands;
 mod imports;
 mod isolation;
 mod pages;

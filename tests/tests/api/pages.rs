@@ -3,12 +3,12 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use sqlx::PgPool;
 
-use crate::world::World;
+use crate::world::{World, lines};
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
 async fn pages_neither_repeat_nor_hide_a_row_while_rows_are_added(pool: PgPool) {
     let world = World::start(pool).await;
-    let rows: String = (0..250).map(|n| format!("t{},s{n},site-{n}.com,http-01,\n", n % 3)).collect();
+    let rows = lines((0..250).map(|n| format!("t{},s{n},site-{n}.com,http-01,\n", n % 3)));
     world.import(&rows).await;
     for (collection, key) in [("certificates", "id"), ("orders", "id")] {
         let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, String::new());

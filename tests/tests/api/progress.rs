@@ -94,7 +94,8 @@ async fn headroom_is_what_the_books_leave(pool: PgPool) {
                 from orders where stage = 'admitted';
              insert into limits select account_id, 'new_orders_per_account', account_id::text, '2026-11-21T10:05:17Z' from accounts;
              insert into limits select account_id, 'failed_authorizations_per_hostname', 'old.com', '2026-11-01' from accounts;
-             insert into hostname_backoffs select account_id, 'bad.com', 1, '2026-11-22', 'tls', 'x', '2026-11-21' from accounts",
+             insert into hostname_backoffs (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail, failed_at)
+                select account_id, 'bad.com', 1, '2026-11-22', true, 'tls', 'x', '2026-11-21' from accounts",
         )
         .await;
     let headroom = world.get("/v1/headroom").await.json();

@@ -166,3 +166,8 @@ pub(crate) fn counts(report: &Value) -> [u64; 6] {
     ["rows_total", "rows_created", "rows_changed", "rows_unchanged", "rows_refused", "orders_created"]
         .map(|name| report[name].as_u64().unwrap_or_else(|| panic!("no {name} in {report}")))
 }
+
+/// Rows of a file.
+pub(crate) fn lines(rows: impl Iterator<Item = String>) -> String {
+    rows.collect::<Vec<_>>().concat()
+}

@@ -1,5 +1,7 @@
 use std::io;
+use std::path::PathBuf;
 
+use super::api_client::ApiError;
 use super::exit::Exit;
 use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
@@ -35,6 +37,16 @@ pub enum CliError {
     Metrics(#[from] RecorderError),
     #[error("signals cannot be listened to")]
     Signals(#[source] io::Error),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("{} cannot be read", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is larger than an import may be: split it, each part with the header", path.display())]
+    FileTooLarge { path: PathBuf },
     #[error("the result cannot be printed")]
     Output(#[source] io::Error),
 }
@@ -42,9 +54,12 @@ pub enum CliError {
 impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::CaProfile(_) | Self::Unfit { .. } | Self::ConfiguredFile { .. } => {
-                Exit::Usage
-            }
+            Self::Config(_)
+            | Self::CaProfile(_)
+            | Self::Unfit { .. }
+            | Self::ConfiguredFile { .. }
+            | Self::File { .. } => Exit::Usage,
+            Self::Api(error) => error.exit(),
             Self::Cluster(_) | Self::Store(StoreError::Connect(_)) | Self::App(AppError::Cluster(_)) => {
                 Exit::Unreachable
             }
@@ -60,6 +75,7 @@ impl CliError {
             | Self::Metrics(_)
             | Self::Signals(_)
             | Self::Store(_)
+            | Self::FileTooLarge { .. }
             | Self::Output(_) => Exit::Failure,
         }
     }

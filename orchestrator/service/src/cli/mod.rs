@@ -2,20 +2,29 @@
 //!
 //! One command, one file: its arguments, and `run`, which says how it went as an [`Exit`].
 
+pub mod api_client;
+pub mod authz;
+pub mod cert;
 mod config;
 mod database;
 mod error;
 mod exit;
+pub mod headroom;
+pub mod import;
+pub mod listing;
 mod migrate;
+mod notice;
+pub mod order;
 mod output;
 mod serve;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Config;
+use api_client::ApiClient;
 pub use error::CliError;
 pub use exit::Exit;
 pub use output::{Format, Output};
@@ -53,12 +62,37 @@ pub struct ServerArgs {
     pub token: Option<SecretString>,
 }
 
+impl ServerArgs {
+    /// With the token given, or else the one that the service on this machine has left in its data folder.
+    fn client(&self, config: Option<&Path>) -> Result<ApiClient, CliError> {
+        let token = match &self.token {
+            Some(token) => api_client::parse_token(token.expose_secret())?,
+            None => api_client::operator_token(&load(config)?.data.folder)?,
+        };
+        Ok(ApiClient::new(&self.api, &token)?)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the service until it is asked to stop.
     Serve,
     /// Brings the database schema up to date.
     Migrate(migrate::MigrateArgs),
+    /// Brings in a fleet.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Certificates: how each one is, and what is to be done.
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// Orders, and everything that has happened to them.
+    #[command(subcommand)]
+    Order(order::OrderCommand),
+    /// The ledger of authorizations.
+    #[command(subcommand)]
+    Authz(authz::AuthzCommand),
+    /// What is left of everything that the CA counts.
+    Headroom,
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -67,10 +101,16 @@ pub enum Command {
 /// Runs the command. What it finds goes to standard output; the caller prints the error.
 pub async fn run(cli: Cli) -> Result<Exit, CliError> {
     let output = Output::new(cli.output);
+    let config = cli.config.as_deref();
     match cli.command {
-        Command::Serve => serve::run(load(cli.config.as_deref())?).await,
-        Command::Migrate(args) => migrate::run(&args, &load(cli.config.as_deref())?, output).await,
-        Command::Config(command) => config::run(&command, cli.config.as_deref(), output),
+        Command::Serve => serve::run(load(config)?).await,
+        Command::Migrate(args) => migrate::run(&args, &load(config)?, output).await,
+        Command::Import(command) => import::run(&command, &cli.server.client(config)?, output).await,
+        Command::Cert(command) => cert::run(&command, &cli.server.client(config)?, output).await,
+        Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,
+        Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
+        Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
+        Command::Config(command) => config::run(&command, config, output),
     }
 }
 

@@ -81,7 +81,7 @@ pub enum Reason {
 /// Names that a changed wish leaves out stay with their tenant, and an order under way for the old names
 /// runs to its end.
 pub async fn record(store: &Store, now: Timestamp, import: &Import<'_>) -> Result<Outcome, StoreError> {
-    let mut tx = store.pool().begin().await.map_err(StoreError::of("imports.begin"))?;
+    let mut tx = store.begin("imports.record").await?;
     let mint = Mint::at(now);
     let (granted, refusals) = grant(&mut tx, now, &mint, import).await?;
 

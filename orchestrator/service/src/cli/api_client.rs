@@ -1,0 +1,248 @@
+//! Speaks to the REST API.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::exit::Exit;
+use crate::store::tokens::{OPERATOR_TOKEN_FILE, Token};
+
+/// A large import takes a while; a service that says nothing for this long is not going to.
+const ANSWER_WAIT: Duration = Duration::from_mins(5);
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What stands in an id stays readable.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_');
+
+/// The API of one service, and a token for it.
+#[derive(Debug)]
+pub struct ApiClient {
+    base: String,
+    authorization: HeaderValue,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// Why the API gave no answer that a command could use.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("{url} is no address of an API: write https://host, or http://127.0.0.1:8400 on this machine")]
+    Address { url: String },
+    #[error("no token: give --token or LOCKKEEPER_TOKEN, or run where {path} can be read")]
+    NoToken {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the token cannot be used: {reason}")]
+    Token { reason: String },
+    #[error("the trusted roots of this machine cannot be read")]
+    Roots(#[source] std::io::Error),
+    #[error("the API at {base} cannot be reached: is `lockkeeper serve` running there?")]
+    Unreachable {
+        base: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("{detail} ({code}, request {request_id})")]
+    Refused { status: StatusCode, code: String, detail: String, request_id: String },
+    #[error("the API at {base} answers {status} with what is none of its documents")]
+    Foreign { base: String, status: StatusCode },
+}
+
+impl ApiError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Address { .. } => Exit::Usage,
+            Self::NoToken { .. } | Self::Token { .. } => Exit::Unauthorized,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Refused { status, .. } => match status.as_u16() {
+                401 | 403 => Exit::Unauthorized,
+                404 => Exit::NotFound,
+                409 | 412 => Exit::Conflict,
+                429 => Exit::Deferred,
+                503 => Exit::Unreachable,
+                _ => Exit::Failure,
+            },
+            Self::Roots(_) | Self::Foreign { .. } => Exit::Failure,
+        }
+    }
+}
+
+/// What every problem document says.
+#[derive(Debug, Deserialize)]
+struct ProblemDocument {
+    code: String,
+    detail: String,
+    #[serde(default)]
+    request_id: String,
+}
+
+impl ApiClient {
+    /// Plain HTTP is for this machine alone: elsewhere the token would travel in the clear.
+    pub fn new(base: &str, token: &Token) -> Result<Self, ApiError> {
+        let address = || ApiError::Address { url: base.to_owned() };
+        let base = base.trim_end_matches('/');
+        let uri: Uri = base.parse().map_err(|_| address())?;
+        let host = uri.host().ok_or_else(address)?;
+        if uri.scheme() != Some(&Scheme::HTTPS) && !(uri.scheme() == Some(&Scheme::HTTP) && is_loopback(host))
+        {
+            return Err(address());
+        }
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
+            .map_err(|error| ApiError::Token { reason: error.to_string() })?;
+        authorization.set_sensitive(true);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider)
+            .map_err(ApiError::Roots)?
+            .https_or_http()
+            .enable_all_versions()
+            .build();
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { base: base.to_owned(), authorization, client })
+    }
+
+    /// `GET path`, which begins with a slash.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        let body = self.send(Method::GET, path, None).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    /// `GET path`, as text.
+    pub async fn get_text(&self, path: &str) -> Result<String, ApiError> {
+        let body = self.send(Method::GET, path, None).await?;
+        String::from_utf8(body.to_vec()).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    pub async fn post_csv<T: DeserializeOwned>(&self, path: &str, csv: Bytes) -> Result<T, ApiError> {
+        let body = self.send(Method::POST, path, Some(csv)).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    async fn send(&self, method: Method, path: &str, csv: Option<Bytes>) -> Result<Bytes, ApiError> {
+        let url = format!("{}{path}", self.base);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json, application/problem+json");
+        if csv.is_some() {
+            request = request.header(CONTENT_TYPE, "text/csv; charset=utf-8");
+        }
+        let request =
+            request.body(Full::from(csv.unwrap_or_default())).map_err(|_| ApiError::Address { url })?;
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| self.unreachable(error))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            Ok((status, body.map_err(|error| self.unreachable(error))?.to_bytes()))
+        };
+        let answered = tokio::time::timeout(ANSWER_WAIT, exchange).await;
+        let (status, body) = answered.map_err(|elapsed| self.unreachable(elapsed))??;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let problem: ProblemDocument = serde_json::from_slice(&body).map_err(|_| self.foreign(status))?;
+        Err(ApiError::Refused {
+            status,
+            code: problem.code,
+            detail: problem.detail,
+            request_id: problem.request_id,
+        })
+    }
+
+    fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
+        ApiError::Unreachable { base: self.base.clone(), source: source.into() }
+    }
+
+    fn foreign(&self, status: StatusCode) -> ApiError {
+        ApiError::Foreign { base: self.base.clone(), status }
+    }
+}
+
+/// The token that a person or a variable gave.
+pub fn parse_token(text: &str) -> Result<Token, ApiError> {
+    Token::parse(text.trim()).map_err(|error| ApiError::Token { reason: error.to_string() })
+}
+
+/// The token that the service on this machine has left in its data folder.
+pub fn operator_token(data_folder: &Path) -> Result<Token, ApiError> {
+    let path = data_folder.join(OPERATOR_TOKEN_FILE);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| ApiError::NoToken { path: path.display().to_string(), source })?;
+    parse_token(&text)
+}
+
+/// A path with those of the parameters that are given.
+pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let query: Vec<String> = given
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+        .collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+}
+
+/// A path with one more segment, which nothing in `segment` can break out of.
+pub(super) fn with_segment(path: &str, segment: &str) -> String {
+    format!("{path}/{}", utf8_percent_encode(segment, SEGMENT))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::viewer::Viewer;
+
+    #[test]
+    fn a_token_never_travels_in_the_clear_beyond_this_machine() {
+        let token = Token::generate(Viewer::Operator);
+        for base in
+            ["http://127.0.0.1:8400", "http://localhost:8400/", "http://[::1]:8400", "https://api.host.com"]
+        {
+            let client = ApiClient::new(base, &token).expect(base);
+            assert!(!format!("{client:?}").contains(token.reveal()));
+        }
+        for base in
+            ["http://api.host.com", "http://127.0.0.1.host.com", "ftp://127.0.0.1", "127.0.0.1:8400", ""]
+        {
+            let refused = ApiClient::new(base, &token).expect_err(base);
+            assert_eq!(refused.exit(), Exit::Usage, "{base}");
+        }
+    }
+
+    #[test]
+    fn a_query_holds_what_is_given_and_nothing_breaks_out_of_it() {
+        let parameters = [("a", Some("x&y=ü z".to_owned())), ("b", None), ("c", Some("1".to_owned()))];
+        assert_eq!(with_query("/v1/x", &parameters), "/v1/x?a=x%26y%3D%C3%BC%20z&c=1");
+        assert_eq!(with_query("/v1/x", &[("b", None)]), "/v1/x");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_told_apart_from_a_refusal() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        drop(listener);
+        let client = ApiClient::new(&base, &Token::generate(Viewer::Operator)).expect("an address");
+        let error = client.get::<serde_json::Value>("/v1/summary").await.expect_err("nobody listens");
+        assert_eq!(error.exit().code(), 8);
+        assert!(error.to_string().contains(&base), "{error}");
+    }
+}

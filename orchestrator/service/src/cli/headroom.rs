@@ -1,0 +1,50 @@
+use super::api_client::ApiClient;
+use super::error::CliError;
+use super::exit::Exit;
+use super::notice::notice;
+use super::output::Output;
+use crate::store::headroom::Headroom;
+
+/// Shows what is left of everything that the CA counts.
+pub async fn run(api: &ApiClient, output: Output) -> Result<Exit, CliError> {
+    let headroom: Headroom = api.get("/v1/headroom").await?;
+    output.show(&headroom, ["budget", "for", "remaining", "of", "next token", "full"], rows)?;
+    if let Some(reason) = &headroom.stopped_reason {
+        notice(&format!("the CA refuses the account, orders wait: {reason}"));
+    }
+    if let Some(until) = headroom.held_until {
+        notice(&format!("no new order is placed before {until}: the CA has asked for it"));
+    }
+    Ok(Exit::Done)
+}
+
+fn rows(headroom: &Headroom) -> Vec<[String; 6]> {
+    let dash = || "-".to_owned();
+    let pending = &headroom.pending_authorizations;
+    let mut rows = vec![[
+        "pending_authorizations".to_owned(),
+        headroom.ca.clone(),
+        pending.remaining.to_string(),
+        pending.max.to_string(),
+        dash(),
+        dash(),
+    ]];
+    for limit in &headroom.limits {
+        let name = || limit.name.as_str().to_owned();
+        for bucket in &limit.buckets {
+            rows.push([
+                name(),
+                bucket.key.clone(),
+                bucket.remaining.to_string(),
+                limit.burst.to_string(),
+                bucket.next_token_at.to_string(),
+                bucket.full_at.to_string(),
+            ]);
+        }
+        let hidden = limit.buckets_touched.saturating_sub(limit.buckets.len() as u64);
+        let others = if hidden > 0 { format!("{hidden} others, fuller") } else { "all others".to_owned() };
+        let left = if hidden > 0 { dash() } else { limit.burst.to_string() };
+        rows.push([name(), others, left, limit.burst.to_string(), dash(), dash()]);
+    }
+    rows
+}
