@@ -12,6 +12,7 @@ pub mod rules;
 
 mod account;
 mod authorization;
+mod caa;
 mod certificate;
 mod challenge;
 mod chance;

@@ -50,7 +50,7 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
     if wanted.not_before.is_some() || wanted.not_after.is_some() {
         return Err(Problem::malformed("NotBefore and NotAfter are not supported"));
     }
-    let (names, refused) = parse_names(&wanted.identifiers, &ca.rules.refused_domains)?;
+    let ParsedNames { names, refused, count } = parse_names(&wanted.identifiers, &ca.rules.refused_domains)?;
 
     let (mut state, now) = ca.state();
     if let Some(names) = &names {
@@ -71,7 +71,7 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
     let profile = ca.rules.profile(&profile_name).ok_or_else(|| {
         Problem::new(Kind::InvalidProfile, format!("profile name \"{profile_name}\" not recognized"))
     })?;
-    if wanted.identifiers.len() > profile.names_max {
+    if count > profile.names_max {
         return Err(Problem::malformed(format!(
             "Order cannot contain more than {} identifiers",
             profile.names_max
@@ -113,12 +113,16 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
     Ok(order::answer(&ca, &state, order, StatusCode::CREATED, &signed.base, now))
 }
 
-/// Parses what it can. A name that policy refuses is reported only after the limits had their say, so it
-/// comes back as the second value beside the names that are good.
-fn parse_names(
-    identifiers: &[WantedIdentifier],
-    refused_domains: &[String],
-) -> Result<(Option<Identifiers>, Option<Problem>), Problem> {
+/// The identifiers of a request. A name that policy refuses is reported only after the limits had their say.
+struct ParsedNames {
+    /// The good ones, if any.
+    names: Option<Identifiers>,
+    refused: Option<Problem>,
+    /// Distinct names, good and bad.
+    count: usize,
+}
+
+fn parse_names(identifiers: &[WantedIdentifier], refused_domains: &[String]) -> Result<ParsedNames, Problem> {
     if identifiers.is_empty() {
         return Err(Problem::malformed("NewOrder request did not specify any identifiers"));
     }
@@ -142,6 +146,7 @@ fn parse_names(
             Err(error) => bad.push((value, refusal_text(&error))),
         }
     }
+    let count = good.len() + bad.len();
     let names = match Identifiers::new(good) {
         Ok(names) => Some(names),
         Err(IdentifiersError::Redundant { name }) => {
@@ -171,7 +176,7 @@ fn parse_names(
         )
         .with_subproblems(subs)
     });
-    Ok((names, refused))
+    Ok(ParsedNames { names, refused, count })
 }
 
 fn is_refused(name: &Hostname, refused_domains: &[String]) -> bool {

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     BadPublicKey,
     BadRevocationReason,
     BadSignatureAlgorithm,
+    Caa,
     Conflict,
     Connection,
     Dns,
@@ -49,6 +50,7 @@ impl Kind {
             Self::BadPublicKey => "badPublicKey",
             Self::BadRevocationReason => "badRevocationReason",
             Self::BadSignatureAlgorithm => "badSignatureAlgorithm",
+            Self::Caa => "caa",
             Self::Conflict => "conflict",
             Self::Connection => "connection",
             Self::Dns => "dns",
@@ -69,7 +71,9 @@ impl Kind {
     fn status(self) -> StatusCode {
         match self {
             Self::AlreadyReplaced | Self::Conflict => StatusCode::CONFLICT,
-            Self::OrderNotReady | Self::Unauthorized | Self::ExternalAccountRequired => StatusCode::FORBIDDEN,
+            Self::Caa | Self::OrderNotReady | Self::Unauthorized | Self::ExternalAccountRequired => {
+                StatusCode::FORBIDDEN
+            }
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::ServerInternal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,

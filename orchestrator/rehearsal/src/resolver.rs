@@ -10,6 +10,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
+use crate::caa::Property;
 use crate::problem::{Kind, Problem};
 
 /// Boulder: three tries of a second each.
@@ -17,6 +18,15 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRIES: usize = 2;
 /// Validations in flight towards the one server; the default of 32 would make them queue.
 const ACTIVE_REQUESTS_MAX: usize = 4_096;
+
+const BROKEN_SERVERS: &str = "the domain's nameservers may be malfunctioning";
+
+/// A look-up without an answer, in Boulder's sentence.
+struct LookupFailure {
+    /// NXDOMAIN: the name does not exist.
+    missing: bool,
+    detail: String,
+}
 
 #[derive(Debug)]
 pub(crate) struct DnsView {
@@ -57,7 +67,8 @@ impl DnsView {
         if !addresses.is_empty() {
             return Ok(addresses);
         }
-        let errors: Vec<String> = [v4, v6].into_iter().filter_map(Result::err).collect();
+        let errors: Vec<String> =
+            [v4, v6].into_iter().filter_map(Result::err).map(|failure| failure.detail).collect();
         let detail = if errors.is_empty() {
             format!("No valid IP addresses found for {host}")
         } else {
@@ -68,8 +79,10 @@ impl DnsView {
 
     /// The TXT records of a name, each one's strings joined (RFC 8555 §8.4).
     pub(crate) async fn texts(&self, name: &str) -> Result<Vec<String>, Problem> {
-        let records =
-            self.lookup(name, RecordType::TXT).await.map_err(|detail| Problem::new(Kind::Dns, detail))?;
+        let records = self
+            .lookup(name, RecordType::TXT)
+            .await
+            .map_err(|failure| Problem::new(Kind::Dns, failure.detail))?;
         let texts = records.iter().filter_map(|data| match data {
             RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
             _ => None,
@@ -77,30 +90,49 @@ impl DnsView {
         Ok(texts.collect())
     }
 
-    /// Records of a kind; none where the name has none of it. The error is Boulder's sentence.
-    async fn lookup(&self, host: &str, kind: RecordType) -> Result<Vec<RData>, String> {
-        let failed =
-            |what: &str, advice: &str| format!("DNS problem: {what} looking up {kind} for {host} - {advice}");
-        let mut name =
-            Name::from_ascii(host).map_err(|_| failed("malformed name", "the name cannot be asked for"))?;
-        name.set_fqdn(true);
-        match self.resolver.lookup(name, kind).await {
-            Ok(lookup) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
-                ResponseCode::NoError => Ok(Vec::new()),
-                code => Err(refused(code, failed)),
-            },
-            Err(NetError::Dns(DnsError::ResponseCode(code))) => Err(refused(code, failed)),
-            Err(_) => Err(failed("query timed out", "the domain's nameservers may be malfunctioning")),
-        }
+    /// The CAA records of exactly this name.
+    pub(crate) async fn caa(&self, name: &str) -> Result<Vec<Property>, Problem> {
+        let records = match self.lookup(name, RecordType::CAA).await {
+            Ok(records) => records,
+            // A name that does not exist has no CAA record of its own; the climb goes on.
+            Err(failure) if failure.missing => Vec::new(),
+            Err(failure) => return Err(Problem::new(Kind::Dns, failure.detail)),
+        };
+        let properties = records.into_iter().filter_map(|data| match data {
+            RData::CAA(record) => Some(Property {
+                critical: record.issuer_critical,
+                tag: record.tag.to_ascii_lowercase(),
+                value: String::from_utf8_lossy(&record.value).into_owned(),
+            }),
+            _ => None,
+        });
+        Ok(properties.collect())
     }
-}
 
-fn refused(code: ResponseCode, failed: impl Fn(&str, &str) -> String) -> String {
-    match code {
-        ResponseCode::NXDomain => failed("NXDOMAIN", "check that a DNS record exists for this domain"),
-        ResponseCode::ServFail => failed("SERVFAIL", "the domain's nameservers may be malfunctioning"),
-        ResponseCode::Refused => failed("REFUSED", "the domain's nameservers may be malfunctioning"),
-        _ => failed("an error", "the domain's nameservers may be malfunctioning"),
+    /// Records of a kind; none where the name has none of it.
+    async fn lookup(&self, host: &str, kind: RecordType) -> Result<Vec<RData>, LookupFailure> {
+        let failed = |missing: bool, what: &str, advice: &str| LookupFailure {
+            missing,
+            detail: format!("DNS problem: {what} looking up {kind} for {host} - {advice}"),
+        };
+        let Ok(mut name) = Name::from_ascii(host) else {
+            return Err(failed(false, "malformed name", "the name cannot be asked for"));
+        };
+        name.set_fqdn(true);
+        let code = match self.resolver.lookup(name, kind).await {
+            Ok(lookup) => return Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => none.response_code,
+            Err(NetError::Dns(DnsError::ResponseCode(code))) => code,
+            Err(_) => return Err(failed(false, "query timed out", BROKEN_SERVERS)),
+        };
+        match code {
+            ResponseCode::NoError => Ok(Vec::new()),
+            ResponseCode::NXDomain => {
+                Err(failed(true, "NXDOMAIN", "check that a DNS record exists for this domain"))
+            }
+            ResponseCode::ServFail => Err(failed(false, "SERVFAIL", BROKEN_SERVERS)),
+            ResponseCode::Refused => Err(failed(false, "REFUSED", BROKEN_SERVERS)),
+            _ => Err(failed(false, "an error", BROKEN_SERVERS)),
+        }
     }
 }

@@ -38,6 +38,8 @@ pub struct CaRules {
     pub alternate_chain: bool,
     /// How many vantage points validate; one of the remote ones may fail.
     pub perspectives: u8,
+    /// CAA records are looked up and obeyed.
+    pub checks_caa: bool,
     /// How long one HTTP-01 fetch with its redirects, or one DNS-01 look-up, may take.
     pub validation_timeout_ms: u64,
     /// Most authorizations of one account that may be pending, as Boulder had it until 2024.
@@ -87,7 +89,8 @@ impl CaRules {
 
     /// Rules by name:
     /// `boulder` (also `letsencrypt`): Boulder of August 2026 with production numbers;
-    /// `rehearsal`: the same behaviour, generous limits and a pending cap of 300, for a demo;
+    /// `rehearsal`: the same behaviour for a demo, with generous limits, a pending cap of 300, 1 % bad nonces
+    /// and no CAA look-ups;
     /// `pebble-like`: no limits, no reuse, an orders list, 5 % bad nonces, async finalize;
     /// `generic`: a plain RFC 8555 CA without Boulder's peculiarities.
     pub fn preset(name: &str) -> Result<Self, UnknownPreset> {
@@ -116,6 +119,7 @@ impl CaRules {
             async_finalize: None,
             alternate_chain: true,
             perspectives: 1,
+            checks_caa: true,
             validation_timeout_ms: 10_000,
             pending_authorizations_max: None,
             limits: vec![
@@ -141,6 +145,7 @@ impl CaRules {
     fn rehearsal() -> Self {
         Self {
             nonce_rejection: 0.01,
+            checks_caa: false,
             pending_authorizations_max: Some(300),
             limits: vec![
                 limit(LimitName::NewAccountsPerAddress, 500, 500, 3 * HOUR),
@@ -162,6 +167,7 @@ impl CaRules {
             orders_per_page: 3,
             conflict_on_resubmission: false,
             charges_deactivation: false,
+            checks_caa: false,
             async_finalize: Some(AsyncFinalize { delay_ms: 50, retry_after_seconds: 3 }),
             alternate_chain: false,
             limits: Vec::new(),

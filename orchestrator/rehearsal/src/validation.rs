@@ -16,7 +16,7 @@ use crate::problem::{Kind, Problem};
 use crate::resolver::DnsView;
 use crate::rules::CaRules;
 use crate::state::{Number, State};
-use crate::{dns01, http01};
+use crate::{caa, dns01, http01};
 
 /// How the CA looks at the world.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Validator {
     http_port: u16,
     timeout: Duration,
     perspectives: u8,
+    /// Who we are in CAA records; absent: nobody is asked.
+    caa_identities: Option<Vec<String>>,
 }
 
 /// One submitted challenge.
@@ -45,6 +47,7 @@ impl Validator {
             http_port,
             timeout: Duration::from_millis(rules.validation_timeout_ms),
             perspectives: rules.perspectives.max(1),
+            caa_identities: rules.checks_caa.then(|| rules.caa_identities.clone()),
         }
     }
 
@@ -59,6 +62,9 @@ impl Validator {
     async fn validate(&self, attempt: &Attempt) -> Result<(), Problem> {
         let Some(dns) = &self.dns else { return Ok(()) };
         self.look(dns, attempt).await?;
+        if let Some(identities) = &self.caa_identities {
+            caa::check(dns, &attempt.name, attempt.kind, identities).await?;
+        }
         let remotes = (1..self.perspectives).map(|_| self.look(dns, attempt));
         let mut failures = join_all(remotes).await.into_iter().filter_map(Result::err);
         match (failures.next(), failures.next()) {

@@ -168,6 +168,21 @@ async fn every_perspective_looks() {
 }
 
 #[tokio::test]
+async fn caa_of_the_nearest_ancestor_is_obeyed() {
+    let world = World::start().await;
+    let (ca, client) = started(&world, strict()).await;
+    world.restrict("ours.com", "rehearsal.invalid");
+    world.restrict("theirs.com", "other.org");
+    let row =
+        attempt(&ca, &client, "www.ours.com", "http-01", |token, answer| world.serve(token, answer)).await;
+    assert_eq!(row.body["status"], "valid");
+    let row =
+        attempt(&ca, &client, "www.theirs.com", "http-01", |token, answer| world.serve(token, answer)).await;
+    assert_failed(&row, "caa", "CAA record for theirs.com prevents issuance");
+    assert_eq!(row.challenge("http-01")["error"]["status"], 403);
+}
+
+#[tokio::test]
 async fn dns_01_reads_txt_records() {
     let world = World::start().await;
     let (ca, client) = started(&world, strict()).await;

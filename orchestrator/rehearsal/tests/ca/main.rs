@@ -2,6 +2,7 @@
 
 mod authorizations;
 mod client;
+mod fleet;
 mod issuance;
 mod limits;
 mod orders;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, TXT};
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::rdata::{A, CAA, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 struct Script {
     missing: HashSet<String>,
     texts: HashMap<String, Vec<String>>,
+    issuers: HashMap<String, String>,
     pages: HashMap<String, String>,
     redirects: HashMap<String, String>,
     fetches: HashMap<String, usize>,
@@ -71,6 +72,11 @@ impl World {
         script.texts.entry(name.to_owned()).or_default().push(text.to_owned());
     }
 
+    /// A CAA record that lets one CA issue; an empty identity lets none.
+    pub(crate) fn restrict(&self, name: &str, identity: &str) {
+        self.script.lock().expect("unpoisoned").issuers.insert(name.to_owned(), identity.to_owned());
+    }
+
     /// How often a path was asked for.
     pub(crate) fn fetches(&self, path: &str) -> usize {
         self.script.lock().expect("unpoisoned").fetches.get(path).copied().unwrap_or(0)
@@ -105,6 +111,11 @@ async fn answer_dns(socket: UdpSocket, script: Arc<Mutex<Script>>) {
             } else if query.query_type() == RecordType::A {
                 let here = RData::A(A(Ipv4Addr::LOCALHOST));
                 reply.add_answer(Record::from_rdata(query.name().clone(), 0, here));
+            } else if query.query_type() == RecordType::CAA {
+                if let Some(identity) = script.issuers.get(&name) {
+                    let data = RData::CAA(CAA::new_issue(false, Name::from_ascii(identity).ok(), Vec::new()));
+                    reply.add_answer(Record::from_rdata(query.name().clone(), 0, data));
+                }
             } else if query.query_type() == RecordType::TXT {
                 for text in script.texts.get(&name).into_iter().flatten() {
                     let data = RData::TXT(TXT::new(vec![text.clone()]));
