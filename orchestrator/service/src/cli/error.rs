@@ -25,6 +25,20 @@ pub enum CliError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    RehearsalRules(#[from] rehearsal::rules::UnknownPreset),
+    #[error(transparent)]
+    RehearsalCa(rehearsal::ca::StartError),
+    #[error("the machine has no resolver to ask: give --dns or --always-valid")]
+    NoResolver(#[source] io::Error),
+    #[error("{} cannot be written", path.display())]
+    RootFile {
+        path: std::path::PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("signals cannot be waited for")]
+    Signal(#[source] io::Error),
     #[error("the result cannot be printed")]
     Output(#[source] io::Error),
 }
@@ -32,11 +46,18 @@ pub enum CliError {
 impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::CaProfile(_) | Self::Unfit { .. } | Self::ConfiguredFile { .. } => {
-                Exit::Usage
-            }
+            Self::Config(_)
+            | Self::RehearsalRules(_)
+            | Self::CaProfile(_)
+            | Self::Unfit { .. }
+            | Self::ConfiguredFile { .. }
+            | Self::NoResolver(_) => Exit::Usage,
             Self::Cluster(_) | Self::Store(StoreError::Connect(_)) => Exit::Unreachable,
-            Self::Store(_) | Self::Output(_) => Exit::Failure,
+            Self::Store(_)
+            | Self::RehearsalCa(_)
+            | Self::RootFile { .. }
+            | Self::Signal(_)
+            | Self::Output(_) => Exit::Failure,
         }
     }
 }

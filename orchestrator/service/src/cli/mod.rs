@@ -8,6 +8,7 @@ mod error;
 mod exit;
 mod migrate;
 mod output;
+mod rehearsal_ca;
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,7 @@ pub enum Command {
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    RehearsalCa(rehearsal_ca::RehearsalCaArgs),
 }
 
 /// Runs the command. What it finds goes to standard output; the caller prints the error.
@@ -66,6 +68,7 @@ pub async fn run(cli: Cli) -> Result<Exit, CliError> {
     let output = Output::new(cli.output);
     match cli.command {
         Command::Migrate(args) => migrate::run(&args, &load(cli.config.as_deref())?, output).await,
+        Command::RehearsalCa(args) => rehearsal_ca::run(&args, output).await,
         Command::Config(command) => config::run(&command, cli.config.as_deref(), output),
     }
 }
