@@ -35,8 +35,8 @@ pub enum CliError {
     Logs(#[from] LogError),
     #[error(transparent)]
     Metrics(#[from] RecorderError),
-    #[error("signals cannot be listened to")]
-    Signals(#[source] io::Error),
+    #[error("signals cannot be waited for")]
+    Signal(#[source] io::Error),
     #[error(transparent)]
     Api(#[from] ApiError),
     #[error("{} cannot be read", path.display())]
@@ -47,6 +47,18 @@ pub enum CliError {
     },
     #[error("{} is larger than an import may be: split it, each part with the header", path.display())]
     FileTooLarge { path: PathBuf },
+    #[error(transparent)]
+    RehearsalRules(#[from] rehearsal::rules::UnknownPreset),
+    #[error(transparent)]
+    RehearsalCa(rehearsal::ca::StartError),
+    #[error("the machine has no resolver to ask: give --dns or --always-valid")]
+    NoResolver(#[source] io::Error),
+    #[error("{} cannot be written", path.display())]
+    RootFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the result cannot be printed")]
     Output(#[source] io::Error),
 }
@@ -56,24 +68,28 @@ impl CliError {
         match self {
             Self::Config(_)
             | Self::CaProfile(_)
+            | Self::RehearsalRules(_)
+            | Self::NoResolver(_)
             | Self::Unfit { .. }
             | Self::ConfiguredFile { .. }
-            | Self::File { .. } => Exit::Usage,
-            Self::Api(error) => error.exit(),
-            Self::Cluster(_) | Self::Store(StoreError::Connect(_)) | Self::App(AppError::Cluster(_)) => {
-                Exit::Unreachable
-            }
-            Self::App(
+            | Self::File { .. }
+            | Self::App(
                 AppError::CaProfile(_)
                 | AppError::NoDirectory
                 | AppError::Directory(_)
                 | AppError::Terms { .. },
             ) => Exit::Usage,
+            Self::Api(error) => error.exit(),
+            Self::Cluster(_) | Self::Store(StoreError::Connect(_)) | Self::App(AppError::Cluster(_)) => {
+                Exit::Unreachable
+            }
             Self::App(AppError::Identity(IdentityError::InUse { .. })) => Exit::Conflict,
             Self::App(_)
             | Self::Logs(_)
             | Self::Metrics(_)
-            | Self::Signals(_)
+            | Self::Signal(_)
+            | Self::RehearsalCa(_)
+            | Self::RootFile { .. }
             | Self::Store(_)
             | Self::FileTooLarge { .. }
             | Self::Output(_) => Exit::Failure,

@@ -16,6 +16,7 @@ mod migrate;
 mod notice;
 pub mod order;
 mod output;
+mod rehearsal_ca;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -96,6 +97,7 @@ pub enum Command {
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    RehearsalCa(rehearsal_ca::RehearsalCaArgs),
 }
 
 /// Runs the command. What it finds goes to standard output; the caller prints the error.
@@ -111,6 +113,7 @@ pub async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Config(command) => config::run(&command, config, output),
+        Command::RehearsalCa(args) => rehearsal_ca::run(&args, output).await,
     }
 }
 

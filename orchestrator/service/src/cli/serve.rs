@@ -14,7 +14,7 @@ use super::exit::Exit;
 pub(super) async fn run(config: Config) -> Result<Exit, CliError> {
     telemetry::init_logs(&config.log)?;
     let exposition = telemetry::install_recorder()?;
-    let shutdown = shutdown::listen().map_err(CliError::Signals)?;
+    let shutdown = shutdown::listen().map_err(CliError::Signal)?;
     let launch =
         Launch { config, clock: Arc::new(SystemClock), exposition: Some(exposition), transport: None };
     let app = tokio::select! {
