@@ -8,6 +8,7 @@ pub mod audit;
 pub mod ca;
 pub mod clock;
 pub mod fleet;
+pub mod pebble;
 pub mod rules;
 
 mod account;
