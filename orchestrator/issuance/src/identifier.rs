@@ -103,7 +103,10 @@ fn check_suffix(ascii: &str) -> Result<(), HostnameError> {
         return Err(HostnameError::SpecialUse { suffix: last.into() });
     }
     match psl::suffix(ascii.as_bytes()) {
-        Some(suffix) if suffix == ascii => Err(HostnameError::PublicSuffix),
+        // Suffixes of the list's private section (a provider's own) are names that CAs certify.
+        Some(suffix) if suffix == ascii && suffix.typ() == Some(psl::Type::Icann) => {
+            Err(HostnameError::PublicSuffix)
+        }
         Some(suffix) if suffix.is_known() => Ok(()),
         _ => Err(HostnameError::UnknownSuffix { suffix: last.into() }),
     }
@@ -319,6 +322,7 @@ mod tests {
         assert_eq!(refused("a.b.c.d.e.f.g.h.i.j.com"), HostnameError::TooManyLabels { labels: 11 });
         assert_eq!(refused("co.uk"), HostnameError::PublicSuffix);
         assert_eq!(refused("*.co.uk"), HostnameError::PublicSuffix);
+        assert!(Hostname::parse("cloudns.nz").is_ok(), "a private suffix is a name like any other");
         assert_eq!(refused("nas.local"), HostnameError::SpecialUse { suffix: "local".into() });
         assert_eq!(refused("site.nosuchtld"), HostnameError::UnknownSuffix { suffix: "nosuchtld".into() });
         let long = format!("{}com", "abcdefghi.".repeat(26));

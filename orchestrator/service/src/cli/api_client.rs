@@ -174,6 +174,19 @@ impl ApiClient {
     }
 }
 
+/// `GET url` without a token, as text: what the metrics port answers.
+pub async fn get_plain(url: &str) -> Result<String, ApiError> {
+    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| ApiError::Unreachable {
+        base: url.to_owned(),
+        source,
+    };
+    let uri: Uri = url.parse().map_err(|_| ApiError::Address { url: url.to_owned() })?;
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(HttpConnector::new());
+    let response = client.get(uri).await.map_err(|error| unreachable(error.into()))?;
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(unreachable)?;
+    String::from_utf8(body.to_bytes().to_vec()).map_err(|error| unreachable(error.into()))
+}
+
 /// The token that a person or a variable gave.
 pub fn parse_token(text: &str) -> Result<Token, ApiError> {
     Token::parse(text.trim()).map_err(|error| ApiError::Token { reason: error.to_string() })

@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::api_client::ApiError;
+use super::demo::DemoError;
 use super::exit::Exit;
 use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
@@ -31,6 +32,8 @@ pub enum CliError {
     Store(#[from] StoreError),
     #[error(transparent)]
     App(#[from] AppError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     #[error(transparent)]
     Logs(#[from] LogError),
     #[error(transparent)]
@@ -73,6 +76,7 @@ impl CliError {
             | Self::Unfit { .. }
             | Self::ConfiguredFile { .. }
             | Self::File { .. }
+            | Self::Demo(DemoError::Variable { .. })
             | Self::App(
                 AppError::CaProfile(_)
                 | AppError::NoDirectory
@@ -85,6 +89,7 @@ impl CliError {
             }
             Self::App(AppError::Identity(IdentityError::InUse { .. })) => Exit::Conflict,
             Self::App(_)
+            | Self::Demo(_)
             | Self::Logs(_)
             | Self::Metrics(_)
             | Self::Signal(_)

@@ -7,6 +7,7 @@ pub mod authz;
 pub mod cert;
 mod config;
 mod database;
+pub mod demo;
 mod error;
 mod exit;
 pub mod headroom;
@@ -78,6 +79,8 @@ impl ServerArgs {
 pub enum Command {
     /// Runs the service until it is asked to stop.
     Serve,
+    /// Shows the main job on loopback: a fleet, a strict CA, and the service between them.
+    Demo(demo::DemoArgs),
     /// Brings the database schema up to date.
     Migrate(migrate::MigrateArgs),
     /// Brings in a fleet.
@@ -106,6 +109,7 @@ pub async fn run(cli: Cli) -> Result<Exit, CliError> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Serve => serve::run(load(config)?).await,
+        Command::Demo(args) => demo::run(&args, output).await,
         Command::Migrate(args) => migrate::run(&args, &load(config)?, output).await,
         Command::Import(command) => import::run(&command, &cli.server.client(config)?, output).await,
         Command::Cert(command) => cert::run(&command, &cli.server.client(config)?, output).await,

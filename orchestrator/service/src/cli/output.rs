@@ -48,6 +48,11 @@ impl Output {
         print(&text)
     }
 
+    /// One JSON document on one line, for whoever reads the last line of much output.
+    pub fn line<T: Serialize>(self, value: &T) -> Result<(), CliError> {
+        print(&serde_json::to_string(value).map_err(|error| CliError::Output(error.into()))?)
+    }
+
     /// Text as it is, whatever the format.
     pub fn text(self, text: &str) -> Result<(), CliError> {
         print(text.trim_end_matches('\n'))
