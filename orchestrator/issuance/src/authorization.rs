@@ -107,7 +107,7 @@ impl Authorization {
 
     /// The challenge may have been posted, and nobody has heard the answer.
     pub fn submission_in_doubt(&self) -> bool {
-        self.is_open() && self.submit_intended_at.is_some()
+        self.is_open() && self.submit_intended_at.is_some() && self.deactivate_intended_at.is_none()
     }
 
     /// Takes over what the CA says now.

@@ -89,6 +89,8 @@ impl Order {
             Stage::Accepted { proven_at: Some(at) } if at.until(now) < PROVEN_FOR => Step::Admit,
             Stage::Accepted { .. } | Stage::Parked { .. } => Step::Prove,
             Stage::Admitted { .. } if certain => Step::Place,
+            // Whatever a lost request created has expired by now.
+            Stage::Admitted { reservation } if reservation.hold_until <= now => Step::GiveUp,
             Stage::Admitted { reservation } => {
                 let quiet_until = reservation.admitted_at.after(profile.quiet());
                 if now < quiet_until {
@@ -136,11 +138,13 @@ impl Order {
         });
         let unread =
             self.indexes(|authorization| authorization.is_open() && authorization.identifier.is_none());
-        if certain && !deactivating.is_empty() {
-            return Step::Deactivate(deactivating);
-        }
+        // The submissions first: a deactivation may be sent again at any time, a submission only by whoever
+        // knows that it never left.
         if certain && !submitting.is_empty() {
             return Step::Submit(submitting);
+        }
+        if certain && !deactivating.is_empty() {
+            return Step::Deactivate(deactivating);
         }
         if !unread.is_empty() {
             return Step::ReadAuthorizations(unread);

@@ -38,8 +38,17 @@ pub enum CancelError {
 
 /// Where the CA refuses the account: the operator has to act.
 const STOPPED_WAIT: Duration = Duration::from_mins(5);
-/// The longest wait after a request that brought nothing, where the CA names none.
+/// The longest wait after a request that brought nothing, where the CA names none and somebody waits for
+/// the certificate.
 const TROUBLE_WAIT_MAX: Duration = Duration::from_mins(1);
+/// The same where only the settling is left.
+const SETTLING_WAIT_MAX: Duration = Duration::from_mins(10);
+/// After this many looks at something the CA works on it is stuck rather than slow, and the waits grow from
+/// the longest poll to [`STUCK_WAIT_MAX`]: an order may live a week.
+const STUCK_LOOKS: u32 = 30;
+const STUCK_WAIT_MAX: Duration = Duration::from_mins(10);
+/// A `Retry-After` above this is a mistake: the CA is asked again before the order is forgotten.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 impl Order {
     /// The order after `answer`.
@@ -156,8 +165,36 @@ impl Order {
         }
     }
 
+    /// A request about the CA's object brought nothing: the next one leaves after this.
+    fn trouble_wait(&self, trouble: &Trouble) -> Duration {
+        let most = if self.stage.is_ended() { SETTLING_WAIT_MAX } else { TROUBLE_WAIT_MAX };
+        let doubling = Duration::from_secs(1_u64 << self.looks.min(16)).min(most);
+        match trouble {
+            Trouble::NotSent { .. } | Trouble::Lost { .. } => doubling,
+            Trouble::Refused(problem) => match Refusal::of(problem) {
+                Refusal::Unknown { wait } => wait,
+                _ => doubling,
+            },
+        }
+    }
+
+    /// Whether a `not found` about something that the CA showed us at `since` is the truth, and not a
+    /// replica that has not heard of it yet.
+    fn surely_gone(since: Timestamp, context: &Context<'_>) -> bool {
+        since.after(context.profile.quiet()) <= context.now
+    }
+
     fn look_again(mut self, retry_after: Option<Duration>, context: &Context<'_>) -> Applied {
-        let wait = retry_after.unwrap_or_else(|| context.profile.poll_wait(self.looks));
+        let polled = context.profile.poll_wait(self.looks);
+        let wait = match retry_after {
+            // Zero means "now" to a CA, and a loop without a pause to us.
+            Some(told) => told.clamp(context.profile.poll_wait(0), RETRY_AFTER_MAX),
+            None if self.looks < STUCK_LOOKS => polled,
+            None => {
+                let doublings = (self.looks - STUCK_LOOKS).min(16);
+                polled.saturating_mul(1 << doublings).min(STUCK_WAIT_MAX.max(polled))
+            }
+        };
         self.looks = self.looks.saturating_add(1);
         self.keep(Wake::At(context.now.after(wait)))
     }
@@ -177,18 +214,6 @@ impl Applied {
             self.wake = Wake::Never;
         }
         self
-    }
-}
-
-/// How long to leave the CA alone after a request that brought nothing.
-fn trouble_wait(trouble: &Trouble, tries: u32) -> Duration {
-    let doubling = Duration::from_secs(1_u64 << tries.min(6)).min(TROUBLE_WAIT_MAX);
-    match trouble {
-        Trouble::NotSent { .. } | Trouble::Lost { .. } => doubling,
-        Trouble::Refused(problem) => match Refusal::of(problem) {
-            Refusal::Limited { wait, .. } | Refusal::Unknown { wait } => wait,
-            _ => doubling,
-        },
     }
 }
 
