@@ -110,6 +110,16 @@ impl Authorization {
         self.is_open() && self.submit_intended_at.is_some() && self.deactivate_intended_at.is_none()
     }
 
+    /// Open, and nothing has been decided about it yet.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.is_open() && self.submit_intended_at.is_none() && self.deactivate_intended_at.is_none()
+    }
+
+    /// Its deactivation may have been posted, and the CA has not confirmed it.
+    pub(crate) fn is_deactivating(&self) -> bool {
+        self.is_open() && self.deactivate_intended_at.is_some()
+    }
+
     /// Takes over what the CA says now.
     pub(crate) fn observe(&mut self, seen: AuthorizationSeen, now: Timestamp) {
         self.identifier = Some(seen.identifier);

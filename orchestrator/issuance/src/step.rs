@@ -127,15 +127,9 @@ impl Order {
 
     /// The order will not go on: bring each of its authorizations to an end that the CA confirms.
     fn settling_step(&self, certain: bool) -> Step {
-        let deactivating = self.indexes(|authorization| {
-            authorization.is_open() && authorization.deactivate_intended_at.is_some()
-        });
+        let deactivating = self.indexes(Authorization::is_deactivating);
         let submitting = self.indexes(Authorization::submission_in_doubt);
-        let undecided = self.indexes(|authorization| {
-            authorization.is_open()
-                && authorization.deactivate_intended_at.is_none()
-                && authorization.submit_intended_at.is_none()
-        });
+        let undecided = self.indexes(Authorization::is_undecided);
         let unread =
             self.indexes(|authorization| authorization.is_open() && authorization.identifier.is_none());
         // The submissions first: a deactivation may be sent again at any time, a submission only by whoever

@@ -54,6 +54,9 @@ impl Order {
         let (mut acts, mut earliest) = (false, None::<Timestamp>);
         for (index, circumstances) in served {
             let Some(authorization) = self.authorizations.get_mut(*index) else { continue };
+            if !authorization.is_undecided() {
+                continue;
+            }
             match settle(authorization, *circumstances, context.profile, now) {
                 Settlement::Submit => {
                     authorization.submit_intended_at = Some(now);
@@ -91,16 +94,14 @@ impl Order {
                 Err(other) => trouble = Some(other),
             }
         }
-        let untouched =
-            self.authorizations.iter().any(|one| one.is_open() && one.deactivate_intended_at.is_some());
-        let mut applied = match trouble {
+        let untouched = self.authorizations.iter().any(Authorization::is_deactivating);
+        let applied = match trouble {
             Some(trouble) => self.troubled(&trouble, context),
             // Acknowledged, and pending still.
             None if untouched => self.look_again(None, context),
             None => self.keep(Wake::Now),
         };
-        applied = applied.settle_next();
-        applied
+        applied.settle_next()
     }
 
     /// The authorizations of an ended order, read.
@@ -109,7 +110,7 @@ impl Order {
         if any(Authorization::submission_in_doubt) {
             return self.resubmit(context);
         }
-        if any(|one| one.is_open() && one.deactivate_intended_at.is_some()) {
+        if any(Authorization::is_deactivating) {
             // Read, and still pending: the deactivation never arrived. Sending it again is harmless.
             return self.keep(Wake::Now).commit(Knowledge::Certain);
         }

@@ -25,6 +25,12 @@ pub struct UnexpectedAnswer {
     pub answer: Box<str>,
 }
 
+impl UnexpectedAnswer {
+    fn new(stage: &Stage, answer: &Answer) -> Self {
+        Self { stage: stage.as_str(), answer: format!("{answer:?}").chars().take(200).collect() }
+    }
+}
+
 /// An order that may be at the CA without our knowing cannot be cancelled before that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CancelError {
@@ -41,12 +47,11 @@ const STOPPED_WAIT: Duration = Duration::from_mins(5);
 /// The longest wait after a request that brought nothing, where the CA names none and somebody waits for
 /// the certificate.
 const TROUBLE_WAIT_MAX: Duration = Duration::from_mins(1);
-/// The same where only the settling is left.
-const SETTLING_WAIT_MAX: Duration = Duration::from_mins(10);
-/// After this many looks at something the CA works on it is stuck rather than slow, and the waits grow from
-/// the longest poll to [`STUCK_WAIT_MAX`]: an order may live a week.
+/// After this many looks the CA is stuck or down rather than slow. An order may live a week, and ten thousand
+/// of them may wait: they come back no oftener than [`PATIENT_WAIT_MAX`].
 const STUCK_LOOKS: u32 = 30;
-const STUCK_WAIT_MAX: Duration = Duration::from_mins(10);
+/// The longest wait where the CA is stuck, or where only the settling is left.
+const PATIENT_WAIT_MAX: Duration = Duration::from_mins(10);
 /// A `Retry-After` above this is a mistake: the CA is asked again before the order is forgotten.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
@@ -54,8 +59,11 @@ impl Order {
     /// The order after `answer`.
     ///
     /// # Errors
-    /// The answer does not belong to a step this order asks for: a fault of the caller.
+    /// The answer does not belong to a step this order asks for: a fault of the caller. At rest it asks for none.
     pub fn apply(self, answer: Answer, context: &Context<'_>) -> Result<Applied, UnexpectedAnswer> {
+        if self.is_at_rest() {
+            return Err(UnexpectedAnswer::new(&self.stage, &answer));
+        }
         match (self.stage.clone(), answer) {
             (Stage::Accepted { .. } | Stage::Parked { .. }, Answer::Proofs(proofs)) => {
                 Ok(self.proven(proofs, context))
@@ -118,10 +126,7 @@ impl Order {
                 | Stage::Cancelled { .. },
                 Answer::Trouble(trouble),
             ) => Ok(self.troubled(&trouble, context)),
-            (stage, answer) => Err(UnexpectedAnswer {
-                stage: stage.as_str(),
-                answer: format!("{answer:?}").chars().take(200).collect(),
-            }),
+            (stage, answer) => Err(UnexpectedAnswer::new(&stage, &answer)),
         }
     }
 
@@ -167,7 +172,8 @@ impl Order {
 
     /// A request about the CA's object brought nothing: the next one leaves after this.
     fn trouble_wait(&self, trouble: &Trouble) -> Duration {
-        let most = if self.stage.is_ended() { SETTLING_WAIT_MAX } else { TROUBLE_WAIT_MAX };
+        let patient = self.stage.is_ended() || self.looks >= STUCK_LOOKS;
+        let most = if patient { PATIENT_WAIT_MAX } else { TROUBLE_WAIT_MAX };
         let doubling = Duration::from_secs(1_u64 << self.looks.min(16)).min(most);
         match trouble {
             Trouble::NotSent { .. } | Trouble::Lost { .. } => doubling,
@@ -192,7 +198,7 @@ impl Order {
             None if self.looks < STUCK_LOOKS => polled,
             None => {
                 let doublings = (self.looks - STUCK_LOOKS).min(16);
-                polled.saturating_mul(1 << doublings).min(STUCK_WAIT_MAX.max(polled))
+                polled.saturating_mul(1 << doublings).min(PATIENT_WAIT_MAX.max(polled))
             }
         };
         self.looks = self.looks.saturating_add(1);
