@@ -107,7 +107,17 @@ impl Authorization {
 
     /// The challenge may have been posted, and nobody has heard the answer.
     pub fn submission_in_doubt(&self) -> bool {
-        self.is_open() && self.submit_intended_at.is_some()
+        self.is_open() && self.submit_intended_at.is_some() && self.deactivate_intended_at.is_none()
+    }
+
+    /// Open, and nothing has been decided about it yet.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.is_open() && self.submit_intended_at.is_none() && self.deactivate_intended_at.is_none()
+    }
+
+    /// Its deactivation may have been posted, and the CA has not confirmed it.
+    pub(crate) fn is_deactivating(&self) -> bool {
+        self.is_open() && self.deactivate_intended_at.is_some()
     }
 
     /// Takes over what the CA says now.

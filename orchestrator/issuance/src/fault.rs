@@ -186,7 +186,7 @@ pub enum Refusal {
     Unknown { wait: Duration },
     /// The object is in another state than we thought: read it.
     Reread,
-    /// The certificate named in `replaces` has a replacement: ask without it.
+    /// The certificate named in `replaces` has a replacement, or is not ours to replace: ask without it.
     AlreadyReplaced,
     /// The object is gone at the CA.
     Gone,
@@ -225,6 +225,13 @@ impl Refusal {
             ProblemKind::Malformed if problem.detail.contains("must be pending") => Self::Reread,
             ProblemKind::Conflict | ProblemKind::OrderNotReady => Self::Reread,
             ProblemKind::AlreadyReplaced => Self::AlreadyReplaced,
+            // Not the account is refused, but the certificate it names: it is not the account's own, or
+            // unknown to the CA.
+            ProblemKind::Unauthorized | ProblemKind::Malformed
+                if problem.detail.contains("being replaced") || problem.detail.contains("'replaces'") =>
+            {
+                Self::AlreadyReplaced
+            }
             ProblemKind::RejectedIdentifier | ProblemKind::UnsupportedIdentifier => {
                 Self::Terminal { class: FailureClass::RejectedIdentifier }
             }

@@ -16,10 +16,12 @@ pub struct CaOrder {
 /// What the gate gave: units of the pending-authorization budget, before the CA is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
+    /// When the gate granted the latest ask: what it may create at the CA is not older than this.
     pub admitted_at: Timestamp,
     /// The latest instant at which what a lost request may have created can still be pending.
     pub hold_until: Timestamp,
-    /// Units held for authorizations that are not in the ledger.
+    /// Units held for authorizations that are not in the ledger. Every ask adds its own: where an earlier
+    /// order of the same names hides the lost one, asking again creates yet another.
     pub units: u32,
     /// new-order requests sent under this admission, the one about to leave included.
     pub asks: u32,
@@ -52,7 +54,7 @@ pub enum Stage {
     /// Every response is provisioned.
     Presented { reservation: Reservation, ca: CaOrder },
     /// Every response was seen to be served; the challenges may have been posted. `lost`: the CA has since
-    /// said that the order is invalid, and its authorizations are read to learn why (never stored: whoever
+    /// said that the order is invalid, or that it takes no response, and its authorizations are read to learn why (never stored: whoever
     /// loads the order hears it again).
     Submitted { reservation: Reservation, ca: CaOrder, lost: Option<Fault> },
     /// Every authorization is valid.

@@ -78,6 +78,8 @@ impl CaProfile {
     /// The wait before look number `looks` (from 0) at something the CA works on.
     pub fn poll_wait(&self, looks: u32) -> Duration {
         let factor = 1_u64.checked_shl(looks.min(32)).unwrap_or(u64::MAX);
-        Duration::from_millis(self.poll_first_ms.saturating_mul(factor).min(self.poll_max_ms))
+        let millis = self.poll_first_ms.saturating_mul(factor).min(self.poll_max_ms);
+        // A wait of nothing would look at the CA without end.
+        Duration::from_millis(millis.max(1))
     }
 }

@@ -89,6 +89,8 @@ impl Order {
             Stage::Accepted { proven_at: Some(at) } if at.until(now) < PROVEN_FOR => Step::Admit,
             Stage::Accepted { .. } | Stage::Parked { .. } => Step::Prove,
             Stage::Admitted { .. } if certain => Step::Place,
+            // Whatever a lost request created has expired by now.
+            Stage::Admitted { reservation } if reservation.hold_until <= now => Step::GiveUp,
             Stage::Admitted { reservation } => {
                 let quiet_until = reservation.admitted_at.after(profile.quiet());
                 if now < quiet_until {
@@ -125,22 +127,18 @@ impl Order {
 
     /// The order will not go on: bring each of its authorizations to an end that the CA confirms.
     fn settling_step(&self, certain: bool) -> Step {
-        let deactivating = self.indexes(|authorization| {
-            authorization.is_open() && authorization.deactivate_intended_at.is_some()
-        });
+        let deactivating = self.indexes(Authorization::is_deactivating);
         let submitting = self.indexes(Authorization::submission_in_doubt);
-        let undecided = self.indexes(|authorization| {
-            authorization.is_open()
-                && authorization.deactivate_intended_at.is_none()
-                && authorization.submit_intended_at.is_none()
-        });
+        let undecided = self.indexes(Authorization::is_undecided);
         let unread =
             self.indexes(|authorization| authorization.is_open() && authorization.identifier.is_none());
-        if certain && !deactivating.is_empty() {
-            return Step::Deactivate(deactivating);
-        }
+        // The submissions first: a deactivation may be sent again at any time, a submission only by whoever
+        // knows that it never left.
         if certain && !submitting.is_empty() {
             return Step::Submit(submitting);
+        }
+        if certain && !deactivating.is_empty() {
+            return Step::Deactivate(deactivating);
         }
         if !unread.is_empty() {
             return Step::ReadAuthorizations(unread);

@@ -8,11 +8,11 @@ use crate::settle::{Circumstances, Settlement, settle};
 use crate::step::Knowledge;
 use crate::time::Timestamp;
 
-use super::{STOPPED_WAIT, order_fault, trouble_wait};
+use super::{STOPPED_WAIT, order_fault};
 
 impl Order {
     pub(super) fn finalized(
-        self,
+        mut self,
         reservation: Reservation,
         ca: CaOrder,
         request: CertificateRequest,
@@ -27,12 +27,21 @@ impl Order {
                 valid
             }
             // Read after a lost answer: the CA never got it, and key and request are committed.
-            (CaOrderStatus::Ready, _) => {
+            // Sent again at once, but only every other time: a CA that takes finalize and goes on saying
+            // "ready" is not asked without a pause.
+            (CaOrderStatus::Ready, _) if self.looks.is_multiple_of(2) => {
+                self.looks = self.looks.saturating_add(1);
                 let mut again = self.keep(Wake::Now);
                 again.knowledge = Knowledge::Certain;
                 again
             }
             (CaOrderStatus::Invalid, _) => self.failed(order_fault(seen.problem.as_ref()), true, context),
+            // Some CAs never bring such an order to an end.
+            _ if ca.expires_at.after(context.profile.quiet()) <= context.now => {
+                let fault = Fault::new(FailureClass::OrderExpired, "the order outlived its time at the CA");
+                self.failed(fault, true, context)
+            }
+            (CaOrderStatus::Ready, _) => self.look_again(None, context),
             (CaOrderStatus::Processing | CaOrderStatus::Pending | CaOrderStatus::Valid, _) => {
                 self.look_again(seen.retry_after, context)
             }
@@ -45,6 +54,9 @@ impl Order {
         let (mut acts, mut earliest) = (false, None::<Timestamp>);
         for (index, circumstances) in served {
             let Some(authorization) = self.authorizations.get_mut(*index) else { continue };
+            if !authorization.is_undecided() {
+                continue;
+            }
             match settle(authorization, *circumstances, context.profile, now) {
                 Settlement::Submit => {
                     authorization.submit_intended_at = Some(now);
@@ -62,7 +74,7 @@ impl Order {
         match (acts, earliest) {
             (true, _) => self.keep(Wake::Now).commit(Knowledge::Certain),
             (false, Some(until)) => self.keep(Wake::At(until)),
-            (false, None) => self.keep(Wake::Now).settle_next(),
+            (false, None) => self.look_again(None, context).settle_next(),
         }
     }
 
@@ -76,16 +88,20 @@ impl Order {
             let Some(authorization) = self.authorizations.get_mut(index) else { continue };
             match outcome {
                 Ok(status) => authorization.end(status, context.now),
-                Err(Trouble::Refused(problem)) if Refusal::of(&problem) == Refusal::Gone => {
+                Err(other) if authorization.is_lost(&other, context) => {
                     authorization.end(AuthorizationStatus::Expired, context.now);
                 }
                 Err(other) => trouble = Some(other),
             }
         }
-        match trouble {
+        let untouched = self.authorizations.iter().any(Authorization::is_deactivating);
+        let applied = match trouble {
             Some(trouble) => self.troubled(&trouble, context),
-            None => self.keep(Wake::Now).settle_next(),
-        }
+            // Acknowledged, and pending still.
+            None if untouched => self.look_again(None, context),
+            None => self.keep(Wake::Now),
+        };
+        applied.settle_next()
     }
 
     /// The authorizations of an ended order, read.
@@ -94,7 +110,7 @@ impl Order {
         if any(Authorization::submission_in_doubt) {
             return self.resubmit(context);
         }
-        if any(|one| one.is_open() && one.deactivate_intended_at.is_some()) {
+        if any(Authorization::is_deactivating) {
             // Read, and still pending: the deactivation never arrived. Sending it again is harmless.
             return self.keep(Wake::Now).commit(Knowledge::Certain);
         }
@@ -112,11 +128,11 @@ impl Order {
         let now = context.now;
         if let Trouble::Refused(problem) = trouble {
             match Refusal::of(problem) {
-                Refusal::Gone if !self.stage.is_ended() => {
+                Refusal::Gone if !self.stage.is_ended() && self.was_shown_long_ago(context) => {
                     let fault = Fault::new(FailureClass::OrderExpired, problem.detail.clone());
                     return self.failed(fault, true, context);
                 }
-                Refusal::Terminal { class } if !self.stage.is_ended() => {
+                Refusal::Terminal { class } if self.stage.ca().is_some() && !self.stage.is_ended() => {
                     return self.failed(Fault::new(class, problem.detail.clone()), true, context);
                 }
                 Refusal::AccountStopped => {
@@ -125,12 +141,25 @@ impl Order {
                         .push(Consequence::AccountStopped { reason: problem.to_string().into() });
                     return kept;
                 }
+                Refusal::Limited { scope, wait } => {
+                    let until = now.after(wait);
+                    self.looks = self.looks.saturating_add(1);
+                    let mut kept = self.keep(Wake::At(until));
+                    kept.consequences.push(Consequence::Limited { scope, until });
+                    return kept;
+                }
                 _ => {}
             }
         }
-        let wait = trouble_wait(trouble, self.looks);
+        let wait = self.trouble_wait(trouble);
         self.looks = self.looks.saturating_add(1);
         self.keep(Wake::At(now.after(wait)))
+    }
+
+    /// The CA's order was there, and long enough ago for every replica of the CA to know it.
+    fn was_shown_long_ago(&self, context: &Context<'_>) -> bool {
+        let reservation = self.stage.reservation().filter(|_| self.stage.ca().is_some());
+        reservation.is_some_and(|reservation| Self::surely_gone(reservation.admitted_at, context))
     }
 
     /// Ends the attempt, asks for another one where one makes sense, and goes on to settle what is open.

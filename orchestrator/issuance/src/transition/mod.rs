@@ -25,6 +25,12 @@ pub struct UnexpectedAnswer {
     pub answer: Box<str>,
 }
 
+impl UnexpectedAnswer {
+    fn new(stage: &Stage, answer: &Answer) -> Self {
+        Self { stage: stage.as_str(), answer: format!("{answer:?}").chars().take(200).collect() }
+    }
+}
+
 /// An order that may be at the CA without our knowing cannot be cancelled before that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CancelError {
@@ -38,15 +44,26 @@ pub enum CancelError {
 
 /// Where the CA refuses the account: the operator has to act.
 const STOPPED_WAIT: Duration = Duration::from_mins(5);
-/// The longest wait after a request that brought nothing, where the CA names none.
+/// The longest wait after a request that brought nothing, where the CA names none and somebody waits for
+/// the certificate.
 const TROUBLE_WAIT_MAX: Duration = Duration::from_mins(1);
+/// After this many looks the CA is stuck or down rather than slow. An order may live a week, and ten thousand
+/// of them may wait: they come back no oftener than [`PATIENT_WAIT_MAX`].
+const STUCK_LOOKS: u32 = 30;
+/// The longest wait where the CA is stuck, or where only the settling is left.
+const PATIENT_WAIT_MAX: Duration = Duration::from_mins(10);
+/// A `Retry-After` above this is a mistake: the CA is asked again before the order is forgotten.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 impl Order {
     /// The order after `answer`.
     ///
     /// # Errors
-    /// The answer does not belong to a step this order asks for: a fault of the caller.
+    /// The answer does not belong to a step this order asks for: a fault of the caller. At rest it asks for none.
     pub fn apply(self, answer: Answer, context: &Context<'_>) -> Result<Applied, UnexpectedAnswer> {
+        if self.is_at_rest() {
+            return Err(UnexpectedAnswer::new(&self.stage, &answer));
+        }
         match (self.stage.clone(), answer) {
             (Stage::Accepted { .. } | Stage::Parked { .. }, Answer::Proofs(proofs)) => {
                 Ok(self.proven(proofs, context))
@@ -109,10 +126,7 @@ impl Order {
                 | Stage::Cancelled { .. },
                 Answer::Trouble(trouble),
             ) => Ok(self.troubled(&trouble, context)),
-            (stage, answer) => Err(UnexpectedAnswer {
-                stage: stage.as_str(),
-                answer: format!("{answer:?}").chars().take(200).collect(),
-            }),
+            (stage, answer) => Err(UnexpectedAnswer::new(&stage, &answer)),
         }
     }
 
@@ -156,8 +170,37 @@ impl Order {
         }
     }
 
+    /// A request about the CA's object brought nothing: the next one leaves after this.
+    fn trouble_wait(&self, trouble: &Trouble) -> Duration {
+        let patient = self.stage.is_ended() || self.looks >= STUCK_LOOKS;
+        let most = if patient { PATIENT_WAIT_MAX } else { TROUBLE_WAIT_MAX };
+        let doubling = Duration::from_secs(1_u64 << self.looks.min(16)).min(most);
+        match trouble {
+            Trouble::NotSent { .. } | Trouble::Lost { .. } => doubling,
+            Trouble::Refused(problem) => match Refusal::of(problem) {
+                Refusal::Unknown { wait } => wait,
+                _ => doubling,
+            },
+        }
+    }
+
+    /// Whether a `not found` about something that the CA showed us at `since` is the truth, and not a
+    /// replica that has not heard of it yet.
+    fn surely_gone(since: Timestamp, context: &Context<'_>) -> bool {
+        since.after(context.profile.quiet()) <= context.now
+    }
+
     fn look_again(mut self, retry_after: Option<Duration>, context: &Context<'_>) -> Applied {
-        let wait = retry_after.unwrap_or_else(|| context.profile.poll_wait(self.looks));
+        let polled = context.profile.poll_wait(self.looks);
+        let wait = match retry_after {
+            // Zero means "now" to a CA, and a loop without a pause to us.
+            Some(told) => told.clamp(context.profile.poll_wait(0), RETRY_AFTER_MAX),
+            None if self.looks < STUCK_LOOKS => polled,
+            None => {
+                let doublings = (self.looks - STUCK_LOOKS).min(16);
+                polled.saturating_mul(1 << doublings).min(PATIENT_WAIT_MAX.max(polled))
+            }
+        };
         self.looks = self.looks.saturating_add(1);
         self.keep(Wake::At(context.now.after(wait)))
     }
@@ -177,18 +220,6 @@ impl Applied {
             self.wake = Wake::Never;
         }
         self
-    }
-}
-
-/// How long to leave the CA alone after a request that brought nothing.
-fn trouble_wait(trouble: &Trouble, tries: u32) -> Duration {
-    let doubling = Duration::from_secs(1_u64 << tries.min(6)).min(TROUBLE_WAIT_MAX);
-    match trouble {
-        Trouble::NotSent { .. } | Trouble::Lost { .. } => doubling,
-        Trouble::Refused(problem) => match Refusal::of(problem) {
-            Refusal::Limited { wait, .. } | Refusal::Unknown { wait } => wait,
-            _ => doubling,
-        },
     }
 }
 

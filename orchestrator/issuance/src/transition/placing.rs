@@ -10,6 +10,7 @@ use crate::backoff;
 use crate::fault::{FailureClass, Fault, Refusal};
 use crate::identifier::{Hostname, Identifiers};
 use crate::order::{CaOrder, Order, Reservation, Stage};
+use crate::problem::Problem;
 use crate::step::Knowledge;
 
 use super::{STOPPED_WAIT, order_fault};
@@ -62,6 +63,10 @@ impl Order {
                 // The gate has committed it, together with everything it took.
                 admitted.must_commit = false;
                 admitted.knowledge = Knowledge::Certain;
+                if reservation.asks > 1 {
+                    // The lost order is the replacement already: named again, it would be refused.
+                    admitted.order.replaces = None;
+                }
                 admitted
             }
             Admission::Denied { until } => self.keep(Wake::At(*until)),
@@ -78,11 +83,17 @@ impl Order {
         let order_lifetime = Duration::from_secs(profile.order_seconds);
         let lifetime = Duration::from_secs(profile.pending_authorization_seconds);
         let expires_at = seen.expires_at.unwrap_or_else(|| now.after(order_lifetime));
-        // Asked again: what came back is either the order whose answer was lost, or a new one beside it, and
-        // then the first one's authorizations stay counted for as long as they can be pending.
-        let first_born_by = reservation.admitted_at.after(order_lifetime).after(profile.quiet() / 2);
-        let is_first = reservation.asks <= 1 || expires_at <= first_born_by;
-        let units = if is_first { 0 } else { self.units() };
+        // What came back leaves the units of one ask. Asked again, it is either an order of an earlier ask, and
+        // the latest one has made nothing, or a new one beside those, and what they may have made stays
+        // counted for as long as it can be pending. Their ages tell them apart: asks are a quiet period apart.
+        let is_older = expires_at.after(profile.quiet() / 2) <= reservation.admitted_at.after(order_lifetime);
+        let resolved = match reservation.asks {
+            0 | 1 => reservation.units,
+            _ if is_older => self.units().saturating_mul(2),
+            _ => self.units(),
+        };
+        let units = reservation.units.saturating_sub(resolved);
+        let held = reservation;
         let reservation = Reservation { units, ..reservation };
         let ca = CaOrder { url: seen.url, finalize_url: seen.finalize_url, expires_at };
         self.authorizations = seen
@@ -95,8 +106,16 @@ impl Order {
                 self.end_all(AuthorizationStatus::Valid, now);
                 self.moved(Stage::Ready { reservation, ca }).commit(Knowledge::Certain)
             }
-            CaOrderStatus::Pending | CaOrderStatus::Processing | CaOrderStatus::Valid => {
+            CaOrderStatus::Pending => {
                 self.moved(Stage::Placed { reservation, ca }).commit(Knowledge::Certain)
+            }
+            // Somebody else has finalized it: there is no certificate in it for our key, and the order that
+            // was asked for may still exist.
+            CaOrderStatus::Processing | CaOrderStatus::Valid => {
+                self.end_all(AuthorizationStatus::Valid, now);
+                self.stage = Stage::Placed { reservation: held, ca };
+                let detail = "new-order was answered with an order that is finalized already";
+                self.failed(Fault::new(FailureClass::OrderExpired, detail), true, context)
             }
             CaOrderStatus::Invalid => {
                 self.stage = Stage::Placed { reservation, ca };
@@ -133,6 +152,13 @@ impl Order {
         context: &Context<'_>,
     ) -> Applied {
         let now = context.now;
+        // A new-order is answered or given up within the quiet period: after it, what brought nothing was the
+        // look into the account's list, and says nothing about the request.
+        let searched =
+            context.profile.lists_orders && reservation.admitted_at.after(context.profile.quiet()) <= now;
+        if searched {
+            return self.troubled(&trouble, context);
+        }
         // Once an earlier answer was lost, a refusal of the repeated request says nothing about the first.
         let sole = reservation.asks <= 1;
         let problem = match trouble {
@@ -144,6 +170,7 @@ impl Order {
         };
         match Refusal::of(&problem) {
             Refusal::Unknown { wait } => self.in_doubt(wait, context),
+            Refusal::Nonce if sole => self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT))),
             Refusal::Reread | Refusal::Gone | Refusal::Nonce => self.in_doubt(Duration::ZERO, context),
             Refusal::Limited { scope, wait } => {
                 let until = now.after(wait);
@@ -174,15 +201,48 @@ impl Order {
                 parked
             }
             Refusal::Paused { .. } => self.in_doubt(STOPPED_WAIT, context),
-            Refusal::Terminal { class } => {
-                let hostname = problem.identifier.clone().or_else(|| {
-                    self.names.iter().find(|name| problem.detail.contains(name.as_str())).cloned()
-                });
-                let units = reservation.units.saturating_sub(self.units());
-                self.stage = Stage::Admitted { reservation: Reservation { units, ..reservation } };
-                self.failed(Fault::new(class, problem.detail).of(hostname), false, context)
-            }
+            Refusal::Terminal { class } => self.refused(reservation, class, &problem, context),
         }
+    }
+
+    /// The CA will not make this order. The names it does not complain of get one of their own.
+    fn refused(
+        mut self,
+        reservation: Reservation,
+        class: FailureClass,
+        problem: &Problem,
+        context: &Context<'_>,
+    ) -> Applied {
+        let complained = self.complained_of(problem);
+        let others = self.names.iter().filter(|name| !complained.contains(name)).cloned();
+        let split = match Identifiers::new(others) {
+            Ok(names) if !complained.is_empty() && !self.split => Some(Consequence::Split { names }),
+            _ => None,
+        };
+        self.split |= split.is_some();
+        let units = reservation.units.saturating_sub(self.units());
+        self.stage = Stage::Admitted { reservation: Reservation { units, ..reservation } };
+        let fault = Fault::new(class, problem.detail.clone()).of(complained.into_iter().next());
+        let mut failed = self.failed(fault, true, context);
+        failed.consequences.splice(0..0, split);
+        failed
+    }
+
+    /// The names that the CA names: in a field of the problem or of its parts, or else in its words.
+    fn complained_of(&self, problem: &Problem) -> Vec<Hostname> {
+        let told: Vec<_> = problem
+            .subproblems
+            .iter()
+            .chain([problem])
+            .filter_map(|one| one.identifier.clone())
+            .filter(|name| self.names.contains(name))
+            .collect();
+        if !told.is_empty() {
+            return told;
+        }
+        // The longest one: `www.example.com` contains `example.com`.
+        let spoken = self.names.iter().filter(|name| problem.detail.contains(name.as_str()));
+        spoken.max_by_key(|name| name.as_str().len()).cloned().into_iter().collect()
     }
 
     /// new-order may have been executed: nothing is sent before the CA must have finished with it.

@@ -10,7 +10,7 @@ use crate::order::{CaOrder, Order, Reservation, Stage};
 use crate::settle::Circumstances;
 use crate::step::Knowledge;
 
-use super::{order_fault, trouble_wait};
+use super::order_fault;
 
 /// Tries to see a provisioned response served before the order is given up: at once, after 1 and after 10
 /// minutes. The order is kept meanwhile, so waiting loses nothing.
@@ -29,19 +29,27 @@ impl Order {
             let was_final = authorization.final_at.is_some();
             match outcome {
                 Ok(seen) => authorization.observe(seen, now),
-                Err(Trouble::Refused(problem)) if Refusal::of(&problem) == Refusal::Gone => {
-                    authorization.end(AuthorizationStatus::Expired, now);
+                Err(other) => {
+                    if authorization.is_lost(&other, context) {
+                        authorization.end(AuthorizationStatus::Expired, now);
+                    } else {
+                        trouble = Some(other);
+                    }
                 }
-                Err(other) => trouble = Some(other),
             }
             if !was_final && authorization.status == AuthorizationStatus::Invalid {
                 failures.extend(name_failed(authorization));
             }
         }
-        let mut applied = match trouble {
-            Some(trouble) => self.troubled(&trouble, context),
-            None if self.stage.is_ended() => self.settling_read(context),
-            None => self.judged(context),
+        let mut applied = match (trouble, self.first_bad()) {
+            // What is decided is decided, whatever could not be read beside it.
+            (_, Some(bad)) if !self.stage.is_ended() => {
+                let fault = bad.fault.clone().unwrap_or_else(|| ended_at_the_ca(bad));
+                self.failed(fault, true, context)
+            }
+            (Some(trouble), _) => self.troubled(&trouble, context),
+            (None, _) if self.stage.is_ended() => self.settling_read(context),
+            (None, _) => self.judged(context),
         };
         // What was learnt of each one is kept, whatever became of the others.
         applied.must_commit = true;
@@ -49,16 +57,15 @@ impl Order {
         applied
     }
 
-    /// All of them read: the order is ready, lost, or goes on.
-    fn judged(self, context: &Context<'_>) -> Applied {
-        let bad = self
-            .authorizations
+    /// An authorization with which the order can no longer become ready.
+    fn first_bad(&self) -> Option<&Authorization> {
+        self.authorizations
             .iter()
-            .find(|one| !matches!(one.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid));
-        if let Some(bad) = bad {
-            let fault = bad.fault.clone().unwrap_or_else(|| ended_at_the_ca(bad));
-            return self.failed(fault, true, context);
-        }
+            .find(|one| !matches!(one.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid))
+    }
+
+    /// All of them read, and none is bad: the order is ready, lost all the same, or goes on.
+    fn judged(self, context: &Context<'_>) -> Applied {
         let all_valid = self.authorizations.iter().all(|one| one.status == AuthorizationStatus::Valid);
         match self.stage.clone() {
             Stage::Placed { reservation, ca } if all_valid => {
@@ -145,7 +152,8 @@ impl Order {
         context: &Context<'_>,
     ) -> Applied {
         let now = context.now;
-        let mut trouble = None;
+        let ended = self.stage.is_ended();
+        let (mut trouble, mut refused) = (None, None::<Fault>);
         for (index, outcome) in answers {
             let Some(authorization) = self.authorizations.get_mut(index) else { continue };
             match outcome {
@@ -159,21 +167,38 @@ impl Order {
                     }
                     // The challenge is gone because its authorization has ended: reading it says how.
                     Refusal::Gone => {}
+                    // The CA wants no response. Where nobody waits for the order it is ended the other way.
+                    Refusal::Terminal { class } => {
+                        if ended {
+                            authorization.deactivate_intended_at = Some(now);
+                        }
+                        let fault = Fault::new(class, problem.detail);
+                        refused.get_or_insert(fault.of(authorization.identifier.clone()));
+                    }
                     _ => trouble = Some(Trouble::Refused(problem)),
                 },
                 Err(other) => trouble = Some(other),
             }
         }
-        let wait = match trouble {
-            Some(trouble) => trouble_wait(&trouble, self.looks),
-            None => context.profile.poll_wait(0),
-        };
-        self.looks = 0;
-        self.keep(Wake::At(now.after(wait)))
+        match (refused, trouble) {
+            (Some(_), _) if ended => self.keep(Wake::Now).commit(Knowledge::Loaded),
+            // Perhaps because the authorization has ended: reading it says how.
+            (Some(fault), _) => {
+                if let Stage::Submitted { lost, .. } = &mut self.stage {
+                    *lost = Some(fault);
+                }
+                self.keep(Wake::Now)
+            }
+            (None, Some(trouble)) => self.troubled(&trouble, context),
+            (None, None) => {
+                self.looks = 0;
+                self.keep(Wake::At(now.after(context.profile.poll_wait(0))))
+            }
+        }
     }
 
     pub(super) fn validated(
-        self,
+        mut self,
         reservation: Reservation,
         ca: CaOrder,
         seen: &OrderSeen,
@@ -195,11 +220,22 @@ impl Order {
             CaOrderStatus::Invalid => {
                 // Which name failed, and why, stands in the authorizations.
                 let lost = Some(order_fault(seen.problem.as_ref()));
-                let mut reading = self.moved(Stage::Submitted { reservation, ca, lost });
-                reading.must_commit = false;
-                reading
+                self.stage = Stage::Submitted { reservation, ca, lost };
+                self.keep(Wake::Now)
             }
         }
+    }
+}
+
+impl Authorization {
+    /// A request about it brought `trouble`: whether that says, with the time, that it is no more.
+    pub(super) fn is_lost(&self, trouble: &Trouble, context: &Context<'_>) -> bool {
+        // Nothing can be pending for longer, whatever the CA says or does not say.
+        if self.expires_at.after(context.profile.quiet()) <= context.now {
+            return true;
+        }
+        let gone = matches!(trouble, Trouble::Refused(problem) if Refusal::of(problem) == Refusal::Gone);
+        gone && (self.expires_at <= context.now || Order::surely_gone(self.opened_at, context))
     }
 }
 
