@@ -104,3 +104,14 @@ async fn a_refusal_is_told_by_its_exit_code(pool: PgPool) {
     assert_eq!(operator_token(folder.path()).expect("found").reveal(), world.operator);
     assert_eq!(parse_token("typo").expect_err("a typing error").exit(), Exit::Unauthorized);
 }
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn a_large_upload_with_a_wrong_token_is_refused_and_not_lost(pool: PgPool) {
+    let world = World::start(pool).await;
+    let stranger = ApiClient::new(&world.base, &Token::generate(Viewer::Operator)).expect("loopback");
+    let rows = "t1,s1,co.uk,http-01,\n".repeat(1_000_000);
+    for _ in 0..5 {
+        let refused = import_csv(&stranger, &rows, false).await.expect_err("a stranger");
+        assert_eq!(refused.exit(), Exit::Unauthorized, "{refused}");
+    }
+}
