@@ -123,7 +123,7 @@ impl ApiClient {
     }
 
     /// `GET path`, as text.
-    pub async fn get_text(&self, path: &str) -> Result<String, ApiError> {
+    pub async fn fetch_text(&self, path: &str) -> Result<String, ApiError> {
         let body = self.send(Method::GET, path, None).await?;
         String::from_utf8(body.to_vec()).map_err(|_| self.foreign(StatusCode::OK))
     }
