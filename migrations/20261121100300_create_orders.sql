@@ -45,7 +45,6 @@ create table orders (
     fault_hostname text,
     accepted_at timestamptz not null,
     ended_at timestamptz,
-    constraint orders_ca_order_url unique (ca_order_url),
     constraint orders_named check (cardinality(names) between 1 and 100),
     constraint orders_leased check ((lease_expires_at is null) = (lease_holder is null)),
     constraint orders_lane check (lane between 0 and 3),
@@ -74,6 +73,12 @@ create table orders (
         (stage not in ('parked', 'failed') or fault_class is not null)
         and ((fault_class is null) = (fault_detail is null)))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- A CA hands the order of a failed attempt out again if it is ready; two that go on never share one.
+create unique index orders_ca_order_url on orders (ca_order_url)
+    where ca_order_url is not null and stage not in ('issued', 'failed', 'cancelled');
+-- For the search of a lost order among those the ledger knows, ended ones too.
+create index orders_known_ca_order_url on orders (ca_order_url) where ca_order_url is not null;
 
 -- What is on its way at the CA goes first, whatever its lane: it holds budget.
 create index orders_due_in_flight on orders (due_at)

@@ -3,7 +3,7 @@
 update orders
 set stage = 'admitted',
     proven_at = grant_.proven_at,
-    admitted_at = case when orders.stage = 'admitted' then orders.admitted_at else $2 end,
+    admitted_at = $2,
     hold_until = $3,
     reserved_authorizations = orders.reserved_authorizations + cardinality(orders.names),
     asks = orders.asks + 1,

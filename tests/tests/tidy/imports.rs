@@ -9,7 +9,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("adopt", &["clock", "config", "telemetry"]),
     ("api", &["adopt", "clock", "config", "store", "telemetry"]),
     ("challenge", &["clock", "config", "telemetry"]),
-    ("cli", &["adopt", "api", "app", "clock", "cluster", "config", "store", "telemetry"]),
+    ("cli", &["adopt", "api", "app", "clock", "cluster", "config", "shutdown", "store", "telemetry"]),
     ("clock", &[]),
     ("cluster", &[]),
     ("config", &[]),
@@ -17,6 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("engine", &["acme", "challenge", "clock", "config", "keys", "store", "telemetry"]),
     ("keys", &["clock", "config", "telemetry"]),
     ("reconcile", &["acme", "challenge", "clock", "config", "keys", "store", "telemetry"]),
+    ("shutdown", &[]),
     ("store", &["clock", "config", "telemetry"]),
     ("telemetry", &["config"]),
 ];

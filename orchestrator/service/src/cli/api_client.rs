@@ -123,7 +123,7 @@ impl ApiClient {
     }
 
     /// `GET path`, as text.
-    pub async fn read_text(&self, path: &str) -> Result<String, ApiError> {
+    pub async fn fetch_text(&self, path: &str) -> Result<String, ApiError> {
         let body = self.send(Method::GET, path, None).await?;
         String::from_utf8(body.to_vec()).map_err(|_| self.foreign(StatusCode::OK))
     }
@@ -175,7 +175,7 @@ impl ApiClient {
 }
 
 /// `GET url` without a token, as text: what the metrics port answers.
-pub async fn get_plain(url: &str) -> Result<String, ApiError> {
+pub async fn fetch_plain(url: &str) -> Result<String, ApiError> {
     let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| ApiError::Unreachable {
         base: url.to_owned(),
         source,

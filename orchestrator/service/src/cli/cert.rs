@@ -79,7 +79,7 @@ async fn show(args: &ShowArgs, api: &ApiClient, output: Output) -> Result<Exit, 
         return Ok(Exit::NotFound);
     };
     if args.chain {
-        let chain = api.read_text(&format!("/v1/certificates/{}/chain", certificate.id)).await?;
+        let chain = api.fetch_text(&format!("/v1/certificates/{}/chain", certificate.id)).await?;
         output.text(&chain)?;
         return Ok(Exit::Done);
     }

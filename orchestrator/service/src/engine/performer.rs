@@ -95,15 +95,16 @@ impl Performer {
         };
         let urls: Vec<String> = list.urls.iter().map(ToString::to_string).collect();
         let known = self.store.known_ca_orders(&urls).await.map_err(|error| lost(&error.to_string()))?;
-        let unknown = urls.into_iter().filter(|url| !known.contains(url)).rev().take(LISTED_ORDERS_MAX);
-        for url in unknown {
+        let unknown: Vec<String> = urls.into_iter().filter(|url| !known.contains(url)).rev().collect();
+        let all_read = list.complete && unknown.len() <= LISTED_ORDERS_MAX;
+        for url in unknown.into_iter().take(LISTED_ORDERS_MAX) {
             let reply = self.account.order(&url).await.map_err(trouble)?;
             let open = matches!(reply.body.status, OrderStatus::Pending | OrderStatus::Ready);
             if open && same_names(&reply.body, order) {
                 return Ok(Some(order_seen(&url, reply)));
             }
         }
-        if list.complete { Ok(None) } else { Err(lost("the CA's list of orders is incomplete")) }
+        if all_read { Ok(None) } else { Err(lost("the CA's list of orders could not be read to its end")) }
     }
 
     pub(super) async fn read_authorizations(&self, order: &Order, indexes: &[usize]) -> Answer {

@@ -39,7 +39,7 @@ pub(super) async fn verify(api: &ApiClient, roots_pem: &str) -> Result<BTreeSet<
     }
     let chains: Vec<(CertificateView, String)> = stream::iter(issued)
         .map(|certificate| async move {
-            let chain = api.get_text(&format!("/v1/certificates/{}/chain", certificate.id)).await?;
+            let chain = api.fetch_text(&format!("/v1/certificates/{}/chain", certificate.id)).await?;
             Ok::<_, CliError>((certificate, chain))
         })
         .buffer_unordered(CHAINS_AT_ONCE)
@@ -91,7 +91,7 @@ pub(super) struct CaRequests {
 
 /// Reads the counters of the service that runs now.
 pub(super) async fn ca_requests(metrics: std::net::SocketAddr) -> Result<CaRequests, CliError> {
-    let text = crate::cli::api_client::get_plain(&format!("http://{metrics}/metrics")).await?;
+    let text = crate::cli::api_client::fetch_plain(&format!("http://{metrics}/metrics")).await?;
     let mut counted = CaRequests::default();
     for line in text.lines().filter(|line| line.starts_with("lockkeeper_acme_requests_total{")) {
         let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
