@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub struct PendingConfig {
     /// Most authorizations open at once on one account, over all replicas. Absent: the CA profile's.
     pub max: Option<NonZeroU32>,
-    /// Kept free of ordinary work, for orders whose answer was lost. Absent: the CA profile's.
+    /// Kept free of ordinary work, for orders whose answer was lost. Absent: see [`PendingConfig::budget`].
     pub recovery_reserve: Option<u32>,
 }
 
