@@ -1,0 +1,4 @@
+//! From a file to certificates, against the rehearsal CA: with real services, a real database and a fleet of which
+//! much is broken.
+
+mod fleet;
