@@ -19,9 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct ListensAt {
     pid: u32,
-    pub api: SocketAddr,
-    pub metrics: SocketAddr,
-    pub responder: SocketAddr,
+    /// `None` without the role.
+    pub api: Option<SocketAddr>,
 }
 
 #[derive(Debug)]

@@ -13,11 +13,20 @@ pub struct Settings {
     pub poll_interval_ms: u32,
     /// Maximum and recovery reserve; the CA profile's where there is none.
     pub pending: Option<(u32, u32)>,
+    /// Of `api`, `worker` and `responder`.
+    pub roles: &'static [&'static str],
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { permits: 16, lease_seconds: 20, drain_seconds: 20, poll_interval_ms: 50, pending: None }
+        Self {
+            permits: 16,
+            lease_seconds: 20,
+            drain_seconds: 20,
+            poll_interval_ms: 50,
+            pending: None,
+            roles: &["api", "worker", "responder"],
+        }
     }
 }
 
@@ -32,6 +41,8 @@ pub struct Surroundings {
     pub extra_root: Option<PathBuf>,
     pub dns: SocketAddr,
     pub http_port: u16,
+    /// Where the service's responder listens; the same after a restart.
+    pub responder: SocketAddr,
 }
 
 impl Settings {
@@ -47,9 +58,10 @@ impl Settings {
             quoted(&folder.join("data")),
             quoted(&master_key)
         )?;
-        for section in ["api", "metrics", "responder"] {
+        for section in ["api", "metrics"] {
             write!(text, "[{section}]\nlisten = \"127.0.0.1:0\"\n")?;
         }
+        write!(text, "[responder]\nlisten = \"{}\"\n", surroundings.responder)?;
         write!(
             text,
             "[ca]\nname = \"test\"\nprofile = \"{}\"\ndirectory_url = \"{}\"\nagree_to_terms = true\n",
@@ -66,8 +78,8 @@ impl Settings {
         )?;
         write!(
             text,
-            "[worker]\npermits = {}\nlease_seconds = {}\ndrain_seconds = {}\npoll_interval_ms = {}\n",
-            self.permits, self.lease_seconds, self.drain_seconds, self.poll_interval_ms
+            "[worker]\npermits = {}\nlease_seconds = {}\ndrain_seconds = {}\npoll_interval_ms = {}\nroles = {:?}\n",
+            self.permits, self.lease_seconds, self.drain_seconds, self.poll_interval_ms, self.roles
         )?;
         if let Some((max, reserve)) = self.pending {
             write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;

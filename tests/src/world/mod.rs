@@ -4,11 +4,12 @@ mod ca;
 mod order;
 mod truth;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -69,6 +70,8 @@ pub struct World {
     pub settings: Settings,
     /// Child processes go by the machine's clock: nobody leaps beside them.
     keeps_time: AtomicBool,
+    /// By the service's name.
+    responders: Mutex<HashMap<String, SocketAddr>>,
     database: Option<Database>,
     database_url: String,
     folder: TempDir,
@@ -92,8 +95,18 @@ impl World {
         let store = Store::open(&database_url, 4)?;
         store.migrate().await?;
         let settings = plan.settings;
-        let keeps_time = AtomicBool::new(false);
-        Ok(Self { fleet, ca, clock, store, settings, keeps_time, database, database_url, folder })
+        Ok(Self {
+            fleet,
+            ca,
+            clock,
+            store,
+            settings,
+            keeps_time: AtomicBool::new(false),
+            responders: Mutex::default(),
+            database,
+            database_url,
+            folder,
+        })
     }
 
     /// The data folder of the service of that name.
@@ -101,7 +114,12 @@ impl World {
         self.folder.path().join(name).join("data")
     }
 
-    fn configuration(&self, name: &str) -> anyhow::Result<PathBuf> {
+    fn configuration(
+        &self,
+        name: &str,
+        settings: &Settings,
+        responder: SocketAddr,
+    ) -> anyhow::Result<PathBuf> {
         let surroundings = Surroundings {
             database_url: self.database_url.clone(),
             profile: self.ca.profile(),
@@ -109,8 +127,20 @@ impl World {
             extra_root: self.ca.extra_root().map(Path::to_owned),
             dns: self.fleet.dns_addr(),
             http_port: self.fleet.http_port(),
+            responder,
         };
-        self.settings.write(&surroundings, &self.folder.path().join(name))
+        settings.write(&surroundings, &self.folder.path().join(name))
+    }
+
+    /// The address of that service's responder: chosen once, so that it is found again after a restart.
+    fn responder(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let mut responders = self.responders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = responders.get(name) {
+            return Ok(*address);
+        }
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        responders.insert(name.to_owned(), address);
+        Ok(address)
     }
 
     /// Starts a service in this process, and has the fleet's web servers forward challenges to it.
@@ -124,23 +154,48 @@ impl World {
         name: &str,
         transport: Option<Arc<dyn Transport>>,
     ) -> anyhow::Result<App> {
-        let config = Config::load(Some(&self.configuration(name)?), std::iter::empty())?;
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        let app = App::start(Launch { config, clock, exposition: None, transport }).await?;
-        self.fleet.set_responder(app.endpoints.responder.context("it plays every role")?);
-        Ok(app)
+        let responder = self.responder(name)?;
+        self.fleet.set_responder(responder);
+        self.launch(&self.configuration(name, &self.settings, responder)?, transport).await
     }
 
-    /// Starts a service as a process of its own, and has the fleet's web servers forward challenges to it.
+    /// Starts a service in this process that answers challenges for all others, and does nothing else.
+    pub async fn responder_alone(&self, name: &str) -> anyhow::Result<App> {
+        let responder = self.responder(name)?;
+        self.fleet.set_responder(responder);
+        let settings = Settings { roles: &["responder"], ..self.settings.clone() };
+        self.launch(&self.configuration(name, &settings, responder)?, None).await
+    }
+
+    async fn launch(&self, config: &Path, transport: Option<Arc<dyn Transport>>) -> anyhow::Result<App> {
+        let config = Config::load(Some(config), std::iter::empty())?;
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        Ok(App::start(Launch { config, clock, exposition: None, transport }).await?)
+    }
+
+    /// Starts a service as a process of its own; the fleet's web servers forward challenges to it if it plays that
+    /// role.
     pub async fn process(&self, name: &str) -> anyhow::Result<ServiceProcess> {
         self.keeps_time.store(true, Ordering::SeqCst);
-        let process = ServiceProcess::start(&self.configuration(name)?).await?;
-        self.fleet.set_responder(process.at.responder);
-        Ok(process)
+        let responder = self.responder(name)?;
+        if self.settings.roles.contains(&"responder") {
+            self.fleet.set_responder(responder);
+        }
+        ServiceProcess::start(&self.configuration(name, &self.settings, responder)?).await
     }
 
-    /// Imports sites through the API of the service of that name.
-    pub async fn import(&self, name: &str, api: SocketAddr, csv: String) -> anyhow::Result<ImportReport> {
+    /// Imports sites through a service that is a process.
+    pub async fn import_by(
+        &self,
+        name: &str,
+        process: &ServiceProcess,
+        csv: String,
+    ) -> anyhow::Result<ImportReport> {
+        self.import(name, process.at.api, csv).await
+    }
+
+    async fn import(&self, name: &str, api: Option<SocketAddr>, csv: String) -> anyhow::Result<ImportReport> {
+        let api = api.context("it plays the role")?;
         let token = operator_token(&self.data_folder(name))?;
         let api = ApiClient::new(&format!("http://{api}"), &token)?;
         Ok(api.post_csv("/v1/imports", csv.into()).await?)
@@ -148,7 +203,7 @@ impl World {
 
     /// Imports sites through a service in this process.
     pub async fn import_into(&self, name: &str, app: &App, csv: String) -> anyhow::Result<ImportReport> {
-        self.import(name, app.endpoints.api.context("it plays every role")?, csv).await
+        self.import(name, app.endpoints.api, csv).await
     }
 
     pub async fn summary(&self) -> anyhow::Result<Summary> {
@@ -216,8 +271,11 @@ impl World {
         Ok((found.stage.clone(), found.fault_class.clone()))
     }
 
-    /// Makes everything that is parked due now, as if its rest were over.
+    /// Lets the rests of everything that is parked be over.
     pub async fn end_rests(&self) -> anyhow::Result<()> {
+        if self.keeps_time.load(Ordering::SeqCst) {
+            return Ok(order::end_rests(&self.store, self.clock.now()).await?);
+        }
         let wait = order::parked_until(&self.store, self.clock.now()).await?;
         self.clock.leap(wait);
         Ok(())

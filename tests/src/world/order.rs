@@ -77,6 +77,18 @@ pub(super) async fn parked_until(store: &Store, now: Timestamp) -> sqlx::Result<
     Ok(last.map_or(Duration::ZERO, |last| (last - now).try_into().unwrap_or_default()))
 }
 
+/// As if the rests of names and of parked orders had been over for long: for services whose clock cannot leap.
+pub(super) async fn end_rests(store: &Store, now: Timestamp) -> sqlx::Result<()> {
+    let now = instant(now);
+    for statement in [
+        "update hostname_backoffs set blocked_until = least(blocked_until, $1)",
+        "update orders set due_at = least(due_at, $1) where stage = 'parked' and lease_holder is null",
+    ] {
+        sqlx::query(statement).bind(now).execute(store.pool()).await?;
+    }
+    Ok(())
+}
+
 fn instant(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(at.unix_micros())
 }

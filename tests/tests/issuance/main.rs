@@ -2,3 +2,6 @@
 //! much is broken.
 
 mod fleet;
+mod outages;
+mod processes;
+mod replicas;
