@@ -15,21 +15,19 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rehearsal::pebble::Pebble;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::ServerConfig;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::https_client::{self, HttpsClient};
 
 /// Pebble's path of new-order.
 const NEW_ORDER: &str = "/order-plz";
@@ -68,7 +66,7 @@ pub struct AcmeProxy {
 #[derive(Debug)]
 struct Relay {
     upstream: SocketAddr,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpsClient,
     manners: Mutex<Manners>,
     /// Of every order that Pebble has made.
     authorizations: Mutex<Vec<String>>,
@@ -84,7 +82,7 @@ impl AcmeProxy {
         let address = listener.local_addr()?;
         let relay = Arc::new(Relay {
             upstream,
-            client: client(&pebble.root_pem)?,
+            client: https_client::new(&pebble.root_pem)?,
             manners: Mutex::default(),
             authorizations: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
@@ -186,7 +184,8 @@ impl Relay {
             anyhow::Ok(response)
         });
         let response = forwarded.await??;
-        if is_order {
+        // A refused nonce is answered at once.
+        if is_order && response.status() == StatusCode::CREATED {
             tokio::time::sleep(manners.new_order_delay).await;
             self.progress.send_modify(|progress| progress.orders_answered += 1);
         }
@@ -211,18 +210,6 @@ impl Relay {
         self.progress.send_modify(|progress| progress.orders_made += 1);
         Ok(())
     }
-}
-
-fn client(root_pem: &str) -> anyhow::Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(root_pem.as_bytes())?)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 /// A certificate for loopback, and the root it verifies against.

@@ -35,7 +35,7 @@ async fn kill_again_and_again(
     Ok(service)
 }
 
-async fn assert_nothing_open_and_nothing_twice(world: &World) -> anyhow::Result<()> {
+fn assert_nothing_open_and_nothing_twice(world: &World) -> anyhow::Result<()> {
     let audit = world.audit()?;
     assert_eq!((audit.authorizations.open, audit.rate_limited), (0, 0), "{audit:?}");
     assert_eq!((audit.certificates, audit.duplicate_certificates), (SITES, 0), "{audit:?}");
@@ -56,7 +56,7 @@ async fn killed_again_and_again_it_finishes_at_once_where_challenges_are_still_a
     let unfinished: Vec<_> =
         world.orders().await?.into_iter().filter(|order| order.stage != "issued").collect();
     assert!(unfinished.is_empty(), "{unfinished:?}");
-    assert_nothing_open_and_nothing_twice(&world).await?;
+    assert_nothing_open_and_nothing_twice(&world)?;
     assert!(service.terminate(WITHIN).await?.success());
     responder.stop().await?;
     world.stop().await
@@ -79,7 +79,7 @@ async fn killed_again_and_again_it_finishes_alone_as_well() -> anyhow::Result<()
             Ok(world.summary().await?.certificates_issued == SITES)
         })
         .await?;
-    assert_nothing_open_and_nothing_twice(&world).await?;
+    assert_nothing_open_and_nothing_twice(&world)?;
     assert!(service.terminate(WITHIN).await?.success());
     world.stop().await
 }
@@ -105,7 +105,7 @@ async fn asked_to_stop_it_drains_and_leaves_nothing_in_its_hands() -> anyhow::Re
 
     let service = world.process("one").await?;
     world.wait_until_done(WITHIN).await?;
-    assert_nothing_open_and_nothing_twice(&world).await?;
+    assert_nothing_open_and_nothing_twice(&world)?;
     assert!(service.terminate(WITHIN).await?.success());
     responder.stop().await?;
     world.stop().await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockkeeper_tests::proxy::Manners;
+use lockkeeper_tests::proxy::{Manners, Progress};
 use lockkeeper_tests::settings::Settings;
 use lockkeeper_tests::world::{CaChoice, Plan, Truth, World, csv, pairs};
 
@@ -27,7 +27,7 @@ async fn start(scenario: &str, settings: Settings) -> anyhow::Result<World> {
 async fn interrupted(
     scenario: &str,
     manners: Manners,
-    enough: fn(&lockkeeper_tests::proxy::Progress) -> bool,
+    enough: fn(&Progress) -> bool,
     end: End,
 ) -> anyhow::Result<Truth> {
     let world = start(scenario, Settings::default()).await?;
@@ -36,7 +36,11 @@ async fn interrupted(
     world.import_by("one", &service, csv(&pairs(scenario, ORDERS))).await?;
     world.proxy()?.wait_for(WITHIN, enough).await?;
     match end {
-        End::Kill => service.kill().await?,
+        End::Kill => {
+            service.kill().await?;
+            let truth = world.truth().await?;
+            assert_eq!((truth.created, truth.pending), (2 * ORDERS, 2 * ORDERS), "as bad as can be");
+        }
         End::Terminate => assert!(service.terminate(WITHIN).await?.success()),
     }
     assert_eq!(world.summary().await?.certificates_issued, 0, "it ended in the middle");

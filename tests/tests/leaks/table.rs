@@ -16,8 +16,7 @@ struct Peers {
     mod_md: &'static str,
 }
 
-/// certbot 5.8.0 (2.1.0 where only that was run), lego 4.9.1, dehydrated 0.7.0, uacme 1.7.4, Caddy 2.6.2,
-/// mod_md 2.4.71.
+/// certbot 5.8.0, lego 4.9.1, dehydrated 0.7.0, uacme 1.7.4, Caddy 2.6.2, `mod_md` 2.4.71.
 const PEERS: [Peers; 9] = [
     Peers {
         scenario: "b2",
