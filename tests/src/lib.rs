@@ -1,4 +1,12 @@
 //! What the tests of the whole stand on: worlds to start, drive and look at.
 
+pub mod clock;
+pub mod database;
+pub mod flaky_transport;
+pub mod https_client;
 pub mod pebble;
+pub mod proxy;
 pub mod scripted_ca;
+pub mod service_process;
+pub mod settings;
+pub mod world;

@@ -1,0 +1,92 @@
+//! A service's configuration file, as a test wants it.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What tests vary. Everything else is the product's default, on loopback and on ports of its own choice.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub permits: u16,
+    pub lease_seconds: u32,
+    pub drain_seconds: u32,
+    pub poll_interval_ms: u32,
+    /// Maximum and recovery reserve; the CA profile's where there is none.
+    pub pending: Option<(u32, u32)>,
+    /// Of `api`, `worker` and `responder`.
+    pub roles: &'static [&'static str],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            permits: 16,
+            lease_seconds: 20,
+            drain_seconds: 20,
+            poll_interval_ms: 50,
+            pending: None,
+            roles: &["api", "worker", "responder"],
+        }
+    }
+}
+
+/// What a service is pointed at.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub database_url: String,
+    /// A built-in CA profile, by name.
+    pub profile: &'static str,
+    pub directory_url: String,
+    /// The root of the CA's own HTTPS server, where it has one.
+    pub extra_root: Option<PathBuf>,
+    pub dns: SocketAddr,
+    pub http_port: u16,
+    /// Where the service's responder listens; the same after a restart.
+    pub responder: SocketAddr,
+}
+
+impl Settings {
+    /// Writes `lockkeeper.toml` into the service's folder; its data folder is `data` beside it, and the master key
+    /// is shared by all services below one parent folder.
+    pub fn write(&self, surroundings: &Surroundings, folder: &Path) -> anyhow::Result<PathBuf> {
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let mut text = format!("[database]\nurl = {:?}\nconnections = 12\n", surroundings.database_url);
+        let master_key = folder.parent().unwrap_or(folder).join("master.key");
+        write!(
+            text,
+            "[data]\nfolder = {}\nmaster_key = {}\n",
+            quoted(&folder.join("data")),
+            quoted(&master_key)
+        )?;
+        for section in ["api", "metrics"] {
+            write!(text, "[{section}]\nlisten = \"127.0.0.1:0\"\n")?;
+        }
+        write!(text, "[responder]\nlisten = \"{}\"\n", surroundings.responder)?;
+        write!(
+            text,
+            "[ca]\nname = \"test\"\nprofile = \"{}\"\ndirectory_url = \"{}\"\nagree_to_terms = true\n",
+            surroundings.profile, surroundings.directory_url
+        )?;
+        if let Some(root) = &surroundings.extra_root {
+            writeln!(text, "extra_root = {}", quoted(root))?;
+        }
+        write!(
+            text,
+            "[resolver]\nservers = [\"{}\"]\n[http01]\nport = {}\ntimeout_ms = 1500\n\
+             [addresses]\nallow = [\"127.0.0.0/8\"]\nexpected = [\"127.0.1.0/24\"]\n",
+            surroundings.dns, surroundings.http_port
+        )?;
+        write!(
+            text,
+            "[worker]\npermits = {}\nlease_seconds = {}\ndrain_seconds = {}\npoll_interval_ms = {}\nroles = {:?}\n",
+            self.permits, self.lease_seconds, self.drain_seconds, self.poll_interval_ms, self.roles
+        )?;
+        if let Some((max, reserve)) = self.pending {
+            write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;
+        }
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join("lockkeeper.toml");
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,86 @@
+//! Presenting or validation fails: b2, d1, d2, e1, e2. The service waits a minute and ten before it gives up a
+//! response that it does not see; its clock leaps.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use lockkeeper_tests::proxy::Manners;
+use lockkeeper_tests::world::{CaChoice, Plan, Truth, World, csv, pairs};
+use rehearsal::fleet::{Damage, Extent, Fault, Site};
+
+use crate::table;
+
+const WITHIN: Duration = Duration::from_mins(1);
+const ORDERS: usize = 10;
+/// Pebble lists an order's authorizations in an order of its own; what came before is seen by the probe and by our
+/// own look, and the CA comes third.
+const FAILS_AT_THE_CA: Fault = Fault::BreaksAfter(2);
+
+fn broken(stem: &str, damage: Option<Damage>) -> Vec<Site> {
+    let mut sites = pairs(stem, ORDERS);
+    for site in &mut sites {
+        site.damage = damage;
+    }
+    sites
+}
+
+async fn run(scenario: &str, damage: Damage) -> anyhow::Result<Truth> {
+    let sites = broken(scenario, Some(damage));
+    let world = World::start(Plan { ca: CaChoice::ProxiedPebble, ..Plan::new(sites.clone()) }).await?;
+    let app = world.service("one").await?;
+    world.import_into("one", &app, csv(&sites)).await?;
+    world.wait_until_done(WITHIN).await?;
+    let truth = world.truth().await?;
+    table::print(scenario, &truth);
+    app.stop().await?;
+    world.stop().await?;
+    Ok(truth)
+}
+
+const CREATED: usize = 2 * ORDERS;
+
+#[tokio::test]
+async fn b2_the_responder_breaks_when_the_orders_are_placed() -> anyhow::Result<()> {
+    let sites = broken("b2", None);
+    let world = World::start(Plan { ca: CaChoice::ProxiedPebble, ..Plan::new(sites.clone()) }).await?;
+    // Long enough for all orders to be made before the first answer arrives.
+    world.proxy()?.behave(Manners { new_order_delay: Duration::from_secs(3), ..Manners::default() });
+    let app = world.service("one").await?;
+    world.import_into("one", &app, csv(&sites)).await?;
+    world.proxy()?.wait_for(WITHIN, |progress| progress.orders_made == ORDERS).await?;
+    world.fleet.set_responder(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+    world.wait_until_done(WITHIN).await?;
+    let truth = world.truth().await?;
+    table::print("b2", &truth);
+    assert_eq!(truth, Truth { created: CREATED, deactivated: CREATED, ..Truth::default() });
+    app.stop().await?;
+    world.stop().await
+}
+
+#[tokio::test]
+async fn d1_presenting_fails_for_both_names() -> anyhow::Result<()> {
+    let truth = run("d1", Damage { extent: Extent::WholeSite, fault: Fault::WrongForCa }).await?;
+    assert_eq!(truth, Truth { created: CREATED, deactivated: CREATED, ..Truth::default() });
+    Ok(())
+}
+
+#[tokio::test]
+async fn d2_presenting_fails_for_www_only() -> anyhow::Result<()> {
+    let truth = run("d2", Damage { extent: Extent::Name(1), fault: Fault::WrongForCa }).await?;
+    assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, deactivated: ORDERS, ..Truth::default() });
+    Ok(())
+}
+
+#[tokio::test]
+async fn e1_the_second_name_fails_validation() -> anyhow::Result<()> {
+    let truth = run("e1", Damage { extent: Extent::Name(1), fault: FAILS_AT_THE_CA }).await?;
+    assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, invalid: ORDERS, ..Truth::default() });
+    Ok(())
+}
+
+#[tokio::test]
+async fn e2_the_first_name_fails_validation() -> anyhow::Result<()> {
+    let truth = run("e2", Damage { extent: Extent::Name(0), fault: FAILS_AT_THE_CA }).await?;
+    assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, invalid: ORDERS, ..Truth::default() });
+    Ok(())
+}
