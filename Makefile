@@ -26,7 +26,8 @@ test:
 
 bench:
 	@.ci/setup postgresql pebble
-	cargo bench --package lockkeeper-benches
+	@cargo build --release --quiet --package lockkeeper
+	@cargo bench --quiet --package lockkeeper-benches
 
 audit:
 	@.ci/setup deny
