@@ -11,7 +11,6 @@ pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod keys;
-pub mod reconcile;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

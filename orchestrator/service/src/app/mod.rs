@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use serde::Serialize;
@@ -85,7 +86,13 @@ pub struct App {
 impl App {
     /// Starts everything the configuration's roles ask for, and returns once the service listens. The CA may
     /// still be out of reach then; the engine starts when it answers.
-    pub async fn start(launch: Launch) -> Result<Self, AppError> {
+    ///
+    /// Boxed, so that all of it is compiled here once, and not again in each binary that starts one.
+    pub fn start(launch: Launch) -> BoxFuture<'static, Result<Self, AppError>> {
+        Box::pin(Self::set_up(launch))
+    }
+
+    async fn set_up(launch: Launch) -> Result<Self, AppError> {
         let Launch { config, clock, exposition, transport } = launch;
         let profile = Arc::new(ca_profile::load(&config.ca.profile)?);
         let identity = Identity::take(&config.data.folder)?;
@@ -177,7 +184,11 @@ impl App {
 
     /// Stops in order: no more work is sent here, what is under way comes to a safe point, the edge closes, and
     /// the private database, which everybody else needs, goes last.
-    pub async fn stop(self) -> Result<(), AppError> {
+    pub fn stop(self) -> BoxFuture<'static, Result<(), AppError>> {
+        Box::pin(self.wind_down())
+    }
+
+    async fn wind_down(self) -> Result<(), AppError> {
         self.gate.set(Readiness::NotReady("stopping"));
         self.linking.cancel();
         if let Some(engine) = self.engine

@@ -23,6 +23,7 @@ mod serve;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Config;
@@ -104,7 +105,13 @@ pub enum Command {
 }
 
 /// Runs the command. What it finds goes to standard output; the caller prints the error.
-pub async fn run(cli: Cli) -> Result<Exit, CliError> {
+///
+/// Boxed, so that all of it is compiled here once, and not again in each binary that runs it.
+pub fn run(cli: Cli) -> BoxFuture<'static, Result<Exit, CliError>> {
+    Box::pin(perform(cli))
+}
+
+async fn perform(cli: Cli) -> Result<Exit, CliError> {
     let output = Output::new(cli.output);
     let config = cli.config.as_deref();
     match cli.command {

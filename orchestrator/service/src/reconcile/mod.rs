@@ -1,1 +1,0 @@
-//! Housekeeping that looks, repairs and reports. It takes no input.
