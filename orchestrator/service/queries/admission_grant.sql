@@ -8,9 +8,11 @@ set stage = 'admitted',
     reserved_authorizations = orders.reserved_authorizations + cardinality(orders.names),
     asks = orders.asks + 1,
     looks = 0,
+    profile = grant_.profile,
     fault_class = null,
     fault_detail = null,
     fault_hostname = null
-from unnest($1::uuid[], $4::bigint[], $5::timestamptz[]) as grant_ (order_id, lease_epoch, proven_at)
+from unnest($1::uuid[], $4::bigint[], $5::timestamptz[], $6::text[])
+    as grant_ (order_id, lease_epoch, proven_at, profile)
 where orders.order_id = grant_.order_id and orders.lease_epoch = grant_.lease_epoch
 returning orders.order_id, orders.admitted_at as "admitted_at!", orders.reserved_authorizations, orders.asks

@@ -236,6 +236,7 @@ fn start_engine(
         key_kind: KeyKind::EcdsaP256,
     };
     let (replica, account_id) = (identity.replica, link.record.account);
+    let certificate_profile = config.ca.certificate_profile.as_deref().map(Box::from);
     tokio::spawn(async move {
         let account = link.establish(&parts.store, &stop).await?;
         let parts = EngineParts {
@@ -247,6 +248,7 @@ fn start_engine(
             profile: parts.profile,
             clock: parts.clock,
             replica,
+            certificate_profile,
             wake: parts.wake,
         };
         Some(Engine::start(parts, settings))

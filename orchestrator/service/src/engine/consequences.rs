@@ -11,7 +11,7 @@ use issuance::order::{Order, Stage};
 use issuance::time::{Fraction, Timestamp};
 use serde_json::json;
 
-use crate::store::aftermath::{AccountChange, Aftermath, NameRests, Successor};
+use crate::store::aftermath::{AccountChange, Aftermath, NameRests, Successor, SuccessorKind};
 use crate::store::steps::Event;
 use crate::store::{Store, StoreError};
 
@@ -49,7 +49,8 @@ pub(super) async fn aftermath(
                 });
             }
             Consequence::Split { names } => {
-                aftermath.successors.push(Successor::Part { names: names.clone(), proven_at: now });
+                let kind = SuccessorKind::Part { names: names.clone(), proven_at: now };
+                aftermath.successors.push(Successor { order: store.mint_order(now), kind });
             }
             Consequence::Retry { .. } => {}
             Consequence::Limited { scope, until } => limited(&mut aftermath, account, scope, *until, now),
@@ -63,7 +64,8 @@ pub(super) async fn aftermath(
             let names_rest = aftermath.rests.iter().map(|rest| rest.until).max();
             let failures = applied.order.failures.saturating_add(1);
             let due_at = names_rest.unwrap_or_else(|| now.after(backoff::rest(failures, jitter)));
-            aftermath.successors.push(Successor::Retry { fault: fault.clone(), due_at, failures });
+            let kind = SuccessorKind::Retry { fault: fault.clone(), due_at, failures };
+            aftermath.successors.push(Successor { order: store.mint_order(now), kind });
         }
     }
     Ok(aftermath)
@@ -96,7 +98,7 @@ fn limited(aftermath: &mut Aftermath, account: AccountId, scope: &Scope, until: 
 }
 
 /// What is told to whoever listens, if this decision is worth telling.
-pub(super) fn event(before: &Stage, order: &Order) -> Option<Event> {
+pub(super) fn event(store: &Store, before: &Stage, order: &Order, now: Timestamp) -> Option<Event> {
     if before.as_str() == order.stage.as_str() {
         return None;
     }
@@ -110,7 +112,7 @@ pub(super) fn event(before: &Stage, order: &Order) -> Option<Event> {
                 "advice": fault.class.advice(),
             })),
         });
-        Some(Event { kind, data })
+        Some(Event { event: store.mint_event(now), kind, data })
     };
     match &order.stage {
         Stage::Issued { .. } => told("certificate.issued", None),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use issuance::admission::Denial;
-use issuance::answer::{Admission, Answer, Applied, Context, Wake};
-use issuance::ids::AccountId;
+use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
+use issuance::ids::{AccountId, OrderId};
 use issuance::order::Stage;
 use issuance::profile::CaProfile;
 use issuance::step::{Knowledge, Step};
@@ -45,6 +45,8 @@ pub(super) struct Executor {
     pub(super) profile: Arc<CaProfile>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: EngineSettings,
+    /// What an order asks for that names no certificate profile itself.
+    pub(super) certificate_profile: Option<Box<str>>,
     pub(super) stop: CancellationToken,
     pub(super) instruments: Instruments,
 }
@@ -106,6 +108,11 @@ impl Executor {
 
     async fn advance(&self, claim: Claim, mut seat: Seat) -> Result<AttemptEnd, CommitError> {
         let mut hand = InHand { claim, uncommitted: Pending::default() };
+        if let Stage::Accepted { .. } | Stage::Parked { .. } = hand.claim.order.stage {
+            // Chosen when the order is placed, and committed with the intent.
+            let order = &mut hand.claim.order;
+            order.profile = order.profile.take().or_else(|| self.certificate_profile.clone());
+        }
         if hand.claim.rescues > 0 {
             self.instruments.rescued();
         }
@@ -132,7 +139,11 @@ impl Executor {
             if !matches!(step, Step::Prove) && !seat.reach_the_ca().await {
                 return self.give_back(hand, Wake::At(self.clock.now())).await;
             }
-            let (answer, chain) = match self.perform(&hand, &step).await {
+            // What takes longer than the lease is given up: whether it was executed is found out by whoever
+            // holds the order next.
+            let leave = self.clock.now().until(hand.claim.lease.expires_at).saturating_sub(LEASE_MARGIN);
+            let performed = tokio::time::timeout(leave, self.perform(&hand, &step)).await;
+            let (answer, chain) = match performed.unwrap_or_else(|_| Performed::late()) {
                 Performed::Answer(answered) => *answered,
                 Performed::NoRoom(until) => {
                     self.give_back(hand, Wake::At(until)).await?;
@@ -152,12 +163,12 @@ impl Executor {
                     return self.give_back(hand, Wake::At(context.now.after(SHORT_WAIT))).await;
                 }
             };
-            hand.uncommitted.events.extend(event(&before, &applied.order));
+            hand.uncommitted.events.extend(event(&self.store, &before, &applied.order, context.now));
             knowledge = applied.knowledge;
             let wake = applied.wake;
             let must_commit = applied.must_commit || wake != Wake::Now || !applied.consequences.is_empty();
             if must_commit {
-                let aftermath = self.aftermath(&applied, &context).await;
+                let aftermath = self.aftermath(hand.claim.owner.order, &applied, &context).await?;
                 hand.claim.order = applied.order;
                 self.commit(&mut hand, wake, aftermath).await?;
             } else {
@@ -208,8 +219,13 @@ impl Executor {
             // Asked for again: what preflight saw then has served its purpose.
             _ => self.clock.now(),
         };
-        let request =
-            AdmissionRequest { lease: hand.claim.lease, names: order.names.clone(), proven_at, again };
+        let request = AdmissionRequest {
+            lease: hand.claim.lease,
+            names: order.names.clone(),
+            proven_at,
+            profile: order.profile.clone(),
+            again,
+        };
         let granted = |admission| Performed::answer(Answer::Admission(admission), None);
         match self.gate.ask(request).await {
             GateAnswer::Granted(reservation) => granted(Admission::Granted(reservation)),
@@ -240,21 +256,28 @@ impl Executor {
         })
     }
 
-    /// Waits for a database that is away: what follows from an answer must not be forgotten.
-    async fn aftermath(&self, applied: &Applied, context: &Context<'_>) -> Aftermath {
+    /// Waits for a database that is away: what follows from an answer must not be forgotten. Where it cannot be
+    /// worked out, nothing of the answer is written either; the lease runs out, and the order is looked at anew.
+    async fn aftermath(
+        &self,
+        order: OrderId,
+        applied: &Applied,
+        context: &Context<'_>,
+    ) -> Result<Aftermath, CommitError> {
         loop {
             match aftermath(&self.store, self.account_id, applied, context.now, context.jitter).await {
-                Ok(aftermath) => return aftermath,
-                Err(error) if error.is_unavailable() && !self.stop.is_cancelled() => {
-                    warn!(error = &error as &dyn std::error::Error, "The database is away; asking again");
+                Ok(aftermath) => return Ok(aftermath),
+                Err(away) if away.is_unavailable() && !self.stop.is_cancelled() => {
+                    warn!(error = &away as &dyn std::error::Error, "The database is away; asking again");
                     tokio::time::sleep(SHORT_WAIT).await;
                 }
                 Err(error) => {
                     error!(
+                        order.id = %order,
                         error = &error as &dyn std::error::Error,
-                        "What follows from an answer could not be worked out"
+                        "Order {order}: what follows from an answer could not be worked out"
                     );
-                    return Aftermath::default();
+                    return Err(CommitError::Refused { order });
                 }
             }
         }
@@ -285,6 +308,11 @@ enum Performed {
 }
 
 impl Performed {
+    fn late() -> Self {
+        let detail = "the request outlasted the lease on its order".into();
+        Self::answer(Answer::Trouble(Trouble::Lost { detail }), None)
+    }
+
     fn answer(answer: Answer, chain: Option<IssuedChain>) -> Self {
         Self::Answer(Box::new((answer, chain)))
     }

@@ -75,6 +75,8 @@ pub struct EngineParts {
     pub profile: Arc<CaProfile>,
     pub clock: Arc<dyn Clock>,
     pub replica: Replica,
+    /// The certificate profile asked for where an order names none.
+    pub certificate_profile: Option<Box<str>>,
     /// Rung by whoever has made orders due.
     pub wake: Arc<Notify>,
 }
@@ -115,6 +117,7 @@ impl Engine {
             profile: Arc::clone(&parts.profile),
             clock: Arc::clone(&parts.clock),
             settings,
+            certificate_profile: parts.certificate_profile.clone(),
             stop: stop.clone(),
             instruments,
         });

@@ -129,11 +129,15 @@ impl Performer {
             .filter_map(|(index, _)| order.authorizations.get(*index)?.identifier.as_ref())
             .map(|name| name.validation_target().to_owned())
             .collect();
-        let failures = if unserved.is_empty() {
-            Vec::new()
+        let (failures, near_cap) = if unserved.is_empty() {
+            (Vec::new(), false)
         } else {
-            match self.store.remembered_failures(self.account_id, &unserved).await {
-                Ok(failures) => failures,
+            let known = futures_util::try_join!(
+                self.store.remembered_failures(self.account_id, &unserved),
+                self.store.is_near_cap(self.account_id, self.clock.now())
+            );
+            match known {
+                Ok(known) => known,
                 Err(error) => return Answer::Trouble(Trouble::NotSent { detail: error.to_string().into() }),
             }
         };
@@ -146,11 +150,8 @@ impl Performer {
                 .into_iter()
                 .map(|(index, served)| {
                     let name = order.authorizations.get(index).and_then(|one| one.identifier.as_ref());
-                    let circumstances = Circumstances {
-                        served,
-                        failure_budget_full_at: budget_full_at(name),
-                        near_cap: false,
-                    };
+                    let circumstances =
+                        Circumstances { served, failure_budget_full_at: budget_full_at(name), near_cap };
                     (index, circumstances)
                 })
                 .collect(),

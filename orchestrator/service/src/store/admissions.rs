@@ -27,6 +27,8 @@ pub struct AdmissionRequest {
     pub lease: Lease,
     pub names: Identifiers,
     pub proven_at: Timestamp,
+    /// The certificate profile to ask for, committed with the intent.
+    pub profile: Option<Box<str>>,
     /// new-order may have been executed already: it is asked for again, from the recovery reserve.
     pub again: bool,
 }
@@ -58,7 +60,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<AdmissionOutcome>, StoreError> {
         let mut tx = self.begin("admissions.admit").await?;
-        let locked = lock(&mut tx, account).await?;
+        let locked = lock(&mut tx, account, now).await?;
         let mut budget = count(&mut tx, account, &locked, profile, now).await?;
         let targets: Vec<String> = requests
             .iter()
@@ -103,6 +105,24 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Whether the account's pending-authorization budget is nearly used up: nine tenths of the cap.
+    pub async fn is_near_cap(&self, account: AccountId, now: Timestamp) -> Result<bool, StoreError> {
+        let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now))
+            .fetch_one(self.pool())
+            .await
+            .map_err(StoreError::of("admissions.usage"))?;
+        let cap = sqlx::query_scalar!(
+            "select pending_authorizations_max from accounts where account_id = $1",
+            account.0
+        )
+        .fetch_one(self.pool())
+        .await
+        .map_err(StoreError::of("admissions.cap"))?;
+        Ok((usage.reserved + usage.pending) * 10 >= i64::from(cap) * 9)
+    }
+}
+
 fn granted_any(outcomes: &[AdmissionOutcome]) -> bool {
     outcomes.iter().any(|outcome| matches!(outcome, AdmissionOutcome::Granted(_)))
 }
@@ -110,6 +130,7 @@ fn granted_any(outcomes: &[AdmissionOutcome]) -> bool {
 async fn lock(
     tx: &mut Transaction<'static, Postgres>,
     account: AccountId,
+    now: Timestamp,
 ) -> Result<LockedAccount, StoreError> {
     let row = sqlx::query!(
         "select pending_authorizations_max, recovery_reserve, held_until, stopped_at
@@ -120,8 +141,8 @@ async fn lock(
     .await
     .map_err(StoreError::of("admissions.lock"))?;
     let held_until = match row.stopped_at {
-        // Until the operator acts.
-        Some(_) => Timestamp::from_unix_micros(i64::MAX),
+        // Until the operator acts; whether he has is looked at again then.
+        Some(_) => now.after(STOPPED_WAIT),
         None => row.held_until.map_or(Timestamp::EPOCH, Timestamp::from),
     };
     Ok(LockedAccount {
@@ -250,6 +271,8 @@ async fn grant(
         let orders: Vec<Uuid> = going.iter().map(|request| request.lease.order.0).collect();
         let epochs: Vec<i64> = going.iter().map(|request| request.lease.epoch).collect();
         let proven: Vec<_> = going.iter().map(|request| sql_instant(request.proven_at)).collect();
+        let profiles: Vec<Option<String>> =
+            going.iter().map(|request| request.profile.as_deref().map(str::to_owned)).collect();
         let hold_until =
             now.after(Duration::from_secs(profile.pending_authorization_seconds)).after(HOLD_MARGIN);
         let rows = sqlx::query_file!(
@@ -258,7 +281,8 @@ async fn grant(
             sql_instant(now),
             sql_instant(hold_until),
             &epochs,
-            &proven
+            &proven,
+            &profiles as &[Option<String>]
         )
         .fetch_all(&mut **tx)
         .await
@@ -312,5 +336,7 @@ async fn spend_new_orders(
 
 /// The CA's clock and ours may differ.
 const HOLD_MARGIN: Duration = Duration::from_mins(1);
+/// An account that the CA refuses is asked about this often.
+const STOPPED_WAIT: Duration = Duration::from_mins(5);
 /// A race for a target was lost: its winner flies about this long.
 const GROUNDED_WAIT: Duration = Duration::from_secs(5);

@@ -7,7 +7,6 @@ use issuance::ids::{AccountId, OrderId};
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
 
-use super::mint::Mint;
 use super::{StoreError, sql_instant};
 
 /// A hostname that failed, with its new state already decided.
@@ -21,9 +20,16 @@ pub struct NameRests {
     pub fault: Fault,
 }
 
-/// An attempt that follows from this one.
+/// An attempt that follows from this one. Its id is drawn when it is decided, so that writing it twice makes
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Successor {
+pub struct Successor {
+    pub order: OrderId,
+    pub kind: SuccessorKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SuccessorKind {
     /// For those of its names that are ready.
     Part { names: Identifiers, proven_at: Timestamp },
     /// For the same names, when they have rested.
@@ -104,9 +110,9 @@ impl Successor {
         order: OrderId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let order_id = Mint::at(now).uuid();
-        match self {
-            Self::Part { names, proven_at } => {
+        let order_id = self.order.0;
+        match &self.kind {
+            SuccessorKind::Part { names, proven_at } => {
                 let names: Vec<String> = names.iter().map(ToString::to_string).collect();
                 sqlx::query!(
                     "insert into orders
@@ -114,7 +120,8 @@ impl Successor {
                          due_at, proven_at, split, accepted_at)
                      select $1, tenant_id, certificate_id, account_id, $2, profile, null, lane, 'accepted',
                          $3, $4, true, $3
-                     from orders where order_id = $5",
+                     from orders where order_id = $5
+                     on conflict (order_id) do nothing",
                     order_id,
                     &names,
                     sql_instant(now),
@@ -126,13 +133,14 @@ impl Successor {
                 .map(drop)
                 .map_err(StoreError::of("orders.insert_part"))
             }
-            Self::Retry { fault, due_at, failures } => sqlx::query!(
+            SuccessorKind::Retry { fault, due_at, failures } => sqlx::query!(
                 "insert into orders
                     (order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage,
                      due_at, failures, split, fault_class, fault_detail, fault_hostname, accepted_at)
                  select $1, tenant_id, certificate_id, account_id, names, profile, replaces, lane, 'parked',
                      $2, $3, split, $4, $5, $6, $7
-                 from orders where order_id = $8",
+                 from orders where order_id = $8
+                 on conflict (order_id) do nothing",
                 order_id,
                 sql_instant(*due_at),
                 i32::try_from(*failures).unwrap_or(i32::MAX),

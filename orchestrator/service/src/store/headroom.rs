@@ -79,7 +79,7 @@ pub async fn read(
         r#"select
                ca, stopped_reason, held_until, pending_authorizations_max, recovery_reserve,
                (select coalesce(sum(reserved_authorizations), 0) from orders
-                   where account_id = $1 and reserved_authorizations > 0) as "reserved!",
+                   where account_id = $1 and reserved_authorizations > 0 and hold_until > $2) as "reserved!",
                (select count(*) from authorizations where account_id = $1 and final_at is null) as "held!",
                (select count(*) from authorizations where account_id = $1 and settled_at is null) as "open!",
                (select count(*) from hostname_backoffs

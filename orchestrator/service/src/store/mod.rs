@@ -32,11 +32,14 @@ pub use order_row::Ownership;
 
 use std::time::Duration;
 
+use issuance::ids::{EventId, OrderId};
 use issuance::time::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::time::OffsetDateTime;
 use sqlx::{Postgres, Transaction};
+
+use self::mint::Mint;
 
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -122,6 +125,16 @@ impl Store {
     /// Brings the schema up to date; safe on several replicas at once (an advisory lock orders them).
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATOR.run(&self.pool).await.map_err(StoreError::Migrate)
+    }
+
+    /// An id for an order that is about to be.
+    pub fn mint_order(&self, now: Timestamp) -> OrderId {
+        OrderId(Mint::at(now).uuid())
+    }
+
+    /// An id for an event that is about to be told.
+    pub fn mint_event(&self, now: Timestamp) -> EventId {
+        EventId(Mint::at(now).uuid())
     }
 
     /// A transaction by its name, which is what its errors and metrics are filed under.

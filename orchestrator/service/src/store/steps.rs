@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use issuance::answer::Wake;
 use issuance::authorization::Authorization;
-use issuance::ids::OrderId;
+use issuance::ids::{EventId, OrderId};
 use issuance::order::{Order, Stage};
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
@@ -35,6 +35,8 @@ pub struct IssuedChain {
 /// An event of the outbox, told in the transaction in which it happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
+    /// Drawn when it is told, so that writing it twice tells it once.
+    pub event: EventId,
     pub kind: &'static str,
     pub data: serde_json::Value,
 }
@@ -263,7 +265,7 @@ async fn write(
         }
         for event in &end.events {
             event_order.push(order.0);
-            event_id.push(mint.uuid());
+            event_id.push(event.event.0);
             event_kind.push(event.kind.to_owned());
             event_data.push(event.data.clone());
         }

@@ -143,14 +143,14 @@ async fn show(stage: &mut Stage, fleet: &DemoFleet, wishes: &Wishes) -> Result<O
     let started = Instant::now();
     let report: ImportReport = api.post_csv("/v1/imports", fleet.to_csv().into()).await?;
     notice(&format!("Imported {} sites, {} refused.", report.rows_created, report.rows_refused));
-    follow(stage, &api).await?;
+    follow(stage, &api, fleet.broken_sites().count() as u64).await?;
     let seconds = started.elapsed();
     notice("Nothing moves any more. Verifying every chain with a TLS library …");
     let verified = verify::verify(&api, &stage.issuer_roots().await?).await?;
     Report::gather(stage, &api, fleet, wishes, &verified, seconds).await.map(Some)
 }
 
-async fn follow(stage: &mut Stage, api: &ApiClient) -> Result<(), CliError> {
+async fn follow(stage: &mut Stage, api: &ApiClient, broken: u64) -> Result<(), CliError> {
     let bar = progress_bar();
     let mut last: Option<(Summary, Instant)> = None;
     let mut quiet = 0;
@@ -166,7 +166,7 @@ async fn follow(stage: &mut Stage, api: &ApiClient) -> Result<(), CliError> {
             Err(other) => return Err(other.into()),
         };
         show_progress(&bar, &summary);
-        quiet = if is_done(&summary) { quiet + 1 } else { 0 };
+        quiet = if is_done(&summary, broken) { quiet + 1 } else { 0 };
         if quiet >= 2 {
             bar.finish_and_clear();
             return Ok(());
@@ -185,9 +185,12 @@ async fn follow(stage: &mut Stage, api: &ApiClient) -> Result<(), CliError> {
     }
 }
 
-/// Every order is issued, parked or failed, and nothing is left to settle.
-fn is_done(summary: &Summary) -> bool {
-    summary.orders_moving == 0 && summary.open_authorizations == 0
+/// Every order is issued, parked or failed, nothing is left to settle, and no more are parked than sites are
+/// broken: a good site that failed because somebody killed the service in the middle of its validation comes
+/// back within a minute or so.
+fn is_done(summary: &Summary, broken: u64) -> bool {
+    let parked: u64 = summary.parked_by_fault.values().sum();
+    summary.orders_moving == 0 && summary.open_authorizations == 0 && parked <= broken
 }
 
 fn progress_bar() -> ProgressBar {
