@@ -52,6 +52,8 @@ pub struct Progress {
     pub orders_answered: usize,
     /// Challenge POSTs that came, passed on or not.
     pub challenges_seen: usize,
+    /// Challenge POSTs that Pebble has answered with success.
+    pub challenges_accepted: usize,
 }
 
 #[derive(Debug)]
@@ -184,6 +186,9 @@ impl Relay {
             anyhow::Ok(response)
         });
         let response = forwarded.await??;
+        if path.starts_with(CHALLENGE) && response.status().is_success() {
+            self.progress.send_modify(|progress| progress.challenges_accepted += 1);
+        }
         // A refused nonce is answered at once.
         if is_order && response.status() == StatusCode::CREATED {
             tokio::time::sleep(manners.new_order_delay).await;

@@ -59,6 +59,8 @@ pub struct PebbleOptions {
     pub dns: Option<SocketAddr>,
     /// Every validation succeeds without a look.
     pub always_valid: bool,
+    /// A validation begins at a random instant of so many seconds; with 0 at once.
+    pub validation_sleep_seconds: u8,
     /// Good nonces refused as `badNonce`, in percent.
     pub nonce_reject_percent: u8,
     /// Valid authorizations reused by new orders, in percent.
@@ -75,6 +77,7 @@ impl Default for PebbleOptions {
             tls_port: 5001,
             dns: None,
             always_valid: true,
+            validation_sleep_seconds: 0,
             nonce_reject_percent: 5,
             authorization_reuse_percent: 0,
             orders_per_page: 3,
@@ -123,7 +126,8 @@ impl Pebble {
             .env_clear()
             // Pebble 2.4 locks up under concurrent orders when it runs on more than one thread.
             .env("GOMAXPROCS", "1")
-            .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_VA_NOSLEEP", if options.validation_sleep_seconds == 0 { "1" } else { "0" })
+            .env("PEBBLE_VA_SLEEPTIME", options.validation_sleep_seconds.to_string())
             .env("PEBBLE_VA_ALWAYS_VALID", if options.always_valid { "1" } else { "0" })
             .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject_percent.to_string())
             .env("PEBBLE_AUTHZREUSE", options.authorization_reuse_percent.to_string())

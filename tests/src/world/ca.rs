@@ -14,6 +14,9 @@ use rehearsal::rules::CaRules;
 use crate::clock::LeapingClock;
 use crate::proxy::AcmeProxy;
 
+/// Pebble that validates at once.
+pub const QUICK_PEBBLE: CaChoice = CaChoice::ProxiedPebble { validation_sleep_seconds: 0 };
+
 /// Which CA to start.
 #[derive(Debug)]
 pub enum CaChoice {
@@ -21,7 +24,10 @@ pub enum CaChoice {
     /// A rehearsal CA whose address is known, and that is down until [`WorldCa::open`].
     RehearsalLater(CaRules),
     /// Debian's Pebble behind a proxy that writes down what passes.
-    ProxiedPebble,
+    /// A validation begins at a random instant of so many seconds.
+    ProxiedPebble {
+        validation_sleep_seconds: u8,
+    },
 }
 
 #[derive(Debug)]
@@ -51,11 +57,12 @@ impl WorldCa {
                 let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
                 Ok(Self::Closed(Box::new(CaConfig { listen, ..config(rules) })))
             }
-            CaChoice::ProxiedPebble => {
+            CaChoice::ProxiedPebble { validation_sleep_seconds } => {
                 let options = PebbleOptions {
                     http_port: fleet.http_port(),
                     dns: Some(fleet.dns_addr()),
                     always_valid: false,
+                    validation_sleep_seconds,
                     ..PebbleOptions::default()
                 };
                 let pebble = Box::new(tokio::task::spawn_blocking(move || Pebble::start(&options)).await??);

@@ -29,7 +29,7 @@ use rehearsal::rules::CaRules;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-pub use self::ca::{CaChoice, WorldCa};
+pub use self::ca::{CaChoice, QUICK_PEBBLE, WorldCa};
 pub use self::order::OrderSeen;
 pub use self::truth::Truth;
 use crate::clock::LeapingClock;

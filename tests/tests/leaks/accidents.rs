@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockkeeper_tests::proxy::{Manners, Progress};
 use lockkeeper_tests::settings::Settings;
-use lockkeeper_tests::world::{CaChoice, Plan, Truth, World, csv, pairs};
+use lockkeeper_tests::world::{CaChoice, Plan, QUICK_PEBBLE, Truth, World, csv, pairs};
 
 use crate::table;
 
@@ -20,7 +20,7 @@ enum End {
 }
 
 async fn start(scenario: &str, settings: Settings) -> anyhow::Result<World> {
-    World::start(Plan { ca: CaChoice::ProxiedPebble, settings, ..Plan::new(pairs(scenario, ORDERS)) }).await
+    World::start(Plan { ca: QUICK_PEBBLE, settings, ..Plan::new(pairs(scenario, ORDERS)) }).await
 }
 
 /// Ends the service when all orders have come as far as `enough` says, starts it again, and has it finish.
@@ -74,11 +74,31 @@ async fn c9_killed_before_any_challenge_is_accepted() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn c15_stopped_before_any_challenge_is_accepted() -> anyhow::Result<()> {
-    let manners = Manners { challenge_delay: Duration::from_secs(4), ..Manners::default() };
+    let manners = Manners { challenge_delay: Duration::from_secs(2), ..Manners::default() };
     let truth =
         interrupted("c15", manners, |progress| progress.orders_answered == ORDERS, End::Terminate).await?;
     assert_eq!(truth, ALL_VALID);
     Ok(())
+}
+
+/// The responder outlives the last challenge: a stop must not spend validations on names that were all right.
+#[tokio::test]
+async fn stopped_while_the_ca_takes_its_time_no_validation_is_spent() -> anyhow::Result<()> {
+    let sites = pairs("patient", ORDERS);
+    let ca = CaChoice::ProxiedPebble { validation_sleep_seconds: 3 };
+    let world = World::start(Plan { ca, ..Plan::new(sites.clone()) }).await?;
+    let service = world.process("one").await?;
+    world.import_by("one", &service, csv(&sites)).await?;
+    world.proxy()?.wait_for(WITHIN, |progress| progress.challenges_accepted == 2 * ORDERS).await?;
+    assert!(service.terminate(WITHIN).await?.success());
+    let decided = async || Ok(world.truth().await?.pending == 0);
+    world.wait_until("the CA has come to all its verdicts", WITHIN, decided).await?;
+    assert_eq!(world.truth().await?, ALL_VALID);
+    let service = world.process("one").await?;
+    world.wait_until_done(WITHIN).await?;
+    assert_eq!(world.summary().await?.certificates_issued, ORDERS as u64);
+    assert!(service.terminate(WITHIN).await?.success());
+    world.stop().await
 }
 
 /// The least lease leaves a request two seconds.

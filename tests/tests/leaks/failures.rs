@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lockkeeper_tests::proxy::Manners;
-use lockkeeper_tests::world::{CaChoice, Plan, Truth, World, csv, pairs};
+use lockkeeper_tests::world::{Plan, QUICK_PEBBLE, Truth, World, csv, pairs};
 use rehearsal::fleet::{Damage, Extent, Fault, Site};
 
 use crate::table;
@@ -26,7 +26,7 @@ fn broken(stem: &str, damage: Option<Damage>) -> Vec<Site> {
 
 async fn run(scenario: &str, damage: Damage) -> anyhow::Result<Truth> {
     let sites = broken(scenario, Some(damage));
-    let world = World::start(Plan { ca: CaChoice::ProxiedPebble, ..Plan::new(sites.clone()) }).await?;
+    let world = World::start(Plan { ca: QUICK_PEBBLE, ..Plan::new(sites.clone()) }).await?;
     let app = world.service("one").await?;
     world.import_into("one", &app, csv(&sites)).await?;
     world.wait_until_done(WITHIN).await?;
@@ -42,7 +42,7 @@ const CREATED: usize = 2 * ORDERS;
 #[tokio::test]
 async fn b2_the_responder_breaks_when_the_orders_are_placed() -> anyhow::Result<()> {
     let sites = broken("b2", None);
-    let world = World::start(Plan { ca: CaChoice::ProxiedPebble, ..Plan::new(sites.clone()) }).await?;
+    let world = World::start(Plan { ca: QUICK_PEBBLE, ..Plan::new(sites.clone()) }).await?;
     // Long enough for all orders to be made before the first answer arrives.
     world.proxy()?.behave(Manners { new_order_delay: Duration::from_secs(3), ..Manners::default() });
     let app = world.service("one").await?;

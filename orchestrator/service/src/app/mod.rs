@@ -3,6 +3,7 @@
 mod ca_link;
 mod error;
 mod identity;
+mod last_validations;
 mod responses;
 
 use std::net::SocketAddr;
@@ -74,6 +75,7 @@ pub struct App {
     pub store: Store,
     /// Rung by whoever has made orders due.
     pub wake: Arc<Notify>,
+    clock: Arc<dyn Clock>,
     gate: ReadinessGate,
     engine: Option<JoinHandle<Option<Engine>>>,
     linking: CancellationToken,
@@ -159,6 +161,7 @@ impl App {
         let linking = CancellationToken::new();
         let engine = if plays(Role::Worker) {
             let preflight = preflight(&config, secret)?;
+            let clock = Arc::clone(&clock);
             let parts = Parts { store: store.clone(), profile, sealer, clock, wake: Arc::clone(&wake) };
             Some(start_engine(&config, parts, preflight, link, &identity, linking.clone()))
         } else {
@@ -172,6 +175,7 @@ impl App {
             endpoints,
             store,
             wake,
+            clock,
             gate,
             engine,
             linking,
@@ -182,8 +186,8 @@ impl App {
         })
     }
 
-    /// Stops in order: no more work is sent here, what is under way comes to a safe point, the edge closes, and
-    /// the private database, which everybody else needs, goes last.
+    /// Stops in order: no more work is sent here, what is under way comes to a safe point, the CA gets the responses
+    /// it may still ask for, the edge closes, and the private database, which everybody else needs, goes last.
     pub fn stop(self) -> BoxFuture<'static, Result<(), AppError>> {
         Box::pin(self.wind_down())
     }
@@ -195,6 +199,9 @@ impl App {
             && let Ok(Some(engine)) = engine.await
         {
             engine.stop().await;
+        }
+        if self.endpoints.responder.is_some() {
+            last_validations::wait_for_them(&self.store, &*self.clock).await;
         }
         self.edge_stop.cancel();
         self.edge.close();
