@@ -1,5 +1,6 @@
 //! A way to the CA that can be made to answer nonsense: what a proxy in front of a CA does on a bad day.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,36 +10,31 @@ use http::{Request, Response};
 use lockkeeper::acme::transport::{Exchange, HyperTransport};
 use lockkeeper::acme::{AcmeError, Endpoint, Transport};
 
-/// Requests reach the CA, unless they are among those that get nonsense.
+/// Requests reach the CA, but for a stretch of them.
 #[derive(Debug)]
 pub struct FlakyTransport {
     inner: HyperTransport,
-    nonsense_left: AtomicU64,
+    requests: AtomicU64,
+    nonsense: Range<u64>,
 }
 
 impl FlakyTransport {
-    pub fn new() -> Result<Arc<Self>, AcmeError> {
+    /// The requests with these numbers, counted from 0, are answered 200 with a page in HTML, and never reach the CA.
+    pub fn new(nonsense: Range<u64>) -> Result<Arc<Self>, AcmeError> {
         let inner = HyperTransport::new(None, Duration::from_secs(5))?;
-        Ok(Arc::new(Self { inner, nonsense_left: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { inner, requests: AtomicU64::new(0), nonsense }))
     }
 
-    /// The next `requests` are answered 200 with a page in HTML, and never reach the CA.
-    pub fn talk_nonsense(&self, requests: u64) {
-        self.nonsense_left.store(requests, Ordering::SeqCst);
-    }
-
-    pub fn nonsense_left(&self) -> u64 {
-        self.nonsense_left.load(Ordering::SeqCst)
+    /// How many requests there were.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
 impl Transport for FlakyTransport {
     fn exchange(&self, endpoint: Endpoint, request: Request<Bytes>) -> Exchange<'_> {
-        let taken = self
-            .nonsense_left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-            .is_ok();
-        if !taken {
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        if !self.nonsense.contains(&number) {
             return self.inner.exchange(endpoint, request);
         }
         Box::pin(async {
