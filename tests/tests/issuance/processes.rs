@@ -23,8 +23,9 @@ async fn kill_again_and_again(
     for _ in 0..KILLS {
         let enough = world.summary().await?.certificates_issued + chance.random_range(1..4);
         world
-            .wait_until("it got on", WITHIN, async || {
-                Ok(world.summary().await?.certificates_issued >= enough.min(SITES))
+            .wait_until("it got on, or all that is left rests", WITHIN, async || {
+                let summary = world.summary().await?;
+                Ok(summary.certificates_issued >= enough || summary.orders_moving == 0)
             })
             .await?;
         // At any instruction: this moment is drawn, and nothing is waited for.

@@ -1,4 +1,4 @@
-//! Presenting or validation fails: b2, d1, d2, e1, e2. The service waits a minute and ten before it gives up a
+//! Nothing goes wrong: a. Presenting or validation fails: b2, d1, d2, e1, e2. The service waits a minute and ten before it gives up a
 //! response that it does not see; its clock leaps.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,8 +12,7 @@ use crate::table;
 
 const WITHIN: Duration = Duration::from_mins(1);
 const ORDERS: usize = 10;
-/// Pebble lists an order's authorizations in an order of its own; what came before is seen by the probe and by our
-/// own look, and the CA comes third.
+/// The probe and our own look see the response; the CA comes third.
 const FAILS_AT_THE_CA: Fault = Fault::BreaksAfter(2);
 
 fn broken(stem: &str, damage: Option<Damage>) -> Vec<Site> {
@@ -24,8 +23,8 @@ fn broken(stem: &str, damage: Option<Damage>) -> Vec<Site> {
     sites
 }
 
-async fn run(scenario: &str, damage: Damage) -> anyhow::Result<Truth> {
-    let sites = broken(scenario, Some(damage));
+async fn run(scenario: &str, damage: Option<Damage>) -> anyhow::Result<Truth> {
+    let sites = broken(scenario, damage);
     let world = World::start(Plan { ca: QUICK_PEBBLE, ..Plan::new(sites.clone()) }).await?;
     let app = world.service("one").await?;
     world.import_into("one", &app, csv(&sites)).await?;
@@ -38,6 +37,18 @@ async fn run(scenario: &str, damage: Damage) -> anyhow::Result<Truth> {
 }
 
 const CREATED: usize = 2 * ORDERS;
+
+#[expect(clippy::unnecessary_wraps, reason = "a scenario may also be without damage")]
+fn damage(extent: Extent, fault: Fault) -> Option<Damage> {
+    Some(Damage { extent, fault })
+}
+
+#[tokio::test]
+async fn a_nothing_goes_wrong() -> anyhow::Result<()> {
+    let truth = run("a", None).await?;
+    assert_eq!(truth, Truth { created: CREATED, valid: CREATED, ..Truth::default() });
+    Ok(())
+}
 
 #[tokio::test]
 async fn b2_the_responder_breaks_when_the_orders_are_placed() -> anyhow::Result<()> {
@@ -59,28 +70,28 @@ async fn b2_the_responder_breaks_when_the_orders_are_placed() -> anyhow::Result<
 
 #[tokio::test]
 async fn d1_presenting_fails_for_both_names() -> anyhow::Result<()> {
-    let truth = run("d1", Damage { extent: Extent::WholeSite, fault: Fault::WrongForCa }).await?;
+    let truth = run("d1", damage(Extent::WholeSite, Fault::WrongForCa)).await?;
     assert_eq!(truth, Truth { created: CREATED, deactivated: CREATED, ..Truth::default() });
     Ok(())
 }
 
 #[tokio::test]
 async fn d2_presenting_fails_for_www_only() -> anyhow::Result<()> {
-    let truth = run("d2", Damage { extent: Extent::Name(1), fault: Fault::WrongForCa }).await?;
+    let truth = run("d2", damage(Extent::Name(1), Fault::WrongForCa)).await?;
     assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, deactivated: ORDERS, ..Truth::default() });
     Ok(())
 }
 
 #[tokio::test]
 async fn e1_the_second_name_fails_validation() -> anyhow::Result<()> {
-    let truth = run("e1", Damage { extent: Extent::Name(1), fault: FAILS_AT_THE_CA }).await?;
+    let truth = run("e1", damage(Extent::Name(1), FAILS_AT_THE_CA)).await?;
     assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, invalid: ORDERS, ..Truth::default() });
     Ok(())
 }
 
 #[tokio::test]
 async fn e2_the_first_name_fails_validation() -> anyhow::Result<()> {
-    let truth = run("e2", Damage { extent: Extent::Name(0), fault: FAILS_AT_THE_CA }).await?;
+    let truth = run("e2", damage(Extent::Name(0), FAILS_AT_THE_CA)).await?;
     assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, invalid: ORDERS, ..Truth::default() });
     Ok(())
 }
