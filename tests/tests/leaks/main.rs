@@ -5,7 +5,8 @@
 //! measured in the same way; see [`table`]. All rows are printed, beside theirs, by
 //!
 //! ```text
-//! .ci/with-postgres cargo nextest run --workspace -E 'binary_id(lockkeeper-tests::leaks)' --no-capture
+//! SQLX_OFFLINE=true .ci/with-postgres cargo nextest run --workspace --no-capture \
+//!     -E 'binary_id(lockkeeper-tests::leaks) & test(/[a-f][0-9]*_/)'
 //! ```
 
 mod accidents;
