@@ -64,7 +64,8 @@ pub struct ResponderConfig {
     pub connections_max: usize,
     /// How long a client may take for a request's head, and how long a connection may rest between two.
     pub header_timeout: Duration,
-    /// How long reading a response may take; then the client is asked to come again.
+    /// How long reading a response may take; then the client is asked to come again. A CA that validates waits
+    /// about ten seconds and does not come again: better late than not.
     pub read_timeout: Duration,
 }
 
@@ -73,7 +74,7 @@ impl Default for ResponderConfig {
         Self {
             connections_max: 4096,
             header_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(8),
         }
     }
 }
