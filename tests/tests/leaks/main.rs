@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! SQLX_OFFLINE=true .ci/with-postgres cargo nextest run --workspace --no-capture \
-//!     -E 'binary_id(lockkeeper-tests::leaks) & test(/[a-f][0-9]*_/)'
+//!     -E 'binary_id(lockkeeper-tests::leaks)'
 //! ```
 
 mod accidents;
