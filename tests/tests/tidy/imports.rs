@@ -16,7 +16,6 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("dashboard", &["clock", "config", "store", "telemetry"]),
     ("engine", &["acme", "challenge", "clock", "config", "keys", "store", "telemetry"]),
     ("keys", &["clock", "config", "telemetry"]),
-    ("reconcile", &["acme", "challenge", "clock", "config", "keys", "store", "telemetry"]),
     ("shutdown", &[]),
     ("store", &["clock", "config", "telemetry"]),
     ("telemetry", &["config"]),

@@ -11,21 +11,6 @@ use super::page::{Listing, Page};
 use super::viewer::Viewer;
 use super::{Store, StoreError};
 
-/// The stages an order can be in, as the table checks them.
-pub const STAGES: [&str; 11] = [
-    "accepted",
-    "parked",
-    "admitted",
-    "placed",
-    "presented",
-    "submitted",
-    "ready",
-    "finalizing",
-    "issued",
-    "failed",
-    "cancelled",
-];
-
 const LANES: [&str; 4] = ["urgent", "interactive", "renewal", "bulk"];
 
 /// One order and where it stands.
@@ -67,7 +52,7 @@ pub struct OrderView {
 /// Which orders; a field that is `None` does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderFilter {
-    /// One of [`STAGES`].
+    /// One of [`issuance::order::Stage::NAMES`].
     pub stage: Option<&'static str>,
     /// A tenant's slug.
     pub tenant: Option<String>,

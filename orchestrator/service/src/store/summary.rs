@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use issuance::order::Stage;
 use serde::{Deserialize, Serialize};
 
-use super::orders_view::STAGES;
 use super::viewer::Viewer;
 use super::{Store, StoreError};
 
@@ -51,7 +51,7 @@ pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> 
         certificates_issued: count(totals.issued),
         orders: 0,
         orders_moving: 0,
-        orders_by_stage: STAGES.iter().map(|&stage| (stage.to_owned(), 0)).collect(),
+        orders_by_stage: Stage::NAMES.iter().map(|&stage| (stage.to_owned(), 0)).collect(),
         parked_by_fault: BTreeMap::new(),
         failed_by_fault: BTreeMap::new(),
         open_authorizations: count(totals.open),

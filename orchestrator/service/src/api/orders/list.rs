@@ -9,7 +9,9 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::Problem;
 use crate::api::query::{self, Parameters};
-use crate::store::orders_view::{self, OrderFilter, OrderView, STAGES};
+use issuance::order::Stage;
+
+use crate::store::orders_view::{self, OrderFilter, OrderView};
 use crate::store::page::Listing;
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +31,7 @@ pub(in crate::api) async fn list(
     Parameters(asked): Parameters<ListParameters>,
 ) -> Result<Json<Listing<OrderView>>, Problem> {
     let filter = OrderFilter {
-        stage: query::one_of("stage", asked.stage.as_deref(), &STAGES)?,
+        stage: query::one_of("stage", asked.stage.as_deref(), &Stage::NAMES)?,
         tenant: asked.tenant,
         certificate: asked.certificate,
     };
