@@ -17,7 +17,7 @@ demo:
 
 # The summary of the tests comes last.
 test:
-	@.ci/setup postgresql pebble certbot lego prometheus nextest
+	@.ci/setup postgresql pebble certbot lego nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings

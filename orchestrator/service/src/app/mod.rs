@@ -263,7 +263,7 @@ fn start_engine(
 }
 
 async fn wait_for_database(store: &Store) {
-    while let Err(error) = store.ping().await {
+    while let Err(error) = store.reach().await {
         warn!(error = &error as &dyn std::error::Error, "The database does not answer yet; asking again");
         tokio::time::sleep(DATABASE_WAIT).await;
     }

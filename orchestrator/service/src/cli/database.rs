@@ -22,7 +22,9 @@ impl Database {
                 None => started.insert(PrivateCluster::start(&config.data.folder).await?).url(),
             },
         };
-        Ok(Self { store: Store::open(&url, config.database.connections.get())?, started })
+        let store = Store::open(&url, config.database.connections.get())?;
+        store.reach().await?;
+        Ok(Self { store, started })
     }
 
     pub(super) async fn close(self) -> Result<(), CliError> {

@@ -37,7 +37,7 @@ use issuance::time::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::time::OffsetDateTime;
-use sqlx::{Postgres, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use self::mint::Mint;
 
@@ -143,6 +143,14 @@ impl Store {
         name: &'static str,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.pool.begin().await.map_err(StoreError::of(name))
+    }
+
+    /// Connects once, beside the pool, to learn why nobody answers if nobody does: the pool only says that it
+    /// has waited.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        let options = self.pool.connect_options();
+        let connection = PgConnection::connect_with(&options).await.map_err(StoreError::Connect)?;
+        connection.close().await.map_err(StoreError::Connect)
     }
 
     /// Asks for nothing, to see that somebody answers.
