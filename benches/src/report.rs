@@ -224,4 +224,5 @@ fn where_the_time_goes(text: &mut String, run: &Measurement, service: &ServiceMe
         }
     }
     show("commit of steps".to_owned(), exposition.histogram("lockkeeper_commit_duration_seconds"));
+    show("transaction of the gate".to_owned(), exposition.histogram("lockkeeper_gate_duration_seconds"));
 }

@@ -3,13 +3,10 @@
 //! Woken by whoever made something due, by attempts that end, and by the earliest instant it knows of;
 //! looks at the database at its poll interval for what it was not told.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use issuance::time::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
@@ -17,37 +14,19 @@ use tracing::{error, warn};
 use crate::store::StoreError;
 use crate::store::leases::{Claim, Claimed};
 
+use super::agenda::{Agenda, Queue};
 use super::executor::{AttemptEnd, Executor};
+use super::seat::{Seat, Waiters, Waiting};
 use super::{EngineParts, EngineSettings};
 
 /// Orders taken up by one claim, at the most.
 const CLAIM_MAX: usize = 64;
-/// An order whose names are proven waits this long for a place at the CA before it goes back to the queue.
-const SEAT_WAIT: Duration = Duration::from_secs(2);
+/// Orders that wait for the CA hold no seat, so those due within this are taken up together.
+const GATHER: Duration = Duration::from_millis(10);
+/// While others wait for a place at the CA, provers are called by as many at a time as this part of all.
+const PROVERS_CALLED: usize = 4;
 /// With no room at the gate, somebody else's release is noticed this late.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
-
-/// A place among those at work. Dropping it frees the place, also on panic or cancellation.
-#[derive(Debug)]
-pub(super) struct Seat {
-    proving: Option<OwnedSemaphorePermit>,
-    at_the_ca: Option<OwnedSemaphorePermit>,
-    permits: Arc<Semaphore>,
-}
-
-impl Seat {
-    /// Changes a prover's place for one of the bounded places at the CA; false if none became free in time.
-    pub(super) async fn reach_the_ca(&mut self) -> bool {
-        if self.at_the_ca.is_some() {
-            return true;
-        }
-        let waiting = tokio::time::timeout(SEAT_WAIT, Arc::clone(&self.permits).acquire_owned()).await;
-        let Ok(Ok(permit)) = waiting else { return false };
-        self.at_the_ca = Some(permit);
-        self.proving = None;
-        true
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
@@ -60,8 +39,12 @@ pub(super) struct Dispatcher {
     proving: Arc<Semaphore>,
     ends: mpsc::UnboundedReceiver<AttemptEnd>,
     ended: mpsc::UnboundedSender<AttemptEnd>,
-    /// Instants at which this process knows an order to be due.
-    due: BinaryHeap<Reverse<Timestamp>>,
+    comers: mpsc::UnboundedReceiver<Waiting>,
+    door: mpsc::UnboundedSender<Waiting>,
+    waiters: Waiters,
+    in_flight: Agenda,
+    proven: Agenda,
+    unproven: Agenda,
     /// The gate was full; new work is not claimed before.
     no_room_until: Option<tokio::time::Instant>,
 }
@@ -75,6 +58,7 @@ impl Dispatcher {
         stop: CancellationToken,
     ) -> Self {
         let (ended, ends) = mpsc::unbounded_channel();
+        let (door, comers) = mpsc::unbounded_channel();
         Self {
             parts,
             settings,
@@ -85,44 +69,62 @@ impl Dispatcher {
             proving: Arc::new(Semaphore::new(usize::from(settings.proving))),
             ends,
             ended,
-            due: BinaryHeap::new(),
+            comers,
+            door,
+            waiters: Waiters::default(),
+            in_flight: Agenda::new(GATHER),
+            proven: Agenda::new(Duration::ZERO),
+            unproven: Agenda::new(Duration::ZERO),
             no_room_until: None,
         }
     }
 
     pub(super) async fn run(mut self) {
+        let wake = Arc::clone(&self.parts.wake);
         while !self.stop.is_cancelled() {
-            // Registered before the claim, so that what becomes due in between still wakes us.
-            let wake = Arc::clone(&self.parts.wake);
-            let woken = wake.notified();
-            let full = match self.claim().await {
-                Ok(full) => full,
+            let pause = match self.claim().await {
+                Ok(()) => self.pause(),
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "Nothing could be claimed");
-                    false
+                    self.settings.poll_interval
                 }
             };
-            if full {
-                continue;
-            }
-            let pause = self.pause();
-            tokio::select! {
-                () = woken => {}
-                () = tokio::time::sleep(pause) => {}
-                Some(end) = self.ends.recv() => self.note(end),
-                () = self.stop.cancelled() => {}
+            if !pause.is_zero() {
+                tokio::select! {
+                    // Rung while nobody listened, it is heard here at once.
+                    () = wake.notified() => self.ring(),
+                    () = tokio::time::sleep(pause) => {}
+                    Some(end) = self.ends.recv() => self.note(end),
+                    Some(waiting) = self.comers.recv() => self.waiters.push(waiting),
+                    () = self.stop.cancelled() => {}
+                }
             }
             while let Ok(end) = self.ends.try_recv() {
                 self.note(end);
             }
+            while let Ok(waiting) = self.comers.try_recv() {
+                self.waiters.push(waiting);
+            }
         }
+    }
+
+    fn ring(&mut self) {
+        self.in_flight.ring();
+        self.proven.ring();
+        self.unproven.ring();
     }
 
     fn note(&mut self, end: AttemptEnd) {
         match end {
-            AttemptEnd::Due(at) => self.due.push(Reverse(at)),
+            AttemptEnd::Due(Queue::InFlight, at) => self.in_flight.note(at),
+            AttemptEnd::Due(Queue::Proven, at) => self.proven.note(at),
+            AttemptEnd::Due(Queue::Unproven, at) => {
+                self.unproven.note(at);
+                // The names of it that are ready may have been given an order of their own.
+                self.unproven.ring();
+            }
             AttemptEnd::NoRoom(at) => {
-                self.due.push(Reverse(at));
+                self.proven.note(at);
                 self.no_room_until = Some(tokio::time::Instant::now() + NO_ROOM_PAUSE);
             }
             AttemptEnd::Rests => self.no_room_until = None,
@@ -130,60 +132,81 @@ impl Dispatcher {
         }
     }
 
-    /// How long until something is known to be due, the poll interval at the most.
+    /// How long until a queue is worth a look for which there are seats. A seat that is freed ends the pause.
     fn pause(&mut self) -> Duration {
         let now = self.parts.clock.now();
-        while self.due.peek().is_some_and(|Reverse(at)| *at <= now) {
-            // It was due already when the claim above was made, or its seat is not free yet.
-            self.due.pop();
+        let seats = free_seats(&self.permits) > 0;
+        let mut pause = self.settings.poll_interval;
+        if seats {
+            pause = pause.min(self.in_flight.pause(now));
         }
-        let known = self.due.peek().map_or(self.settings.poll_interval, |Reverse(at)| now.until(*at));
-        let room = self.no_room_until.map_or(Duration::MAX, |at| {
-            at.saturating_duration_since(tokio::time::Instant::now()).max(Duration::from_millis(1))
-        });
-        known.min(room).min(self.settings.poll_interval)
+        if let Some(until) = self.no_room_until {
+            let room = until.saturating_duration_since(tokio::time::Instant::now());
+            return pause.min(room.max(Duration::from_millis(1)));
+        }
+        if seats {
+            pause = pause.min(self.proven.pause(now));
+        }
+        if self.provers_to_call() > 0 {
+            pause = pause.min(self.unproven.pause(now));
+        }
+        pause
     }
 
-    /// Claims for the seats that are free. True if there may be more.
-    async fn claim(&mut self) -> Result<bool, StoreError> {
-        let in_flight = self.claim_in_flight().await?;
-        if self.no_room_until.is_some_and(|until| tokio::time::Instant::now() < until) {
-            return Ok(in_flight);
+    /// Fills the seats that are free. What is on its way at the CA comes first: it holds a part of the pending
+    /// budget, which new work would wait for.
+    async fn claim(&mut self) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        let expected = if self.in_flight.pause(now).is_zero() { self.in_flight.expected(now) } else { 0 };
+        let kept = free_seats(&self.permits).min(u16::try_from(expected).unwrap_or(u16::MAX));
+        if self.no_room_until.is_some_and(|until| until <= tokio::time::Instant::now()) {
+            self.no_room_until = None;
         }
-        self.no_room_until = None;
-        let proven = self.claim_proven().await?;
-        let unproven = self.claim_unproven().await?;
-        Ok(in_flight || proven || unproven)
-    }
-
-    async fn claim_in_flight(&mut self) -> Result<bool, StoreError> {
+        self.seat_waiters(kept);
+        if kept > 0 {
+            let (store, lease) = (&self.parts.store, self.settings.lease);
+            let claimed = store.claim_in_flight(self.parts.replica, now, lease, kept).await?;
+            let filled = self.start(claimed, kept, false);
+            self.in_flight.looked(now, filled, self.settings.poll_interval);
+            self.seat_waiters(0);
+        }
+        if self.no_room_until.is_some() {
+            return Ok(());
+        }
         let seats = free_seats(&self.permits);
-        if seats == 0 {
-            return Ok(false);
+        if seats > 0 && self.proven.pause(now).is_zero() {
+            let (store, lease) = (&self.parts.store, self.settings.lease);
+            let claimed = store.claim_proven(self.parts.replica, now, lease, seats).await?;
+            let filled = self.start(claimed, seats, false);
+            self.proven.looked(now, filled, self.settings.poll_interval);
         }
-        let (store, now) = (&self.parts.store, self.parts.clock.now());
-        let claimed = store.claim_in_flight(self.parts.replica, now, self.settings.lease, seats).await?;
-        Ok(self.start(claimed, seats, false))
+        let seats = self.provers_to_call();
+        if seats > 0 && self.unproven.pause(now).is_zero() {
+            let (store, lease) = (&self.parts.store, self.settings.lease);
+            let claimed = store.claim_unproven(self.parts.replica, now, lease, seats).await?;
+            let filled = self.start(claimed, seats, true);
+            self.unproven.looked(now, filled, self.settings.poll_interval);
+        }
+        Ok(())
     }
 
-    async fn claim_proven(&mut self) -> Result<bool, StoreError> {
-        let seats = free_seats(&self.permits);
-        if seats == 0 {
-            return Ok(false);
+    /// Gives those at the door the free places at the CA, but for `kept`.
+    fn seat_waiters(&mut self, kept: u16) {
+        if self.no_room_until.is_some() {
+            return;
         }
-        let (store, now) = (&self.parts.store, self.parts.clock.now());
-        let claimed = store.claim_proven(self.parts.replica, now, self.settings.lease, seats).await?;
-        Ok(self.start(claimed, seats, false))
+        while self.permits.available_permits() > usize::from(kept) && !self.waiters.is_empty() {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
+            drop(self.waiters.seat(permit));
+        }
     }
 
-    async fn claim_unproven(&mut self) -> Result<bool, StoreError> {
+    /// Seats for provers that are worth a claim. Where proven orders wait anyway, a few more would only make a
+    /// claim each.
+    fn provers_to_call(&mut self) -> u16 {
         let seats = free_seats(&self.proving);
-        if seats == 0 {
-            return Ok(false);
-        }
-        let (store, now) = (&self.parts.store, self.parts.clock.now());
-        let claimed = store.claim_unproven(self.parts.replica, now, self.settings.lease, seats).await?;
-        Ok(self.start(claimed, seats, true))
+        let few = usize::from(seats) < usize::from(self.settings.proving).min(CLAIM_MAX) / PROVERS_CALLED;
+        if few && !self.waiters.is_empty() { 0 } else { seats }
     }
 
     /// Starts an attempt for each claim. True if every seat asked for was filled.
@@ -199,13 +222,11 @@ impl Dispatcher {
     }
 
     fn start_one(&mut self, claim: Claim, proving: bool) {
-        let permits = Arc::clone(&self.permits);
-        let pool = if proving { &self.proving } else { &self.permits };
-        let permit = Arc::clone(pool).try_acquire_owned().ok();
+        let door = self.door.clone();
         let seat = if proving {
-            Seat { proving: permit, at_the_ca: None, permits }
+            Seat::proving(Arc::clone(&self.proving).try_acquire_owned().ok(), door)
         } else {
-            Seat { proving: None, at_the_ca: permit, permits }
+            Seat::at_the_ca(Arc::clone(&self.permits).try_acquire_owned().ok(), door)
         };
         let (executor, ended) = (Arc::clone(&self.executor), self.ended.clone());
         self.workers.spawn(async move {

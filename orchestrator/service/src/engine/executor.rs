@@ -20,12 +20,13 @@ use crate::store::leases::Claim;
 use crate::store::steps::{IssuedChain, StepEnd};
 
 use super::EngineSettings;
+use super::agenda::Queue;
 use super::committer::{CommitError, Committer};
 use super::consequences::{SHORT_WAIT, aftermath, draw, event};
-use super::dispatcher::Seat;
 use super::gate::{Gate, GateAnswer};
 use super::instruments::Instruments;
 use super::performer::{Downloaded, Performer};
+use super::seat::Seat;
 
 /// An order that takes more steps than this without a wait goes round in circles.
 const STEPS_MAX: usize = 64;
@@ -54,8 +55,8 @@ pub(super) struct Executor {
 /// How an attempt ended, for whoever plans the next claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AttemptEnd {
-    /// Due again then.
-    Due(Timestamp),
+    /// Due again then, in that queue.
+    Due(Queue, Timestamp),
     /// The gate has no room: claiming more of the kind is of no use for a moment.
     NoRoom(Timestamp),
     /// At rest: room was made.
@@ -176,7 +177,7 @@ impl Executor {
             }
             match wake {
                 Wake::Now => {}
-                Wake::At(at) => return Ok(AttemptEnd::Due(at)),
+                Wake::At(at) => return Ok(AttemptEnd::Due(Queue::of(&hand.claim.order), at)),
                 Wake::Never => return Ok(AttemptEnd::Rests),
             }
         }
@@ -251,8 +252,8 @@ impl Executor {
         self.commit(&mut hand, wake, Aftermath::default()).await?;
         Ok(match wake {
             Wake::Never => AttemptEnd::Rests,
-            Wake::At(at) => AttemptEnd::Due(at),
-            Wake::Now => AttemptEnd::Due(self.clock.now()),
+            Wake::At(at) => AttemptEnd::Due(Queue::of(&hand.claim.order), at),
+            Wake::Now => AttemptEnd::Due(Queue::of(&hand.claim.order), self.clock.now()),
         })
     }
 

@@ -40,7 +40,10 @@ impl Gate {
             let (store, clock, profile) = (store.clone(), Arc::clone(&clock), Arc::clone(&profile));
             let instruments = instruments.clone();
             async move {
-                match store.admit(account, &requests, &profile, clock.now()).await {
+                let started = tokio::time::Instant::now();
+                let admitted = store.admit(account, &requests, &profile, clock.now()).await;
+                instruments.took(started.elapsed());
+                match admitted {
                     Ok(outcomes) => outcomes
                         .into_iter()
                         .map(|outcome| {

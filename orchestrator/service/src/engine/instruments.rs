@@ -51,6 +51,7 @@ impl Instruments {
 #[derive(Debug, Clone)]
 pub(super) struct GateInstruments {
     granted: Counter,
+    seconds: Histogram,
 }
 
 const ADMISSIONS: &str = "lockkeeper_admissions_total";
@@ -61,7 +62,15 @@ impl GateInstruments {
         for result in ["no_room", "new_orders", "held", "backoff", "target_busy", "lease_lost"] {
             counter!(ADMISSIONS, "result" => result).increment(0);
         }
-        Self { granted: counter!(ADMISSIONS, "result" => "granted") }
+        describe_histogram!("lockkeeper_gate_duration_seconds", "Seconds one transaction of the gate took.");
+        Self {
+            granted: counter!(ADMISSIONS, "result" => "granted"),
+            seconds: histogram!("lockkeeper_gate_duration_seconds"),
+        }
+    }
+
+    pub(super) fn took(&self, took: Duration) {
+        self.seconds.record(took.as_secs_f64());
     }
 
     pub(super) fn record(&self, outcome: &AdmissionOutcome) {

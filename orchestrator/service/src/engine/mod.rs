@@ -11,6 +11,7 @@
 //! What to do next, and what an answer means, is decided in `issuance`. The engine never sleeps over a lease:
 //! a wait is the order's `due_at`, and the order goes back to the queue.
 
+mod agenda;
 mod batch;
 mod committer;
 mod consequences;
@@ -20,6 +21,7 @@ mod gate;
 mod instruments;
 mod observation;
 mod performer;
+mod seat;
 
 use std::sync::Arc;
 use std::time::Duration;
