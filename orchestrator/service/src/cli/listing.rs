@@ -21,6 +21,16 @@ pub struct ListingArgs {
     pub cursor: Option<String>,
 }
 
+/// Reads every page.
+pub(super) async fn fetch_all<T: DeserializeOwned>(
+    api: &ApiClient,
+    path: &str,
+    filters: &[(&str, Option<String>)],
+) -> Result<Vec<T>, ApiError> {
+    let everything = ListingArgs { limit: usize::MAX, cursor: None };
+    Ok(fetch(api, path, filters, &everything).await?.data)
+}
+
 /// Reads pages until there are enough rows.
 pub(super) async fn fetch<T: DeserializeOwned>(
     api: &ApiClient,

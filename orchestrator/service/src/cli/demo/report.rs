@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::cli::api_client::ApiClient;
 use crate::cli::error::CliError;
+use crate::cli::listing;
 use crate::store::orders_view::OrderView;
-use crate::store::page::Listing;
 use crate::store::summary::Summary;
 
 use super::stage::{Places, Stage};
@@ -61,7 +61,8 @@ impl Report {
         took: Duration,
     ) -> Result<Self, CliError> {
         let summary: Summary = api.get("/v1/summary").await?;
-        let parked = parked_orders(api).await?;
+        let only_parked = [("stage", Some("parked".to_owned()))];
+        let parked: Vec<OrderView> = listing::fetch_all(api, "/v1/orders", &only_parked).await?;
         let good: Vec<_> = fleet.good_sites().collect();
         let is_verified = |name: &issuance::identifier::Hostname| verified.contains(name.as_str());
         let names_good: BTreeSet<String> = fleet.good_names().map(ToString::to_string).collect();
@@ -150,19 +151,6 @@ impl Report {
         let _ = writeln!(text, "  http://{}/metrics", places.metrics);
         let _ = write!(text, "  {}", places.log.display());
         text
-    }
-}
-
-async fn parked_orders(api: &ApiClient) -> Result<Vec<OrderView>, CliError> {
-    let (mut parked, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page: Listing<OrderView> =
-            api.get(&format!("/v1/orders?stage=parked&limit=1000{cursor}")).await?;
-        parked.extend(page.data);
-        match page.next_cursor {
-            Some(next) if page.has_more => cursor = format!("&cursor={next}"),
-            _ => return Ok(parked),
-        }
     }
 }
 

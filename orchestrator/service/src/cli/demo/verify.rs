@@ -10,8 +10,8 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::cli::api_client::ApiClient;
 use crate::cli::error::CliError;
+use crate::cli::listing;
 use crate::store::certificates::CertificateView;
-use crate::store::page::Listing;
 
 use super::stage::DemoError;
 
@@ -27,16 +27,8 @@ pub(super) async fn verify(api: &ApiClient, roots_pem: &str) -> Result<BTreeSet<
         .map(|root| anchor_from_trusted_cert(root).map(|anchor| anchor.to_owned()))
         .collect::<Result<_, _>>()
         .map_err(|_| DemoError::Root)?;
-    let mut issued = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let page: Listing<CertificateView> = api.get(&format!("/v1/certificates?limit=1000{cursor}")).await?;
-        issued.extend(page.data.into_iter().filter(|one| one.current.is_some()));
-        match page.next_cursor {
-            Some(next) if page.has_more => cursor = format!("&cursor={next}"),
-            _ => break,
-        }
-    }
+    let mut issued: Vec<CertificateView> = listing::fetch_all(api, "/v1/certificates", &[]).await?;
+    issued.retain(|certificate| certificate.current.is_some());
     let chains: Vec<(CertificateView, String)> = stream::iter(issued)
         .map(|certificate| async move {
             let chain = api.fetch_text(&format!("/v1/certificates/{}/chain", certificate.id)).await?;
