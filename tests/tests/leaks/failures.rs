@@ -1,5 +1,8 @@
-//! Nothing goes wrong: a. Presenting or validation fails: b2, d1, d2, e1, e2. The service waits a minute and ten before it gives up a
-//! response that it does not see; its clock leaps.
+//! Nothing goes wrong: a. Presenting or validation fails: b2, d1, d2, e1, e2.
+//!
+//! The service waits a minute and ten before it gives up a response that it does not see; its clock leaps. One
+//! order's leap may take another to its next attempt, so where responses are waited for (b2, d1, d2) there may be
+//! more attempts than one, and what is held is how each authorization of all of them ended.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -38,6 +41,12 @@ async fn run(scenario: &str, damage: Option<Damage>) -> anyhow::Result<Truth> {
 
 const CREATED: usize = 2 * ORDERS;
 
+/// In one attempt or several.
+fn assert_all_deactivated(truth: &Truth) {
+    assert!(truth.created >= CREATED, "{truth:?}");
+    assert_eq!(*truth, Truth { created: truth.created, deactivated: truth.created, ..Truth::default() });
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "a scenario may also be without damage")]
 fn damage(extent: Extent, fault: Fault) -> Option<Damage> {
     Some(Damage { extent, fault })
@@ -63,7 +72,7 @@ async fn b2_the_responder_breaks_when_the_orders_are_placed() -> anyhow::Result<
     world.wait_until_done(WITHIN).await?;
     let truth = world.truth().await?;
     table::print("b2", &truth);
-    assert_eq!(truth, Truth { created: CREATED, deactivated: CREATED, ..Truth::default() });
+    assert_all_deactivated(&truth);
     app.stop().await?;
     world.stop().await
 }
@@ -71,14 +80,15 @@ async fn b2_the_responder_breaks_when_the_orders_are_placed() -> anyhow::Result<
 #[tokio::test]
 async fn d1_presenting_fails_for_both_names() -> anyhow::Result<()> {
     let truth = run("d1", damage(Extent::WholeSite, Fault::WrongForCa)).await?;
-    assert_eq!(truth, Truth { created: CREATED, deactivated: CREATED, ..Truth::default() });
+    assert_all_deactivated(&truth);
     Ok(())
 }
 
 #[tokio::test]
 async fn d2_presenting_fails_for_www_only() -> anyhow::Result<()> {
     let truth = run("d2", damage(Extent::Name(1), Fault::WrongForCa)).await?;
-    assert_eq!(truth, Truth { created: CREATED, valid: ORDERS, deactivated: ORDERS, ..Truth::default() });
+    assert!(truth.valid >= ORDERS && truth.deactivated >= ORDERS, "{truth:?}");
+    assert_eq!(truth, Truth { created: truth.valid + truth.deactivated, pending: 0, invalid: 0, ..truth });
     Ok(())
 }
 
