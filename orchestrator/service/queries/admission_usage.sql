@@ -11,4 +11,6 @@ select
         select full_at
         from limits
         where account_id = $1 and limit_name = 'new_orders_per_account' and key = ''
-    ) as new_orders_full_at
+    ) as new_orders_full_at,
+    -- Those of the names asked for that are being validated for another order.
+    array(select validation_target from flights where validation_target = any($3)) as "busy!"

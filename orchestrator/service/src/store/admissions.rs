@@ -61,14 +61,13 @@ impl Store {
     ) -> Result<Vec<AdmissionOutcome>, StoreError> {
         let mut tx = self.begin("admissions.admit").await?;
         let locked = lock(&mut tx, account, now).await?;
-        let mut budget = count(&mut tx, account, &locked, profile, now).await?;
         let targets: Vec<String> = requests
             .iter()
             .flat_map(|request| &request.names)
             .map(|name| name.validation_target().to_owned())
             .collect();
+        let (mut budget, mut flights) = count(&mut tx, account, &locked, &targets, profile, now).await?;
         let remembered = remembered(&mut tx, account, &targets).await?;
-        let mut flights = flights(&mut tx, &targets).await?;
 
         let mut decisions = Vec::with_capacity(requests.len());
         for again in [true, false] {
@@ -96,10 +95,8 @@ impl Store {
         decisions.sort_by_key(|(index, _)| *index);
         let decisions: Vec<_> = decisions.into_iter().map(|(_, decision)| decision).collect();
 
-        let outcomes = grant(&mut tx, requests, decisions, profile, now).await?;
-        if let (Some((_, full_at)), true) = (budget.new_orders, granted_any(&outcomes)) {
-            spend_new_orders(&mut tx, account, full_at).await?;
-        }
+        let spent = budget.new_orders.map(|(_, full_at)| full_at);
+        let outcomes = grant(&mut tx, requests, decisions, spent, profile, now).await?;
         tx.commit().await.map_err(StoreError::of("admissions.commit"))?;
         Ok(outcomes)
     }
@@ -108,7 +105,7 @@ impl Store {
 impl Store {
     /// Whether the account's pending-authorization budget is nearly used up: nine tenths of the cap.
     pub async fn is_near_cap(&self, account: AccountId, now: Timestamp) -> Result<bool, StoreError> {
-        let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now))
+        let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now), &[])
             .fetch_one(self.pool())
             .await
             .map_err(StoreError::of("admissions.usage"))?;
@@ -123,10 +120,8 @@ impl Store {
     }
 }
 
-fn granted_any(outcomes: &[AdmissionOutcome]) -> bool {
-    outcomes.iter().any(|outcome| matches!(outcome, AdmissionOutcome::Granted(_)))
-}
-
+/// Not `for update`: that would also wait for everybody who inserts a row that refers to the account, every commit
+/// of steps among them, and make them wait.
 async fn lock(
     tx: &mut Transaction<'static, Postgres>,
     account: AccountId,
@@ -134,7 +129,7 @@ async fn lock(
 ) -> Result<LockedAccount, StoreError> {
     let row = sqlx::query!(
         "select pending_authorizations_max, recovery_reserve, held_until, stopped_at
-         from accounts where account_id = $1 for update",
+         from accounts where account_id = $1 for no key update",
         account.0
     )
     .fetch_one(&mut **tx)
@@ -152,25 +147,28 @@ async fn lock(
     })
 }
 
+/// What is held and what is left, and which of `targets` are in flight.
 async fn count(
     tx: &mut Transaction<'static, Postgres>,
     account: AccountId,
     locked: &LockedAccount,
+    targets: &[String],
     profile: &CaProfile,
     now: Timestamp,
-) -> Result<Budget, StoreError> {
-    let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now))
+) -> Result<(Budget, HashSet<Box<str>>), StoreError> {
+    let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now), targets)
         .fetch_one(&mut **tx)
         .await
         .map_err(StoreError::of("admissions.count"))?;
     let bucket = profile.limit(LimitName::NewOrdersPerAccount).and_then(Limit::bucket);
     let full_at = usage.new_orders_full_at.map_or(now, Timestamp::from);
-    Ok(Budget {
+    let budget = Budget {
         pending_max: locked.pending_max,
         pending: u32::try_from(usage.reserved + usage.pending).unwrap_or(u32::MAX),
         new_orders: bucket.map(|bucket| (bucket, full_at)),
         held_until: locked.held_until,
-    })
+    };
+    Ok((budget, usage.busy.into_iter().map(Box::from).collect()))
 }
 
 async fn remembered(
@@ -190,20 +188,6 @@ fn failures_of(
         .iter()
         .filter_map(|name| remembered.get(name.validation_target()).map(|backoff| (name.clone(), *backoff)))
         .collect()
-}
-
-async fn flights(
-    tx: &mut Transaction<'static, Postgres>,
-    targets: &[String],
-) -> Result<HashSet<Box<str>>, StoreError> {
-    let busy = sqlx::query_scalar!(
-        "select validation_target from flights where validation_target = any($1)",
-        targets
-    )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(StoreError::of("admissions.flights"))?;
-    Ok(busy.into_iter().map(Box::from).collect())
 }
 
 /// Another account's admitter may have started a flight since it was looked: whoever inserts first flies.
@@ -254,6 +238,7 @@ async fn grant(
     tx: &mut Transaction<'static, Postgres>,
     requests: &[AdmissionRequest],
     decisions: Vec<Result<(), Denial>>,
+    new_orders_full_at: Option<Timestamp>,
     profile: &CaProfile,
     now: Timestamp,
 ) -> Result<Vec<AdmissionOutcome>, StoreError> {
@@ -282,7 +267,8 @@ async fn grant(
             sql_instant(hold_until),
             &epochs,
             &proven,
-            &profiles as &[Option<String>]
+            &profiles as &[Option<String>],
+            new_orders_full_at.map(sql_instant)
         )
         .fetch_all(&mut **tx)
         .await
@@ -314,24 +300,6 @@ async fn grant(
             }
         })
         .collect())
-}
-
-async fn spend_new_orders(
-    tx: &mut Transaction<'static, Postgres>,
-    account: AccountId,
-    full_at: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into limits (account_id, limit_name, key, full_at)
-         values ($1, 'new_orders_per_account', '', $2)
-         on conflict (account_id, limit_name, key) do update set full_at = excluded.full_at",
-        account.0,
-        sql_instant(full_at)
-    )
-    .execute(&mut **tx)
-    .await
-    .map(drop)
-    .map_err(StoreError::of("admissions.spend"))
 }
 
 /// The CA's clock and ours may differ.

@@ -43,6 +43,9 @@ use self::mint::Mint;
 
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
+/// A connection that was used this recently is taken to be alive.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
 /// The database, as everybody but this module sees it.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -110,6 +113,16 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_secs(10))
+            // A connection in steady use needs no round trip to see that it is alive.
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for > IDLE_TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options.application_name("lockkeeper"));
         Ok(Self { pool })
     }
