@@ -3,7 +3,7 @@
 with due as (
     select order_id
     from orders
-    where due_at <= $1 and stage not in ('accepted', 'parked')
+    where due_at <= $1 and queue = 2
     order by due_at
     limit $2
     for update skip locked

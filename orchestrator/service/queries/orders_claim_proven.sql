@@ -2,7 +2,7 @@
 with due as (
     select order_id
     from orders
-    where due_at <= $1 and stage = 'accepted' and proven_at is not null
+    where due_at <= $1 and queue = 1
     order by lane, due_at
     limit $2
     for update skip locked

@@ -2,7 +2,7 @@
 with due as (
     select order_id
     from orders
-    where due_at <= $1 and stage in ('accepted', 'parked') and proven_at is null
+    where due_at <= $1 and queue = 0
     order by lane, due_at
     limit $2
     for update skip locked

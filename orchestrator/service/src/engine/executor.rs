@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use issuance::admission::Denial;
 use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
+use issuance::authorization::Authorization;
 use issuance::ids::{AccountId, OrderId};
 use issuance::order::Stage;
 use issuance::profile::CaProfile;
@@ -68,6 +69,8 @@ pub(super) enum AttemptEnd {
 /// An order in the hands of an attempt.
 struct InHand {
     claim: Claim,
+    /// Its authorizations as they stand in the ledger.
+    ledger: Vec<Authorization>,
     /// Changes since the last commit that a crash would undo.
     uncommitted: Pending,
 }
@@ -108,7 +111,8 @@ impl Executor {
     }
 
     async fn advance(&self, claim: Claim, mut seat: Seat) -> Result<AttemptEnd, CommitError> {
-        let mut hand = InHand { claim, uncommitted: Pending::default() };
+        let ledger = claim.order.authorizations.clone();
+        let mut hand = InHand { claim, ledger, uncommitted: Pending::default() };
         if let Stage::Accepted { .. } | Stage::Parked { .. } = hand.claim.order.stage {
             // Chosen when the order is placed, and committed with the intent.
             let order = &mut hand.claim.order;
@@ -285,11 +289,14 @@ impl Executor {
     }
 
     async fn commit(&self, hand: &mut InHand, wake: Wake, aftermath: Aftermath) -> Result<(), CommitError> {
-        let lease_until = self.clock.now().after(self.settings.lease);
+        let lease_until = self.lease_until(hand.claim.lease.expires_at);
         let pending = std::mem::take(&mut hand.uncommitted);
+        let order = hand.claim.order.clone();
+        let changed = order.authorizations.iter().filter(|one| !hand.ledger.contains(one));
         let end = StepEnd {
             lease: hand.claim.lease,
-            order: hand.claim.order.clone(),
+            ledger: changed.cloned().collect(),
+            order,
             wake,
             lease_until,
             chain: pending.chain,
@@ -298,7 +305,16 @@ impl Executor {
         };
         self.committer.commit(end).await?;
         hand.claim.lease.expires_at = lease_until;
+        hand.ledger.clone_from(&hand.claim.order.authorizations);
         Ok(())
+    }
+
+    /// When a lease that ends at `held` is to end after the next commit. It is left alone while half of it and the
+    /// longest request fit into it: the instant is indexed, and a new one would cost an entry at each step.
+    fn lease_until(&self, held: Timestamp) -> Timestamp {
+        let now = self.clock.now();
+        let enough = (self.settings.lease / 2).max(self.settings.request_timeout + LEASE_MARGIN);
+        if now.after(enough) <= held { held } else { now.after(self.settings.lease) }
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Event {
 pub struct StepEnd {
     pub lease: Lease,
     pub order: Order,
+    /// Those of its authorizations that the ledger does not hold yet as they are now.
+    pub ledger: Vec<Authorization>,
     pub wake: Wake,
     /// Where the lease is kept (`Wake::Now`): until when.
     pub lease_until: Timestamp,
@@ -257,7 +259,7 @@ async fn write(
     for end in ends {
         let order = end.lease.order;
         orders.push(end);
-        for entry in &end.order.authorizations {
+        for entry in &end.ledger {
             ledger.push(order, entry, &mint);
         }
         if let Some(chain) = &end.chain {
