@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::identifier::Hostname;
+use crate::settle;
 use crate::time::Timestamp;
 
 /// RFC 8555 §7.1.6.
@@ -57,6 +58,10 @@ pub struct Authorization {
     pub expires_at: Timestamp,
     /// `None` until it was read, or where the CA offers no challenge we can answer.
     pub challenge: Option<Challenge>,
+    /// By when it is to be settled, while it is open: every decision about it moves this along.
+    pub settle_at: Timestamp,
+    /// The operator wants it settled, whatever it costs.
+    pub settle_requested_at: Option<Timestamp>,
     /// Committed before the challenge is posted.
     pub submit_intended_at: Option<Timestamp>,
     /// The CA has acknowledged the challenge.
@@ -65,12 +70,13 @@ pub struct Authorization {
     pub deactivate_intended_at: Option<Timestamp>,
     /// The CA confirmed a status other than `pending`.
     pub final_at: Option<Timestamp>,
+    /// Why it failed; while it is pending, why the CA refused the response.
     pub fault: Option<Fault>,
 }
 
 impl Authorization {
     /// As it stands when only its URL is known.
-    pub fn opened(url: Box<str>, now: Timestamp, expires_at: Timestamp) -> Self {
+    pub fn opened(url: Box<str>, now: Timestamp, expires_at: Timestamp, settle_at: Timestamp) -> Self {
         Self {
             url,
             identifier: None,
@@ -79,6 +85,8 @@ impl Authorization {
             opened_at: now,
             expires_at,
             challenge: None,
+            settle_at,
+            settle_requested_at: None,
             submit_intended_at: None,
             submitted_at: None,
             deactivate_intended_at: None,
@@ -110,6 +118,11 @@ impl Authorization {
         self.is_open() && self.submit_intended_at.is_some() && self.deactivate_intended_at.is_none()
     }
 
+    /// It has a challenge of the kind we answer, and the CA has not refused the response.
+    pub(crate) fn is_answerable(&self) -> bool {
+        self.challenge.is_some() && self.fault.is_none()
+    }
+
     /// Open, and nothing has been decided about it yet.
     pub(crate) fn is_undecided(&self) -> bool {
         self.is_open() && self.submit_intended_at.is_none() && self.deactivate_intended_at.is_none()
@@ -126,17 +139,26 @@ impl Authorization {
         self.wildcard = seen.wildcard;
         if let Some(expires_at) = seen.expires_at {
             self.expires_at = expires_at;
+            self.settle_at = self.settle_at.min(settle::latest(expires_at));
         }
         if seen.challenge.is_some() {
             self.challenge = seen.challenge;
         }
-        if seen.challenge_taken && self.submit_intended_at.is_some() {
-            self.submitted_at.get_or_insert(now);
+        // One that is being validated is not open, whoever has posted its challenge.
+        let validating = seen.status == AuthorizationStatus::Pending;
+        if seen.challenge_taken && (validating || self.submit_intended_at.is_some()) {
+            self.taken(now);
         }
         if seen.fault.is_some() {
             self.fault = seen.fault;
         }
         self.end(seen.status, now);
+    }
+
+    /// The CA has the response.
+    pub(crate) fn taken(&mut self, now: Timestamp) {
+        self.submit_intended_at.get_or_insert(now);
+        self.submitted_at.get_or_insert(now);
     }
 
     /// Takes over a status that the CA confirmed; `pending` changes nothing, and what is final stays so.

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::limit::{Limit, LimitName};
 
+/// Where a CA does not say: Let's Encrypt counts five an hour.
+const FAILURE_BUDGET_REFILL_DEFAULT: Duration = Duration::from_hours(1);
+
 /// A CA's profile. Not to be confused with a *certificate* profile, which one asks for in an order.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,9 @@ pub struct CaProfile {
     /// After a challenge whose acknowledgement was lost: how long a `pending` must stand before it is posted
     /// again. A second post may start a second validation.
     pub resubmit_seconds: u64,
+    /// How long an authorization may stay open for another try of its order, from when it was opened.
+    #[serde(default = "CaProfile::settle_grace_seconds_default")]
+    pub settle_grace_seconds: u64,
     /// new-order requests sent for one order at the most, where asking again is the way to find it.
     pub asks_max: u32,
     /// The most names in one order.
@@ -68,6 +74,20 @@ impl CaProfile {
 
     pub fn quiet(&self) -> Duration {
         Duration::from_secs(self.quiet_seconds)
+    }
+
+    /// Three tries to see a response: at once, after 1 and after 10 minutes.
+    const fn settle_grace_seconds_default() -> u64 {
+        900
+    }
+
+    /// How long after its last failure a hostname has its whole budget of failures again.
+    pub fn failure_budget_refill(&self) -> Duration {
+        let limit = self.limit(LimitName::FailedAuthorizationsPerHostname);
+        let seconds = limit.filter(|limit| limit.count > 0).map(|limit| {
+            u64::from(limit.burst).saturating_mul(limit.period_seconds).div_ceil(u64::from(limit.count))
+        });
+        seconds.map_or(FAILURE_BUDGET_REFILL_DEFAULT, Duration::from_secs)
     }
 
     /// What ordinary work may hold of the pending-authorization budget.

@@ -129,9 +129,7 @@ impl Order {
     fn settling_step(&self, certain: bool) -> Step {
         let deactivating = self.indexes(Authorization::is_deactivating);
         let submitting = self.indexes(Authorization::submission_in_doubt);
-        let undecided = self.indexes(Authorization::is_undecided);
-        let unread =
-            self.indexes(|authorization| authorization.is_open() && authorization.identifier.is_none());
+        let open = self.indexes(Authorization::is_open);
         // The submissions first: a deactivation may be sent again at any time, a submission only by whoever
         // knows that it never left.
         if certain && !submitting.is_empty() {
@@ -140,14 +138,10 @@ impl Order {
         if certain && !deactivating.is_empty() {
             return Step::Deactivate(deactivating);
         }
-        if !unread.is_empty() {
-            return Step::ReadAuthorizations(unread);
-        }
-        if !deactivating.is_empty() || !submitting.is_empty() {
-            return Step::ReadAuthorizations([deactivating, submitting].concat());
-        }
-        if !undecided.is_empty() {
-            return Step::CheckServed(undecided);
+        // Decided upon what the CA says now: it may have ended meanwhile, or somebody else may have submitted it.
+        if !open.is_empty() {
+            let read = open.iter().all(|&index| self.authorizations[index].identifier.is_some());
+            return if certain && read { Step::CheckServed(open) } else { Step::ReadAuthorizations(open) };
         }
         let validating = self.indexes(Authorization::holds_budget);
         if validating.is_empty() { Step::Rest } else { Step::ReadAuthorizations(validating) }

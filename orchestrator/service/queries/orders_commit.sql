@@ -48,21 +48,22 @@ ledger as (
     insert into authorizations (
         authorization_id, tenant_id, account_id, order_id, url, identifier, wildcard, status, origin,
         challenge_type, challenge_url, token, key_authorization, opened_at, expires_at, submit_intended_at,
-        submitted_at, deactivate_intended_at, settled_at, final_at, fault_class, fault_detail)
+        submitted_at, deactivate_intended_at, settled_at, final_at, fault_class, fault_detail, settle_at)
     select
         entry.authorization_id, written.tenant_id, written.account_id, written.order_id, entry.url,
         entry.identifier, entry.wildcard, entry.status, entry.origin, entry.challenge_type, entry.challenge_url,
         entry.token, entry.key_authorization, entry.opened_at, entry.expires_at, entry.submit_intended_at,
         entry.submitted_at, entry.deactivate_intended_at, entry.settled_at, entry.final_at, entry.fault_class,
-        entry.fault_detail
+        entry.fault_detail, entry.settle_at
     from unnest(
         $26::uuid[], $27::uuid[], $28::text[], $29::text[], $30::boolean[], $31::text[], $32::text[], $33::text[],
         $34::text[], $35::text[], $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[],
-        $40::timestamptz[], $41::timestamptz[], $42::timestamptz[], $43::timestamptz[], $44::text[], $45::text[]
+        $40::timestamptz[], $41::timestamptz[], $42::timestamptz[], $43::timestamptz[], $44::text[], $45::text[],
+        $46::timestamptz[]
     ) as entry (
         order_id, authorization_id, url, identifier, wildcard, status, origin, challenge_type, challenge_url,
         token, key_authorization, opened_at, expires_at, submit_intended_at, submitted_at, deactivate_intended_at,
-        settled_at, final_at, fault_class, fault_detail
+        settled_at, final_at, fault_class, fault_detail, settle_at
     )
     join written using (order_id)
     on conflict (url, order_id) do update
@@ -80,7 +81,8 @@ ledger as (
         settled_at = excluded.settled_at,
         final_at = excluded.final_at,
         fault_class = excluded.fault_class,
-        fault_detail = excluded.fault_detail
+        fault_detail = excluded.fault_detail,
+        settle_at = excluded.settle_at
 ),
 landed as (
     delete from flights using written where flights.order_id = written.order_id and written.lands
@@ -88,8 +90,8 @@ landed as (
 chain as (
     select *
     from unnest(
-        $47::uuid[], $48::text[], $49::bytea[], $50::bytea[], $51::text[], $52::text[], $53::timestamptz[],
-        $54::timestamptz[]
+        $48::uuid[], $49::text[], $50::bytea[], $51::bytea[], $52::text[], $53::text[], $54::timestamptz[],
+        $55::timestamptz[]
     ) as chain (
         order_id, serial, fingerprint_sha256, spki_sha256, issuer, chain_pem, not_before, not_after
     )
@@ -101,7 +103,7 @@ issued as (
         chain_pem, key_sealed, not_before, not_after, issued_at)
     select
         order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256, spki_sha256, issuer,
-        chain_pem, key_sealed, not_before, not_after, $46
+        chain_pem, key_sealed, not_before, not_after, $47
     from chain
     on conflict (order_id) do nothing
 ),
@@ -114,8 +116,8 @@ forgiven as (
 ),
 announced as (
     insert into events (event_id, tenant_id, kind, certificate_id, order_id, data, happened_at)
-    select event.event_id, written.tenant_id, event.kind, written.certificate_id, written.order_id, event.data, $46
-    from unnest($55::uuid[], $56::uuid[], $57::text[], $58::jsonb[]) as event (order_id, event_id, kind, data)
+    select event.event_id, written.tenant_id, event.kind, written.certificate_id, written.order_id, event.data, $47
+    from unnest($56::uuid[], $57::uuid[], $58::text[], $59::jsonb[]) as event (order_id, event_id, kind, data)
     join written using (order_id)
     on conflict (event_id) do nothing
 )

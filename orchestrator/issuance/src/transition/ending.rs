@@ -52,21 +52,29 @@ impl Order {
     pub(super) fn settled(mut self, served: &[(usize, Circumstances)], context: &Context<'_>) -> Applied {
         let now = context.now;
         let (mut acts, mut earliest) = (false, None::<Timestamp>);
+        let mut charged = Vec::new();
         for (index, circumstances) in served {
             let Some(authorization) = self.authorizations.get_mut(*index) else { continue };
             if !authorization.is_undecided() {
                 continue;
             }
-            match settle(authorization, *circumstances, context.profile, now) {
+            let mut circumstances = *circumstances;
+            if charged.contains(&authorization.identifier) {
+                // A wildcard's and its name's are counted together.
+                circumstances.failed_at = Some(now);
+            }
+            match settle(authorization, circumstances, None, context.profile, now) {
                 Settlement::Submit => {
                     authorization.submit_intended_at = Some(now);
                     acts = true;
                 }
                 Settlement::Deactivate => {
                     authorization.deactivate_intended_at = Some(now);
+                    charged.push(authorization.identifier.clone());
                     acts = true;
                 }
-                Settlement::Wait { until } => {
+                Settlement::Wait { until } | Settlement::Resume { at: until } => {
+                    authorization.settle_at = until;
                     earliest = Some(earliest.map_or(until, |one| one.min(until)));
                 }
             }
@@ -91,13 +99,15 @@ impl Order {
                 Err(other) if authorization.is_lost(&other, context) => {
                     authorization.end(AuthorizationStatus::Expired, context.now);
                 }
+                // Perhaps it is being validated: reading it says so.
+                Err(Trouble::Refused(problem)) if Refusal::of(&problem) == Refusal::Reread => {}
                 Err(other) => trouble = Some(other),
             }
         }
         let untouched = self.authorizations.iter().any(Authorization::is_deactivating);
         let applied = match trouble {
             Some(trouble) => self.troubled(&trouble, context),
-            // Acknowledged, and pending still.
+            // Acknowledged, and pending still; or not to be had at the moment.
             None if untouched => self.look_again(None, context),
             None => self.keep(Wake::Now),
         };
@@ -115,7 +125,7 @@ impl Order {
             return self.keep(Wake::Now).commit(Knowledge::Certain);
         }
         if any(Authorization::is_open) {
-            return self.keep(Wake::Now);
+            return self.keep(Wake::Now).commit(Knowledge::Certain);
         }
         if any(Authorization::holds_budget) {
             return self.look_again(None, context);

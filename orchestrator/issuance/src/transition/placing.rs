@@ -11,6 +11,7 @@ use crate::fault::{FailureClass, Fault, Refusal};
 use crate::identifier::{Hostname, Identifiers};
 use crate::order::{CaOrder, Order, Reservation, Stage};
 use crate::problem::Problem;
+use crate::settle;
 use crate::step::Knowledge;
 
 use super::{STOPPED_WAIT, order_fault};
@@ -96,10 +97,11 @@ impl Order {
         let held = reservation;
         let reservation = Reservation { units, ..reservation };
         let ca = CaOrder { url: seen.url, finalize_url: seen.finalize_url, expires_at };
+        let settle_at = settle::deadline(now, now.after(lifetime).min(expires_at), profile);
         self.authorizations = seen
             .authorizations
             .into_iter()
-            .map(|url| Authorization::opened(url, now, now.after(lifetime)))
+            .map(|url| Authorization::opened(url, now, now.after(lifetime), settle_at))
             .collect();
         match seen.status {
             CaOrderStatus::Ready => {

@@ -7,14 +7,11 @@ use crate::authorization::{Authorization, AuthorizationSeen, AuthorizationStatus
 use crate::backoff;
 use crate::fault::{FailureClass, Fault, Refusal};
 use crate::order::{CaOrder, Order, Reservation, Stage};
-use crate::settle::Circumstances;
+use crate::settle::{Circumstances, Settlement, settle};
 use crate::step::Knowledge;
+use crate::time::Timestamp;
 
 use super::order_fault;
-
-/// Tries to see a provisioned response served before the order is given up: at once, after 1 and after 10
-/// minutes. The order is kept meanwhile, so waiting loses nothing.
-const SERVED_TRIES_MAX: u32 = 3;
 
 impl Order {
     pub(super) fn authorizations_read(
@@ -128,15 +125,15 @@ impl Order {
         if let Some((index, _)) = served.iter().find(|(_, circumstances)| !circumstances.served) {
             let hostname = self.authorizations.get(*index).and_then(|one| one.identifier.clone());
             self.looks = self.looks.saturating_add(1);
-            if self.looks >= SERVED_TRIES_MAX {
-                let fault = Fault::new(
-                    FailureClass::PresentationFailed,
-                    "the response is not served where the CA would look",
-                );
-                return self.failed(fault.of(hostname), true, context);
+            let next_try = now.after(backoff::rest(self.looks, context.jitter));
+            if self.resumes(served, next_try, context) {
+                return self.keep(Wake::At(next_try));
             }
-            let rest = backoff::rest(self.looks, context.jitter);
-            return self.keep(Wake::At(now.after(rest)));
+            let fault = Fault::new(
+                FailureClass::PresentationFailed,
+                "the response is not served where the CA would look",
+            );
+            return self.failed(fault.of(hostname), true, context);
         }
         for (index, _) in served {
             if let Some(authorization) = self.authorizations.get_mut(*index) {
@@ -144,6 +141,15 @@ impl Order {
             }
         }
         self.moved(Stage::Submitted { reservation, ca, lost: None }).commit(Knowledge::Certain)
+    }
+
+    /// Whether every open authorization may be kept until the next try: with one of them the order ends.
+    fn resumes(&self, served: &[(usize, Circumstances)], next_try: Timestamp, context: &Context<'_>) -> bool {
+        served.iter().all(|(index, circumstances)| {
+            let open = self.authorizations.get(*index).filter(|one| one.is_open());
+            let decide = |one| settle(one, *circumstances, Some(next_try), context.profile, context.now);
+            open.is_none_or(|one| matches!(decide(one), Settlement::Resume { .. }))
+        })
     }
 
     pub(super) fn submitted(
@@ -157,23 +163,18 @@ impl Order {
         for (index, outcome) in answers {
             let Some(authorization) = self.authorizations.get_mut(index) else { continue };
             match outcome {
-                Ok(()) => {
-                    authorization.submitted_at.get_or_insert(now);
-                }
+                Ok(()) => authorization.taken(now),
                 Err(Trouble::Refused(problem)) => match Refusal::of(&problem) {
                     // 409: it is being validated, so it was submitted.
-                    Refusal::Reread => {
-                        authorization.submitted_at.get_or_insert(now);
-                    }
+                    Refusal::Reread => authorization.taken(now),
                     // The challenge is gone because its authorization has ended: reading it says how.
                     Refusal::Gone => {}
-                    // The CA wants no response. Where nobody waits for the order it is ended the other way.
+                    // The CA wants no response: it has to be ended the other way.
                     Refusal::Terminal { class } => {
-                        if ended {
-                            authorization.deactivate_intended_at = Some(now);
-                        }
-                        let fault = Fault::new(class, problem.detail);
-                        refused.get_or_insert(fault.of(authorization.identifier.clone()));
+                        let fault = Fault::new(class, problem.detail).of(authorization.identifier.clone());
+                        authorization.submit_intended_at = None;
+                        authorization.fault = Some(fault.clone());
+                        refused.get_or_insert(fault);
                     }
                     _ => trouble = Some(Trouble::Refused(problem)),
                 },

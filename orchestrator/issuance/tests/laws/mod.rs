@@ -1,16 +1,16 @@
 //! Laws of the arithmetic and of the policies, over everything they may be asked.
 
+mod settling;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
 use issuance::admission::{Budget, Candidate, Denial, admit};
-use issuance::authorization::{Authorization, Challenge};
 use issuance::backoff::{HostnameBackoff, rest};
 use issuance::fault::{FailureClass, Refusal};
 use issuance::gcra::Bucket;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::problem::{Problem, ProblemKind};
-use issuance::settle::{Circumstances, Settlement, settle};
 use issuance::time::{Fraction, Timestamp};
 use proptest::prelude::*;
 
@@ -21,54 +21,6 @@ const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
 fn names(first: usize, count: usize) -> Identifiers {
     let names = (first..first + count).map(|n| Hostname::parse(&format!("h{n}.a.com")).expect("a name"));
     Identifiers::new(names).expect("a set")
-}
-
-fn open_until(expires_at: Timestamp, answerable: bool) -> Authorization {
-    let challenge = Challenge {
-        kind: "http-01".into(),
-        url: "https://ca.test/challenge/1".into(),
-        token: "token".into(),
-        key_authorization: "token.thumbprint".into(),
-    };
-    let opened = Authorization::opened("https://ca.test/authz/1".into(), NOW, expires_at);
-    Authorization { challenge: answerable.then_some(challenge), ..opened }
-}
-
-/// What is open is submitted where the CA would see the response, deactivated where that costs nobody
-/// anything, and otherwise waits, but never so long that the CA forgets it first.
-#[test]
-fn the_settle_policy_in_every_case() {
-    let minutes = |count: u64| NOW.after(Duration::from_mins(count));
-    let mut cases = 0;
-    for served in [false, true] {
-        for answerable in [false, true] {
-            for charges in [false, true] {
-                for near_cap in [false, true] {
-                    for full_at in [NOW.before(Duration::from_mins(1)), NOW, minutes(1), minutes(600)] {
-                        for expires_at in [minutes(0), minutes(5), minutes(6), minutes(100)] {
-                            let mut profile = profile(Recovery::Asks);
-                            profile.charges_deactivation = charges;
-                            let circumstances =
-                                Circumstances { served, failure_budget_full_at: full_at, near_cap };
-                            let authorization = open_until(expires_at, answerable);
-                            let latest = expires_at.before(Duration::from_mins(5));
-                            let expected = if served && answerable {
-                                Settlement::Submit
-                            } else if !charges || near_cap || full_at <= NOW || latest <= NOW {
-                                Settlement::Deactivate
-                            } else {
-                                Settlement::Wait { until: full_at.min(latest) }
-                            };
-                            let is = settle(&authorization, circumstances, &profile, NOW);
-                            assert_eq!(is, expected, "{circumstances:?} {authorization:?} charges {charges}");
-                            cases += 1;
-                        }
-                    }
-                }
-            }
-        }
-    }
-    assert_eq!(cases, 256);
 }
 
 /// Polling is never a spin and never slower than the profile says, whatever the profile says.

@@ -8,9 +8,9 @@ use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Hostname;
 use issuance::order::{CertificateRequest, Reservation};
 use issuance::problem::{Problem, ProblemKind};
-use issuance::settle::Circumstances;
+use issuance::settle::{Circumstances, Pressure};
 
-use super::{NOW, ahead};
+use super::{NOW, ago, ahead};
 
 /// Name and answer. Where an answer speaks of each authorization, the name tells of the first, and the second
 /// one fares well.
@@ -52,6 +52,8 @@ pub(super) fn all() -> Vec<(&'static str, Answer)> {
         ("authz lost", authorizations(Err(lost()))),
         ("served", served(true)),
         ("not served", served(false)),
+        ("not served, crowded", served_under(false, Pressure::High)),
+        ("not served, near the cap", served_under(false, Pressure::NearCap)),
         ("submitted", submitted(Ok(()))),
         ("submitted before", submitted(Err(refused(ProblemKind::Conflict, 409)))),
         ("submit not found", submitted(Err(refused(ProblemKind::Malformed, 404)))),
@@ -81,6 +83,7 @@ pub(super) fn all() -> Vec<(&'static str, Answer)> {
         ("deactivated", deactivated(Ok(AuthorizationStatus::Deactivated))),
         ("deactivated, pending", deactivated(Ok(AuthorizationStatus::Pending))),
         ("deactivate not found", deactivated(Err(refused(ProblemKind::Malformed, 404)))),
+        ("deactivate conflict", deactivated(Err(refused(ProblemKind::Conflict, 409)))),
         ("deactivate lost", deactivated(Err(lost()))),
         ("not sent", Answer::Trouble(Trouble::NotSent { detail: "no route".into() })),
         ("lost", Answer::Trouble(lost())),
@@ -172,7 +175,12 @@ fn authorizations(first: Result<AuthorizationSeen, Trouble>) -> Answer {
 }
 
 fn served(first: bool) -> Answer {
-    let of = |served| Circumstances { served, failure_budget_full_at: ahead(60), near_cap: false };
+    served_under(first, Pressure::Low)
+}
+
+/// The CA has counted a failure an hour less a minute ago.
+fn served_under(first: bool, pressure: Pressure) -> Answer {
+    let of = |served| Circumstances { served, failed_at: Some(ago(3_540)), pressure };
     Answer::Served(vec![(0, of(first)), (1, of(true))])
 }
 

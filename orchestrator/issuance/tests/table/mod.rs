@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use issuance::answer::{Applied, Consequence, Context, Wake};
+use issuance::authorization::Authorization;
 use issuance::order::Order;
 use issuance::profile::{CaProfile, RequestRates};
 use issuance::step::{Knowledge, Step};
@@ -116,6 +117,17 @@ fn told(applied: &Applied) -> String {
     if let Some(reservation) = order.stage.reservation().filter(|one| one.units > 0) {
         write!(text, " holds={}", reservation.units).expect("a string takes it");
     }
+    let newly = |intended: fn(&Authorization) -> Option<Timestamp>| {
+        let all = order.authorizations.iter().enumerate();
+        all.filter(|(_, one)| intended(one) == Some(NOW)).map(|(index, _)| index).collect::<Vec<_>>()
+    };
+    let submits = newly(|one| one.submit_intended_at.filter(|_| one.submitted_at.is_none()));
+    let deactivates = newly(|one| one.deactivate_intended_at);
+    for (intent, indexes) in [("submits", submits), ("deactivates", deactivates)] {
+        if !indexes.is_empty() {
+            write!(text, " {intent}{indexes:?}").expect("a string takes it");
+        }
+    }
     for consequence in consequences {
         let consequence = match consequence {
             Consequence::NameFailed { hostname, fault, at_ca } => {
@@ -164,6 +176,7 @@ pub(crate) fn profile(recovery: Recovery) -> CaProfile {
         order_seconds: 3_600,
         quiet_seconds: 120,
         resubmit_seconds: 60,
+        settle_grace_seconds: 900,
         asks_max: 3,
         names_max: 100,
         poll_first_ms: 1_000,

@@ -46,6 +46,9 @@ pub(super) fn all() -> Vec<(&'static str, Order)> {
             )
         }),
         ("presented", with(Stage::Presented { reservation, ca: ca() }, read(|_| {}))),
+        ("presented, tried twice", {
+            Order { looks: 2, ..with(Stage::Presented { reservation, ca: ca() }, read(|_| {})) }
+        }),
         ("submitted, in doubt", with(submitted(None), read(doubtful))),
         ("submitted", with(submitted(None), read(acknowledged))),
         ("submitted, lost", with(submitted(Some(fault())), read(acknowledged))),
@@ -55,6 +58,7 @@ pub(super) fn all() -> Vec<(&'static str, Order)> {
         ("issued", with(Stage::Issued { reservation, ca: ca(), request: request(), at: NOW }, read(valid))),
         ("failed, unread", with(failed(), unread())),
         ("failed, undecided", with(failed(), read(|_| {}))),
+        ("failed, settle asked", with(failed(), read(|one| one.settle_requested_at = Some(ago(1))))),
         ("failed, submitting", with(failed(), read(doubtful))),
         ("failed, deactivating", with(failed(), read(|one| one.deactivate_intended_at = Some(ago(5))))),
         ("failed, doing both", {
@@ -97,7 +101,10 @@ fn with(stage: Stage, authorizations: [Authorization; 2]) -> Order {
 }
 
 fn unread() -> [Authorization; 2] {
-    [1, 2].map(|n| Authorization::opened(format!("https://ca.test/authz/{n}").into(), ago(8), ahead(3_600)))
+    [1, 2].map(|n| {
+        let url = format!("https://ca.test/authz/{n}").into();
+        Authorization::opened(url, ago(8), ahead(3_600), ahead(892))
+    })
 }
 
 fn read(change: impl Fn(&mut Authorization)) -> [Authorization; 2] {

@@ -64,13 +64,22 @@ pub(crate) struct Ca {
     pub(crate) authz: Vec<Authz>,
     /// Whether what has expired is still shown.
     pub(crate) shows_expired: bool,
+    /// Failures counted against a name: validations that failed, and deactivations.
+    pub(crate) charges: Vec<(Hostname, Timestamp)>,
     /// Requests that a slow machine executes later than their sender waits.
     pub(crate) late_orders: Vec<(Timestamp, Identifiers, Option<Box<str>>)>,
 }
 
 impl Ca {
     pub(crate) fn new(profile: CaProfile, shows_expired: bool) -> Self {
-        Self { profile, shows_expired, orders: Vec::new(), authz: Vec::new(), late_orders: Vec::new() }
+        Self {
+            profile,
+            shows_expired,
+            orders: Vec::new(),
+            authz: Vec::new(),
+            charges: Vec::new(),
+            late_orders: Vec::new(),
+        }
     }
 
     /// Everything that has happened by `now`.
@@ -86,7 +95,10 @@ impl Ca {
             if authz.taken_at.is_some() && authz.verdict_at <= now {
                 match authz.verdict {
                     Verdict::Good => authz.status = AuthorizationStatus::Valid,
-                    Verdict::Bad => authz.status = AuthorizationStatus::Invalid,
+                    Verdict::Bad => {
+                        authz.status = AuthorizationStatus::Invalid;
+                        self.charges.push((authz.name.clone(), authz.verdict_at));
+                    }
                     Verdict::Stuck | Verdict::Refused => {}
                 }
             }
@@ -232,8 +244,11 @@ impl Ca {
         }
     }
 
-    pub(crate) fn deactivate(&mut self, at: usize) -> Result<AuthorizationStatus, Problem> {
+    pub(crate) fn deactivate(&mut self, at: usize, now: Timestamp) -> Result<AuthorizationStatus, Problem> {
         let authz = &mut self.authz[at];
+        if self.profile.charges_deactivation && authz.status == AuthorizationStatus::Pending {
+            self.charges.push((authz.name.clone(), now));
+        }
         match authz.status {
             AuthorizationStatus::Expired => Err(Problem::new(ProblemKind::Malformed, 404, "Expired")),
             AuthorizationStatus::Pending | AuthorizationStatus::Valid => {

@@ -25,17 +25,20 @@ fn every_story_ends_well() {
     };
     let told = seeds.end - seeds.start;
     let mut outcomes = BTreeMap::<_, u64>::new();
+    let (mut resumed, mut paced) = (0, 0);
     for seed in seeds {
         let play = |told| {
             let mut world = World::new(seed, told);
             world.run();
-            world.outcomes().collect::<Vec<_>>()
+            (world.outcomes().collect::<Vec<_>>(), world.resumed, world.paced)
         };
-        let Ok(ends) = catch_unwind(|| play(false)) else {
+        let Ok((ends, resumed_here, paced_here)) = catch_unwind(|| play(false)) else {
             // Played again, to be told.
             play(true);
             panic!("SEED={seed} ends well when it is told");
         };
+        resumed += resumed_here;
+        paced += paced_here;
         for end in ends {
             *outcomes.entry(end).or_default() += 1;
         }
@@ -45,5 +48,6 @@ fn every_story_ends_well() {
         assert!(outcomes.get("issued") > Some(&SEEDS), "{outcomes:?}");
         assert!(outcomes.get("failed") > Some(&(SEEDS / 10)), "{outcomes:?}");
         assert!(outcomes.get("cancelled") > Some(&0), "{outcomes:?}");
+        assert!(resumed > SEEDS / 10 && paced > SEEDS / 50, "{resumed} resumed, {paced} paced");
     }
 }

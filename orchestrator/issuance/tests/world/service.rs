@@ -8,11 +8,12 @@ use issuance::authorization::Authorization;
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::order::{CertificateRequest, Order, Reservation, Stage};
+use issuance::settle::{Circumstances, Pressure};
 use issuance::step::{Knowledge, Step};
 use issuance::time::{Fraction, Timestamp};
 
 use super::story::{World, profile_units};
-use super::wire::Wire;
+use super::wire::{Wire, number};
 
 /// Longer than this without a pause is a loop.
 const STEPS_PER_WAKE_MAX: u32 = 64;
@@ -81,6 +82,7 @@ impl World {
             let profile = self.ca.profile.clone();
             let context = Context { now: self.now, jitter, profile: &profile };
             let heard = answer.clone();
+            let before = order.clone();
             let applied = match order.apply(answer, &context) {
                 Ok(applied) => applied,
                 Err(error) => return self.check(false, &error.to_string()),
@@ -89,6 +91,9 @@ impl World {
                 let heard: String = format!("{heard:?}").chars().take(160).collect();
                 format!("{at}   {heard} -> {} {:?}", applied.order.stage.as_str(), applied.wake)
             });
+            if let Answer::Served(served) = &heard {
+                self.guard_settling(&before, &applied, served);
+            }
             if moved_at < self.now {
                 (steps, moved_at) = (0, self.now);
             }
@@ -171,6 +176,45 @@ impl World {
         self.check(kept, promise);
     }
 
+    /// What is decided about the open authorizations of an order that cannot go on is what the policy says.
+    fn guard_settling(&mut self, before: &Order, applied: &Applied, served: &[(usize, Circumstances)]) {
+        let ended = before.stage.is_ended();
+        if let (Stage::Presented { .. }, Stage::Presented { .. }, Wake::At(next_try)) =
+            (&before.stage, &applied.order.stage, applied.wake)
+        {
+            self.resumed += 1;
+            for (index, circumstances) in served {
+                let one = &before.authorizations[*index];
+                self.check(next_try < one.settle_at, "nothing is kept open past its deadline");
+                let short = self.now.until(next_try) <= Duration::from_mins(2);
+                let missed = circumstances.pressure == Pressure::NearCap
+                    || circumstances.pressure == Pressure::High && !short;
+                self.check(!missed, "nothing is kept open that others miss");
+            }
+        }
+        for (index, circumstances) in served.iter().filter(|_| ended) {
+            let (was, is) = (&before.authorizations[*index], &applied.order.authorizations[*index]);
+            if was.deactivate_intended_at.is_some() || is.deactivate_intended_at.is_none() {
+                self.paced += u64::from(is.submit_intended_at.is_none());
+                continue;
+            }
+            let profile = &self.ca.profile;
+            let budget_full = circumstances
+                .failed_at
+                .is_none_or(|at| at.after(profile.failure_budget_refill()) <= self.now);
+            let forced = circumstances.pressure == Pressure::NearCap
+                || was.expires_at <= self.now.after(Duration::from_mins(5));
+            self.check(
+                !profile.charges_deactivation || budget_full || forced,
+                "a token that somebody may want is not spent on a deactivation",
+            );
+            if forced {
+                self.forced.extend(number(&was.url));
+            }
+            self.check(was.submitted_at.is_none(), "what was submitted is never deactivated");
+        }
+    }
+
     /// Commits the order and what follows from it.
     fn write(&mut self, at: usize, order: Order, due: Option<Timestamp>, consequences: Vec<Consequence>) {
         check_row(&order);
@@ -217,7 +261,11 @@ impl World {
                 Answer::Request(CertificateRequest { key_sealed: key.clone(), csr_der: key })
             }
             Step::CheckServed(indexes) => {
-                Answer::Served(indexes.iter().map(|index| (*index, self.circumstances())).collect())
+                let seen = |index: &usize| {
+                    let name = order.authorizations[*index].identifier.clone();
+                    (*index, self.circumstances(name.as_ref()))
+                };
+                Answer::Served(indexes.iter().map(seen).collect())
             }
             Step::GiveUp => Answer::GivenUp,
             step => Wire::of(self).send(order, step),

@@ -1,13 +1,14 @@
 //! One seed's story, and the promises that hold at every instant of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use issuance::authorization::AuthorizationStatus;
 use issuance::fault::FailureClass;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::order::Stage;
 use issuance::profile::{CaProfile, RequestRates};
-use issuance::settle::Circumstances;
+use issuance::settle::{Circumstances, Pressure};
 use issuance::time::Timestamp;
 
 use super::ca::Ca;
@@ -34,6 +35,11 @@ pub(super) struct World {
     pub(super) faults_percent: u64,
     seed: u64,
     down: (Timestamp, Timestamp),
+    /// Tries for which an order was kept open, and deactivations that waited for their turn.
+    pub(super) resumed: u64,
+    pub(super) paced: u64,
+    /// Authorizations that had to be deactivated, whatever it costs.
+    pub(super) forced: HashSet<usize>,
     trace: Option<VecDeque<String>>,
 }
 
@@ -57,6 +63,7 @@ impl World {
             order_seconds,
             quiet_seconds: 120,
             resubmit_seconds: 60,
+            settle_grace_seconds: [900, 7_200][chance.below(2) as usize],
             asks_max: 3,
             names_max: 100,
             poll_first_ms: 25,
@@ -93,6 +100,9 @@ impl World {
             latency_max,
             faults_percent,
             down: (down_from, down_from.after(down_for)),
+            resumed: 0,
+            paced: 0,
+            forced: HashSet::new(),
             trace: told.then(VecDeque::new),
         }
     }
@@ -133,12 +143,24 @@ impl World {
         (self.down.0..self.down.1).contains(&self.now)
     }
 
-    pub(super) fn circumstances(&mut self) -> Circumstances {
+    pub(super) fn circumstances(&mut self, name: Option<&Hostname>) -> Circumstances {
+        let ordinary = u64::from(self.ca.profile.pending_for_new_work());
         Circumstances {
             served: self.chance.percent(80),
-            failure_budget_full_at: self.now.after(self.chance.up_to(Duration::from_hours(1))),
-            near_cap: self.chance.percent(10),
+            failed_at: self.failed_at(name),
+            pressure: Pressure::of(u64::from(self.held()), ordinary),
         }
+    }
+
+    /// The last failure of the name that the CA may have counted, by the ledger.
+    fn failed_at(&self, name: Option<&Hostname>) -> Option<Timestamp> {
+        let of_name = self.rows.iter().flat_map(|row| &row.order.authorizations);
+        let counted = of_name.filter(|one| one.identifier.as_ref() == name).filter(|one| {
+            let deactivated =
+                matches!(one.status, AuthorizationStatus::Pending | AuthorizationStatus::Deactivated);
+            one.status == AuthorizationStatus::Invalid || one.deactivate_intended_at.is_some() && deactivated
+        });
+        counted.map(|one| one.final_at.unwrap_or(self.now)).max()
     }
 
     /// The tenant asks for it, at an instant when nobody works on the order.
@@ -193,7 +215,7 @@ impl World {
             .filter_map(|one| number(&one.url))
             .collect();
         for at in 0..self.ca.authz.len() {
-            let open = self.ca.authz[at].status == issuance::authorization::AuthorizationStatus::Pending
+            let open = self.ca.authz[at].status == AuthorizationStatus::Pending
                 && self.ca.authz[at].taken_at.is_none();
             let given_up = !listed.contains(&at);
             self.insist(!open || given_up, || format!("authorization {at} is left open at the CA"));

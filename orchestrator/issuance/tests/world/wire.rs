@@ -120,7 +120,8 @@ impl<'a> Wire<'a> {
                         world.ca.authz[at].taken_at.is_none(),
                         "what was submitted is never deactivated",
                     );
-                    let said = world.ca.deactivate(at)?;
+                    world.guard_deactivation(at);
+                    let said = world.ca.deactivate(at, world.now)?;
                     Ok(if stale { AuthorizationStatus::Pending } else { said })
                 })))
             }
@@ -172,6 +173,17 @@ impl<'a> Wire<'a> {
 }
 
 impl World {
+    /// By the CA's own count, a deactivation takes a token of a name that has all of them, unless it is forced.
+    fn guard_deactivation(&self, at: usize) {
+        let authz = &self.ca.authz[at];
+        if authz.status != AuthorizationStatus::Pending || !self.ca.profile.charges_deactivation {
+            return;
+        }
+        let last = self.ca.charges.iter().filter(|(name, _)| *name == authz.name).map(|(_, at)| *at).max();
+        let full = last.is_none_or(|last| last.after(self.ca.profile.failure_budget_refill()) <= self.now);
+        self.check(full || self.forced.contains(&at), "deactivations of one name keep their distance");
+    }
+
     fn lags(&self, born_at: issuance::time::Timestamp, stale: bool) -> bool {
         stale && born_at.until(self.now) < self.ca.profile.quiet() / 3
     }

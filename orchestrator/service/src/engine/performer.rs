@@ -1,7 +1,6 @@
 //! Performs one step: one request, or one thing to do at home. Makes no choices.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -11,8 +10,8 @@ use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Hostname;
 use issuance::ids::{AccountId, OrderId};
 use issuance::order::{CertificateRequest, Order, Stage};
-use issuance::settle::Circumstances;
-use issuance::time::{Clock, Timestamp};
+use issuance::settle::{Circumstances, Pressure};
+use issuance::time::Clock;
 
 use crate::acme::objects::{OrderObject, OrderStatus};
 use crate::acme::{Account, AcmeError};
@@ -25,8 +24,6 @@ use super::observation::{authorization_seen, order_seen, status, trouble};
 
 /// Requests of one order under way at once. All challenges of an order are posted before any is waited for.
 const REQUESTS_AT_ONCE: usize = 8;
-/// A failure budget of the CA (five an hour and hostname) is full an hour after the last failure.
-const FAILURE_BUDGET_REFILL: Duration = Duration::from_hours(1);
 /// Orders of an account's list that are read in search of a lost one: the newest ones.
 const LISTED_ORDERS_MAX: usize = 200;
 
@@ -129,30 +126,28 @@ impl Performer {
             .filter_map(|(index, _)| order.authorizations.get(*index)?.identifier.as_ref())
             .map(|name| name.validation_target().to_owned())
             .collect();
-        let (failures, near_cap) = if unserved.is_empty() {
-            (Vec::new(), false)
+        let (charges, pressure) = if unserved.is_empty() {
+            (Vec::new(), Pressure::Low)
         } else {
+            let now = self.clock.now();
             let known = futures_util::try_join!(
-                self.store.remembered_failures(self.account_id, &unserved),
-                self.store.is_near_cap(self.account_id, self.clock.now())
+                self.store.last_charges(self.account_id, &unserved, now),
+                self.store.pressure(self.account_id, now)
             );
             match known {
                 Ok(known) => known,
                 Err(error) => return Answer::Trouble(Trouble::NotSent { detail: error.to_string().into() }),
             }
         };
-        let budget_full_at = |name: Option<&Hostname>| {
-            let failed = failures.iter().find(|failure| Some(&failure.hostname) == name);
-            failed.map_or(Timestamp::EPOCH, |failure| failure.failed_at.after(FAILURE_BUDGET_REFILL))
+        let failed_at = |name: Option<&Hostname>| {
+            charges.iter().find(|charge| Some(&charge.hostname) == name).map(|charge| charge.at)
         };
         Answer::Served(
             served
                 .into_iter()
                 .map(|(index, served)| {
                     let name = order.authorizations.get(index).and_then(|one| one.identifier.as_ref());
-                    let circumstances =
-                        Circumstances { served, failure_budget_full_at: budget_full_at(name), near_cap };
-                    (index, circumstances)
+                    (index, Circumstances { served, failed_at: failed_at(name), pressure })
                 })
                 .collect(),
         )

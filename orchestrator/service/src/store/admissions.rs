@@ -14,12 +14,13 @@ use issuance::ids::{AccountId, OrderId};
 use issuance::limit::{Limit, LimitName};
 use issuance::order::Reservation;
 use issuance::profile::CaProfile;
+use issuance::settle::Pressure;
 use issuance::time::Timestamp;
 use sqlx::types::Uuid;
 use sqlx::{Postgres, Transaction};
 
 use super::leases::Lease;
-use super::{Store, StoreError, backoffs, sql_instant};
+use super::{Store, StoreError, backoffs, sql_instant, summary};
 
 /// An order at the gate.
 #[derive(Debug, Clone)]
@@ -103,20 +104,21 @@ impl Store {
 }
 
 impl Store {
-    /// Whether the account's pending-authorization budget is nearly used up: nine tenths of the cap.
-    pub async fn is_near_cap(&self, account: AccountId, now: Timestamp) -> Result<bool, StoreError> {
+    /// How much is held of what ordinary work may hold of the account's pending-authorization budget.
+    pub async fn pressure(&self, account: AccountId, now: Timestamp) -> Result<Pressure, StoreError> {
         let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now), &[])
             .fetch_one(self.pool())
             .await
             .map_err(StoreError::of("admissions.usage"))?;
-        let cap = sqlx::query_scalar!(
-            "select pending_authorizations_max from accounts where account_id = $1",
+        let ordinary = sqlx::query_scalar!(
+            r#"select pending_authorizations_max - recovery_reserve as "ordinary!"
+               from accounts where account_id = $1"#,
             account.0
         )
         .fetch_one(self.pool())
         .await
         .map_err(StoreError::of("admissions.cap"))?;
-        Ok((usage.reserved + usage.pending) * 10 >= i64::from(cap) * 9)
+        Ok(Pressure::of(summary::count(usage.reserved + usage.pending), summary::count(ordinary.into())))
     }
 }
 

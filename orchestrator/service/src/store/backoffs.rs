@@ -3,17 +3,15 @@
 use issuance::backoff::HostnameBackoff;
 use issuance::identifier::Hostname;
 use issuance::ids::AccountId;
-use issuance::time::Timestamp;
 use sqlx::PgExecutor;
 
 use super::{Store, StoreError};
 
-/// A name's backoff, and when it last failed.
+/// A name's backoff.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RememberedFailure {
     pub hostname: Hostname,
     pub backoff: HostnameBackoff,
-    pub failed_at: Timestamp,
 }
 
 impl Store {
@@ -33,7 +31,7 @@ pub(super) async fn read(
     names: &[String],
 ) -> Result<Vec<RememberedFailure>, StoreError> {
     let rows = sqlx::query!(
-        "select hostname, failures, blocked_until, at_ca, failed_at
+        "select hostname, failures, blocked_until, at_ca
          from hostname_backoffs where account_id = $1 and hostname = any($2)",
         account.0,
         names
@@ -54,7 +52,6 @@ pub(super) async fn read(
                     until: row.blocked_until.into(),
                     at_ca: row.at_ca,
                 },
-                failed_at: row.failed_at.into(),
             })
         })
         .collect()

@@ -121,7 +121,7 @@ impl Store {
             AuthorizationRow,
             "select order_id, url, identifier, wildcard, status, challenge_type, challenge_url, token,
                 key_authorization, opened_at, expires_at, submit_intended_at, submitted_at,
-                deactivate_intended_at, final_at, fault_class, fault_detail
+                deactivate_intended_at, final_at, fault_class, fault_detail, settle_at, settle_requested_at
              from authorizations
              where order_id = any($1)
              order by authorization_id",

@@ -10,6 +10,7 @@ pub mod aftermath;
 pub mod authorizations_view;
 pub mod backoffs;
 pub mod certificates;
+pub mod charges;
 pub mod faults;
 pub mod headroom;
 pub mod hostnames;

@@ -65,6 +65,8 @@ pub(super) struct AuthorizationRow {
     pub(super) final_at: Option<OffsetDateTime>,
     pub(super) fault_class: Option<String>,
     pub(super) fault_detail: Option<String>,
+    pub(super) settle_at: Option<OffsetDateTime>,
+    pub(super) settle_requested_at: Option<OffsetDateTime>,
 }
 
 /// Whose order it is, and where it belongs.
@@ -228,6 +230,9 @@ impl AuthorizationRow {
             opened_at: self.opened_at.into(),
             expires_at: self.expires_at.into(),
             challenge,
+            // Nobody asks for it once it is settled.
+            settle_at: self.settle_at.unwrap_or(self.expires_at).into(),
+            settle_requested_at: self.settle_requested_at.map(Timestamp::from),
             submit_intended_at: self.submit_intended_at.map(Timestamp::from),
             submitted_at: self.submitted_at.map(Timestamp::from),
             deactivate_intended_at: self.deactivate_intended_at.map(Timestamp::from),

@@ -163,6 +163,7 @@ struct LedgerColumns {
     final_at: Vec<Option<OffsetDateTime>>,
     fault_class: Vec<Option<String>>,
     fault_detail: Vec<Option<String>>,
+    settle_at: Vec<Option<OffsetDateTime>>,
 }
 
 impl LedgerColumns {
@@ -190,6 +191,7 @@ impl LedgerColumns {
         let fault = entry.fault.as_ref();
         self.fault_class.push(fault.map(|one| one.class.as_str().to_owned()));
         self.fault_detail.push(fault.map(|one| one.detail.to_string()));
+        self.settle_at.push(entry.is_open().then(|| sql_instant(entry.settle_at)));
     }
 }
 
@@ -319,6 +321,7 @@ async fn write(
         &ledger.final_at as &[Option<OffsetDateTime>],
         &ledger.fault_class as &[Option<String>],
         &ledger.fault_detail as &[Option<String>],
+        &ledger.settle_at as &[Option<OffsetDateTime>],
         sql_instant(now),
         &chains.order_id,
         &chains.serial,
