@@ -14,6 +14,7 @@ pub mod identifier;
 pub mod ids;
 pub mod limit;
 pub mod order;
+pub mod outlook;
 pub mod problem;
 pub mod profile;
 pub mod settle;

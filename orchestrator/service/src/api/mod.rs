@@ -1,9 +1,10 @@
 //! The REST API: one endpoint, one file. A handler extracts, calls, renders.
 //!
-//! It never talks to a CA or a resolver: it meets the engine in Postgres only, and wakes it after an import.
+//! It never talks to a CA or a resolver: it meets the engine in Postgres only, and wakes it when it has made
+//! orders due.
 
 mod auth;
-mod authorizations;
+pub mod authorizations;
 mod certificates;
 mod headroom;
 pub mod imports;
@@ -38,7 +39,7 @@ pub struct ApiState {
     /// The CA that certificates are ordered from, and the account they are ordered with.
     pub profile: Arc<CaProfile>,
     pub account: AccountId,
-    /// Notified when there are new orders.
+    /// Notified when orders were made due.
     pub wake: Arc<Notify>,
     import_seats: Arc<Semaphore>,
 }
@@ -66,7 +67,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/certificates/{certificate}/chain", get(certificates::chain::read))
         .route("/v1/orders", get(orders::list::list))
         .route("/v1/orders/{order}", get(orders::read::read))
-        .route("/v1/authorizations", get(authorizations::list))
+        .route("/v1/authorizations", get(authorizations::list::list))
+        .route("/v1/authorizations/{authorization}", get(authorizations::read::read))
+        .route("/v1/authorizations/{authorization}/settle", post(authorizations::settle::create))
         .route("/v1/headroom", get(headroom::read))
         .route("/v1/summary", get(summary::read))
         .fallback(async || Problem::no_route())

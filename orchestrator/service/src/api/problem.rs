@@ -6,15 +6,19 @@
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use issuance::outlook::SettleRefusal;
 use serde::Serialize;
 use tracing::error;
 
 use crate::adopt::csv::FileError;
 use crate::store::StoreError;
+use crate::store::authorizations_view::AuthorizationView;
 use crate::store::page::PageError;
 
 const TYPE_BASE: &str = "https://lockkeeper.dev/problems/";
 const DATABASE_RETRY_SECONDS: u32 = 5;
+/// An attempt is over in this time, unless the CA is slow.
+const IN_HAND_RETRY_SECONDS: u32 = 2;
 
 /// What went wrong, for whoever asked.
 #[derive(Debug, Clone)]
@@ -69,7 +73,7 @@ impl Problem {
 
     /// The token is good and opens other things. Never for another tenant's objects: those do not exist.
     pub(super) fn operator_only() -> Self {
-        let detail = "this shows the whole account: ask with the operator's token";
+        let detail = "this concerns the whole account: ask with the operator's token";
         Self::new(StatusCode::FORBIDDEN, "forbidden-scope", "The token does not open this", detail)
     }
 
@@ -80,6 +84,25 @@ impl Problem {
     pub(super) fn not_issued_yet() -> Self {
         let detail = "no certificate has been issued yet: the certificate's status tells how far it is";
         Self::new(StatusCode::NOT_FOUND, "not-issued-yet", "Nothing has been issued yet", detail)
+    }
+
+    pub(super) fn already_settled(view: &AuthorizationView) -> Self {
+        let settled = view.settled_at.map_or_else(String::new, |at| format!(" since {at}"));
+        let how = if view.final_at.is_some() { view.status.as_str() } else { "submitted" };
+        let detail = format!("it is {how}{settled}: there is nothing to settle");
+        Self::new(StatusCode::CONFLICT, "already-settled", "The authorization is settled", detail)
+    }
+
+    pub(super) fn not_to_be_settled(refusal: SettleRefusal) -> Self {
+        let (code, title, retry) = match refusal {
+            SettleRefusal::InHand => {
+                ("order-in-hand", "The order is being worked on", Some(IN_HAND_RETRY_SECONDS))
+            }
+            SettleRefusal::OnItsWay => ("order-on-its-way", "The order is on its way", None),
+        };
+        let mut problem = Self::new(StatusCode::CONFLICT, code, title, refusal.to_string());
+        problem.retry_after_seconds = retry;
+        problem
     }
 
     pub(super) fn no_route() -> Self {

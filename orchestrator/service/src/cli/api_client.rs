@@ -128,6 +128,12 @@ impl ApiClient {
         String::from_utf8(body.to_vec()).map_err(|_| self.foreign(StatusCode::OK))
     }
 
+    /// `POST path` with nothing in it.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        let body = self.send(Method::POST, path, None).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
     pub async fn post_csv<T: DeserializeOwned>(&self, path: &str, csv: Bytes) -> Result<T, ApiError> {
         let body = self.send(Method::POST, path, Some(csv)).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))

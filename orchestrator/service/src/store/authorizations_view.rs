@@ -1,8 +1,12 @@
 //! The ledger as tenants and the operator see it: every fact but tokens and key authorizations.
 
-use issuance::ids::{AccountId, AuthorizationId, OrderId, TenantId};
+use issuance::ids::{AccountId, AuthorizationId, CertificateId, OrderId, TenantId};
+use issuance::outlook::{OpenFacts, OpenStage, Outlook};
+use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::PgExecutor;
+use sqlx::types::Uuid;
 
 use super::faults::FaultView;
 use super::page::{Listing, Page};
@@ -20,7 +24,13 @@ pub struct AuthorizationView {
     /// The tenant's slug.
     pub tenant: String,
     pub account_id: AccountId,
+    pub certificate_id: CertificateId,
+    /// The certificate's, by which the panel knows it.
+    pub external_id: String,
     pub order_id: OrderId,
+    pub order_stage: String,
+    /// When the order is looked at again; `None`: at rest.
+    pub next_attempt_at: Option<Timestamp>,
     pub url: String,
     /// `None` until it has been read at the CA.
     pub identifier: Option<String>,
@@ -39,6 +49,41 @@ pub struct AuthorizationView {
     pub final_at: Option<Timestamp>,
     pub expires_at: Timestamp,
     pub fault: Option<FaultView>,
+    /// By when it is to be settled; `None` where it is.
+    pub settle_at: Option<Timestamp>,
+    /// The operator wants it settled.
+    pub settle_requested_at: Option<Timestamp>,
+    /// Why it is open and what comes next; `None` where it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
+    #[serde(skip)]
+    looks: i32,
+    #[serde(skip)]
+    in_hand: bool,
+}
+
+impl AuthorizationView {
+    /// What is known of it while it is open.
+    pub(super) fn open_facts(&self) -> Option<OpenFacts> {
+        self.open.then(|| OpenFacts {
+            stage: OpenStage::of(&self.order_stage),
+            looks: u32::try_from(self.looks).unwrap_or(0),
+            due_at: self.next_attempt_at,
+            in_hand: self.in_hand,
+            read: self.identifier.is_some(),
+            submit_intended: self.submit_intended_at.is_some(),
+            deactivate_intended: self.deactivate_intended_at.is_some(),
+            requested: self.settle_requested_at.is_some(),
+            settle_at: self.settle_at,
+        })
+    }
+
+    /// With what will happen to it at a CA like this.
+    #[must_use]
+    pub fn foretold(self, profile: &CaProfile) -> Self {
+        let outlook = self.open_facts().map(|facts| facts.outlook(profile));
+        Self { outlook, ..self }
+    }
 }
 
 /// Which authorizations; a field that is `None` does not matter.
@@ -58,8 +103,26 @@ pub async fn list(
     filter: &AuthorizationFilter,
     page: &Page,
 ) -> Result<Listing<AuthorizationView>, StoreError> {
-    let found = select(store, viewer, filter, page).await?;
+    let found = select(store.pool(), viewer, None, filter, page).await?;
     Ok(page.listing(found, |authorization| authorization.id.0))
+}
+
+/// `None` where it does not exist, or not for this viewer.
+pub async fn find(
+    store: &Store,
+    viewer: Viewer,
+    id: AuthorizationId,
+) -> Result<Option<AuthorizationView>, StoreError> {
+    read(store.pool(), viewer, id).await
+}
+
+pub(super) async fn read(
+    executor: impl PgExecutor<'_>,
+    viewer: Viewer,
+    id: AuthorizationId,
+) -> Result<Option<AuthorizationView>, StoreError> {
+    let all = AuthorizationFilter::default();
+    Ok(select(executor, viewer, Some(id.0), &all, &Page::largest()).await?.pop())
 }
 
 /// All of one order's. An order has no more than a page holds: at most a hundred names, each with the few
@@ -70,12 +133,13 @@ pub(super) async fn of_order(
     order: OrderId,
 ) -> Result<Vec<AuthorizationView>, StoreError> {
     let filter = AuthorizationFilter { order: Some(order), ..AuthorizationFilter::default() };
-    select(store, viewer, &filter, &Page::largest()).await
+    select(store.pool(), viewer, None, &filter, &Page::largest()).await
 }
 
 async fn select(
-    store: &Store,
+    executor: impl PgExecutor<'_>,
     viewer: Viewer,
+    id: Option<Uuid>,
     filter: &AuthorizationFilter,
     page: &Page,
 ) -> Result<Vec<AuthorizationView>, StoreError> {
@@ -88,8 +152,9 @@ async fn select(
         filter.tenant.as_deref(),
         filter.open,
         filter.status,
+        id,
     )
-    .fetch_all(store.pool())
+    .fetch_all(executor)
     .await
     .map_err(StoreError::of("authorizations.list"))?;
     let views = found.into_iter().map(|row| AuthorizationView {
@@ -97,7 +162,11 @@ async fn select(
         tenant_id: TenantId(row.tenant_id),
         tenant: row.tenant,
         account_id: AccountId(row.account_id),
+        certificate_id: CertificateId(row.certificate_id),
+        external_id: row.external_id,
         order_id: OrderId(row.order_id),
+        order_stage: row.stage,
+        next_attempt_at: row.due_at.map(Timestamp::from),
         url: row.url,
         fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.identifier.clone()),
         identifier: row.identifier,
@@ -113,6 +182,11 @@ async fn select(
         settled_at: row.settled_at.map(Timestamp::from),
         final_at: row.final_at.map(Timestamp::from),
         expires_at: row.expires_at.into(),
+        settle_at: row.settle_at.filter(|_| row.settled_at.is_none()).map(Timestamp::from),
+        settle_requested_at: row.settle_requested_at.map(Timestamp::from),
+        outlook: None,
+        looks: row.looks,
+        in_hand: row.lease_expires_at.is_some(),
     });
     Ok(views.collect())
 }

@@ -22,6 +22,7 @@ pub mod orders_view;
 pub mod page;
 pub mod responses;
 pub mod schema;
+pub mod settle_wishes;
 pub mod steps;
 pub mod summary;
 pub mod tenants;

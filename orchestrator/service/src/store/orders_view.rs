@@ -1,6 +1,7 @@
 //! Orders as tenants and the operator see them: every fact that is no secret.
 
 use issuance::ids::{AccountId, CertificateId, OrderId, TenantId};
+use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Uuid;
@@ -47,6 +48,17 @@ pub struct OrderView {
     /// Present where one order was asked for; a list leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizations: Option<Vec<AuthorizationView>>,
+}
+
+impl OrderView {
+    /// With what will happen to its open authorizations at a CA like this.
+    #[must_use]
+    pub fn foretold(mut self, profile: &CaProfile) -> Self {
+        let foretold =
+            |all: Vec<AuthorizationView>| all.into_iter().map(|one| one.foretold(profile)).collect();
+        self.authorizations = self.authorizations.map(foretold);
+        self
+    }
 }
 
 /// Which orders; a field that is `None` does not matter.

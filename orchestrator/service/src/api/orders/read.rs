@@ -17,5 +17,5 @@ pub(in crate::api) async fn read(
     PathId(id): PathId<OrderId>,
 ) -> Result<Json<OrderView>, Problem> {
     let found = orders_view::find(&api.store, viewer, id).await?;
-    found.map(Json).ok_or_else(|| Problem::not_found("order"))
+    found.map(|order| Json(order.foretold(&api.profile))).ok_or_else(|| Problem::not_found("order"))
 }

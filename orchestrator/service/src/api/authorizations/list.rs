@@ -5,16 +5,16 @@ use axum::extract::State;
 use issuance::ids::OrderId;
 use serde::Deserialize;
 
-use super::ApiState;
-use super::auth::Caller;
-use super::problem::Problem;
-use super::query::{self, Parameters};
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::problem::Problem;
+use crate::api::query::{self, Parameters};
 use crate::store::authorizations_view::{self, AuthorizationFilter, AuthorizationView, STATUSES};
 use crate::store::page::Listing;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListParameters {
+pub(in crate::api) struct ListParameters {
     limit: Option<u32>,
     cursor: Option<String>,
     open: Option<bool>,
@@ -24,7 +24,7 @@ pub(super) struct ListParameters {
 }
 
 #[tracing::instrument(name = "api.authorizations.list", skip_all)]
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(api): State<ApiState>,
     Caller(viewer): Caller,
     Parameters(asked): Parameters<ListParameters>,
@@ -36,5 +36,7 @@ pub(super) async fn list(
         order: asked.order,
     };
     let page = query::page(asked.limit, asked.cursor.as_deref(), &filter)?;
-    Ok(Json(authorizations_view::list(&api.store, viewer, &filter, &page).await?))
+    let mut found = authorizations_view::list(&api.store, viewer, &filter, &page).await?;
+    found.data = found.data.into_iter().map(|one| one.foretold(&api.profile)).collect();
+    Ok(Json(found))
 }

@@ -1,0 +1,21 @@
+//! `GET /v1/authorizations/{authorization}`
+
+use axum::Json;
+use axum::extract::State;
+use issuance::ids::AuthorizationId;
+
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::problem::Problem;
+use crate::api::query::PathId;
+use crate::store::authorizations_view::{self, AuthorizationView};
+
+#[tracing::instrument(name = "api.authorizations.read", skip_all, fields(authorization.id = %id))]
+pub(in crate::api) async fn read(
+    State(api): State<ApiState>,
+    Caller(viewer): Caller,
+    PathId(id): PathId<AuthorizationId>,
+) -> Result<Json<AuthorizationView>, Problem> {
+    let found = authorizations_view::find(&api.store, viewer, id).await?;
+    found.map(|one| Json(one.foretold(&api.profile))).ok_or_else(|| Problem::not_found("authorization"))
+}

@@ -1,0 +1,69 @@
+//! `POST /v1/authorizations/{authorization}/settle`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use issuance::ids::{AuthorizationId, OrderId};
+use issuance::outlook::Cost;
+use serde::{Deserialize, Serialize};
+
+use crate::api::ApiState;
+use crate::api::auth::Operator;
+use crate::api::problem::Problem;
+use crate::api::query::{Parameters, PathId};
+use crate::store::settle_wishes::{self, Mode, SettleAnswer};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct SettleParameters {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What is done about an authorization at the operator's wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettleReport {
+    pub authorization_id: AuthorizationId,
+    pub order_id: OrderId,
+    pub identifier: Option<String>,
+    /// Nothing was written: it would be done.
+    pub dry_run: bool,
+    /// The most it can cost.
+    pub cost: Cost,
+    /// What is done, in plain words.
+    pub detail: String,
+}
+
+#[tracing::instrument(name = "api.authorizations.settle", skip_all, fields(authorization.id = %id))]
+pub(in crate::api) async fn create(
+    State(api): State<ApiState>,
+    _: Operator,
+    PathId(id): PathId<AuthorizationId>,
+    Parameters(asked): Parameters<SettleParameters>,
+) -> Result<(StatusCode, Json<SettleReport>), Problem> {
+    let mode = if asked.dry_run { Mode::DryRun } else { Mode::Write };
+    let view = match settle_wishes::wish(&api.store, id, mode, api.clock.now()).await? {
+        SettleAnswer::Granted(view) => view.foretold(&api.profile),
+        SettleAnswer::Settled(view) => return Err(Problem::already_settled(&view)),
+        SettleAnswer::Refused(refusal) => return Err(Problem::not_to_be_settled(refusal)),
+        SettleAnswer::Unknown => return Err(Problem::not_found("authorization")),
+    };
+    let cost = view.outlook.map_or(Cost::Nothing, |outlook| outlook.cost);
+    let report = SettleReport {
+        authorization_id: id,
+        order_id: view.order_id,
+        identifier: view.identifier,
+        dry_run: asked.dry_run,
+        cost,
+        detail: format!(
+            "it is read at the CA and its response is looked for: one that is served is submitted, any other is \
+             deactivated; {}",
+            cost.sentence()
+        ),
+    };
+    if asked.dry_run {
+        return Ok((StatusCode::OK, Json(report)));
+    }
+    api.wake.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(report)))
+}
