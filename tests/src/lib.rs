@@ -7,6 +7,7 @@ pub mod https_client;
 pub mod pebble;
 pub mod proxy;
 pub mod scripted_ca;
+pub mod scripted_transport;
 pub mod service_process;
 pub mod settings;
 pub mod world;
