@@ -21,7 +21,7 @@ pub enum WhyOpen {
     AwaitsResponse,
     /// Its challenge may have been posted, and the CA has not said so yet.
     BeingSubmitted,
-    /// Its order has ended, and what becomes of it is about to be decided.
+    /// What becomes of it is about to be decided: its order has ended, or the operator asks for it.
     BeingDecided,
     /// Its order has ended; deactivating it now would spend a failure token of the hostname that may be wanted.
     AwaitsFailureBudget,
@@ -60,7 +60,7 @@ impl WhyOpen {
             Self::BeingChecked => "its response is about to be looked for",
             Self::AwaitsResponse => "its response is not served yet; the order is kept for another try",
             Self::BeingSubmitted => "its challenge is being posted",
-            Self::BeingDecided => "its order has ended, and it is about to be settled",
+            Self::BeingDecided => "it is about to be settled",
             Self::AwaitsFailureBudget => {
                 "its order has ended; it waits until deactivating it takes nothing that is wanted"
             }
@@ -125,7 +125,7 @@ impl Cost {
 /// What the row of an open authorization and that of its order say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFacts {
-    /// The order's stage, as it is spelt.
+    /// Where the order stands.
     pub stage: OpenStage,
     /// Tries since the order came to its stage.
     pub looks: u32,
@@ -189,6 +189,9 @@ impl OpenFacts {
             _ if self.deactivate_intended => (WhyOpen::BeingDeactivated, NextAct::Deactivate, self.due_at),
             _ if self.submit_intended => (WhyOpen::BeingSubmitted, NextAct::Submit, self.due_at),
             _ if !self.read => (WhyOpen::BeingRead, NextAct::Read, self.due_at),
+            OpenStage::Presented if self.requested => {
+                (WhyOpen::BeingDecided, NextAct::Deactivate, self.due_at)
+            }
             OpenStage::Presented if self.looks > 0 => (WhyOpen::AwaitsResponse, NextAct::Resume, self.due_at),
             OpenStage::Presented => (WhyOpen::BeingChecked, NextAct::Submit, self.due_at),
             OpenStage::Ended if waits => (WhyOpen::AwaitsFailureBudget, NextAct::Deactivate, self.settle_at),
@@ -227,6 +230,96 @@ mod tests {
         };
         assert_eq!(of(OpenStage::Presented), ["presented"]);
         assert_eq!(of(OpenStage::Ended), ["issued", "failed", "cancelled"]);
+    }
+
+    /// An ended order's, of a CA that charges: read, undecided, and due for something else than its own wait.
+    const FACTS: OpenFacts = OpenFacts {
+        stage: OpenStage::Ended,
+        looks: 0,
+        due_at: Some(Timestamp::from_unix_seconds(60)),
+        in_hand: false,
+        read: true,
+        submit_intended: false,
+        deactivate_intended: false,
+        requested: false,
+        settle_at: Some(Timestamp::from_unix_seconds(30)),
+    };
+
+    #[test]
+    fn every_reason_with_what_comes_next() {
+        let waiting = OpenFacts { settle_at: Some(Timestamp::from_unix_seconds(3_600)), ..FACTS };
+        let presented = OpenFacts { stage: OpenStage::Presented, ..waiting };
+        let cases = [
+            (OpenFacts { read: false, ..waiting }, WhyOpen::BeingRead, NextAct::Read, 60, false),
+            (
+                OpenFacts { stage: OpenStage::OnItsWay, ..waiting },
+                WhyOpen::BeingRead,
+                NextAct::Read,
+                60,
+                false,
+            ),
+            (presented, WhyOpen::BeingChecked, NextAct::Submit, 60, false),
+            (OpenFacts { looks: 1, ..presented }, WhyOpen::AwaitsResponse, NextAct::Resume, 60, false),
+            (
+                OpenFacts { looks: 1, requested: true, ..presented },
+                WhyOpen::BeingDecided,
+                NextAct::Deactivate,
+                60,
+                false,
+            ),
+            (
+                OpenFacts { submit_intended: true, ..presented },
+                WhyOpen::BeingSubmitted,
+                NextAct::Submit,
+                60,
+                true,
+            ),
+            (FACTS, WhyOpen::BeingDecided, NextAct::Deactivate, 60, false),
+            (OpenFacts { requested: true, ..waiting }, WhyOpen::BeingDecided, NextAct::Deactivate, 60, false),
+            (waiting, WhyOpen::AwaitsFailureBudget, NextAct::Deactivate, 3_600, false),
+            (
+                OpenFacts { deactivate_intended: true, ..waiting },
+                WhyOpen::BeingDeactivated,
+                NextAct::Deactivate,
+                60,
+                false,
+            ),
+        ];
+        let charging = CaProfile { charges_deactivation: true, ..profile() };
+        for (facts, why, next, at, free) in cases {
+            let next_at = Some(Timestamp::from_unix_seconds(at));
+            let cost = if free { Cost::Nothing } else { Cost::FailureToken };
+            assert_eq!(facts.outlook(&charging), Outlook { why, next, next_at, cost }, "{facts:?}");
+            let elsewhere = facts.outlook(&profile());
+            assert_eq!(elsewhere.cost, Cost::Nothing);
+            assert_ne!(elsewhere.why, WhyOpen::AwaitsFailureBudget, "nobody waits where it is free");
+        }
+    }
+
+    #[test]
+    fn an_order_on_its_way_is_not_disturbed() {
+        let presented = OpenFacts { stage: OpenStage::Presented, ..FACTS };
+        let waiting = OpenFacts { looks: 1, ..presented };
+        assert_eq!((FACTS.may_settle(), waiting.may_settle()), (Ok(()), Ok(())));
+        for facts in [presented, OpenFacts { stage: OpenStage::OnItsWay, in_hand: true, ..FACTS }] {
+            assert_eq!(facts.may_settle(), Err(SettleRefusal::OnItsWay));
+        }
+        for facts in [FACTS, waiting] {
+            let in_hand = OpenFacts { in_hand: true, ..facts };
+            assert_eq!(in_hand.may_settle(), Err(SettleRefusal::InHand));
+        }
+    }
+
+    /// A CA that charges nothing.
+    fn profile() -> CaProfile {
+        let rates = r#"{"new_nonce":0,"new_account":0,"new_order":0,"revoke_cert":0,"renewal_info":0,"directory":0,"other":0}"#;
+        let text = format!(
+            r#"{{"name":"plain","pending_authorizations_max":10,"recovery_reserve":2,"charges_deactivation":false,
+                "reuses_pending_order":false,"lists_orders":false,"pending_authorization_seconds":3600,
+                "order_seconds":3600,"quiet_seconds":6,"resubmit_seconds":4,"asks_max":3,"names_max":100,
+                "poll_first_ms":25,"poll_max_ms":2000,"requests_per_second":{rates}}}"#
+        );
+        serde_json::from_str(&text).expect("a profile")
     }
 
     #[test]

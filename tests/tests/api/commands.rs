@@ -1,7 +1,7 @@
 //! The commands that talk to the API, up to their exit codes.
 
 use lockkeeper::cli::api_client::{ApiClient, operator_token, parse_token};
-use lockkeeper::cli::authz::{self, AuthzCommand};
+use lockkeeper::cli::authz::{self, AuthzCommand, SettleArgs};
 use lockkeeper::cli::cert::{self, CertCommand, ShowArgs};
 use lockkeeper::cli::import::{self, CsvArgs, ImportCommand};
 use lockkeeper::cli::listing::ListingArgs;
@@ -11,6 +11,7 @@ use lockkeeper::store::tokens::Token;
 use lockkeeper::store::viewer::Viewer;
 use sqlx::PgPool;
 
+use crate::settle;
 use crate::world::{HEADER, World};
 
 const JSON: fn() -> Output = || Output::new(Format::Json);
@@ -84,6 +85,38 @@ async fn every_list_and_view_is_shown_in_both_formats(pool: PgPool) {
         assert_eq!(authz::run(&list, &api, output).await.expect("listed"), Exit::Done);
         assert_eq!(headroom::run(&api, output).await.expect("shown"), Exit::Done);
     }
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn settling_tells_all_from_some_from_none(pool: PgPool) {
+    let world = World::start(pool).await;
+    settle::two_that_wait(&world).await;
+    let api = client(&world);
+    let (one, two) = (settle::id_of(&world, "one.com").await, settle::id_of(&world, "two.com").await);
+    let missing = "azn_00000000000000000000000000".to_owned();
+    for format in [Format::Json, Format::Table] {
+        let run = async |authorizations: &[&String], dry_run| {
+            let authorizations = authorizations.iter().map(ToString::to_string).collect();
+            let command = AuthzCommand::Settle(SettleArgs { authorizations, dry_run });
+            authz::run(&command, &api, Output::new(format)).await.expect("told")
+        };
+        assert_eq!(run(&[&one, &two], true).await, Exit::Done);
+        assert_eq!(run(&[&one], false).await, Exit::Done);
+        assert_eq!(run(&[&one, &missing, &two], true).await, Exit::Partial);
+        assert_eq!(run(&[&missing], false).await, Exit::NotFound);
+        let show = AuthzCommand::Show(authz::ShowArgs { authorization: one.clone() });
+        assert_eq!(authz::run(&show, &api, Output::new(format)).await.expect("shown"), Exit::Done);
+    }
+    world
+        .execute("update authorizations set settled_at = opened_at, final_at = opened_at, status = 'valid'")
+        .await;
+    let command = AuthzCommand::Settle(SettleArgs { authorizations: vec![one], dry_run: false });
+    assert_eq!(authz::run(&command, &api, JSON()).await.expect("told"), Exit::Conflict);
+    let tenant = Token::parse(&world.token_of("t1").await).expect("well formed");
+    let tenant = ApiClient::new(&world.base, &tenant).expect("loopback");
+    let command = AuthzCommand::Settle(SettleArgs { authorizations: vec![two], dry_run: true });
+    let refused = authz::run(&command, &tenant, JSON()).await.expect_err("the operator's alone");
+    assert_eq!(refused.exit(), Exit::Unauthorized);
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]

@@ -6,5 +6,6 @@ mod isolation;
 mod pages;
 mod problems;
 mod progress;
+mod settle;
 mod tokens;
 mod world;
