@@ -3,6 +3,7 @@
 mod imports;
 mod layout;
 mod lexed;
+mod recovery;
 mod rules;
 mod source;
 
