@@ -36,6 +36,8 @@ pub struct Audit {
     pub requests: BTreeMap<String, u64>,
     /// Problem type → answers.
     pub problems: BTreeMap<String, u64>,
+    /// Kind of fault ([`Effect::kind`](crate::faults::Effect::kind), and `clock_skew`) → requests it struck.
+    pub faults: BTreeMap<String, u64>,
 }
 
 /// One authorization with all that happened to it.
@@ -90,6 +92,7 @@ impl Ca {
             rate_limited: self.traffic.rate_limited(),
             requests: self.traffic.requests(),
             problems: self.traffic.problems(),
+            faults: self.faults.struck(),
         }
     }
 

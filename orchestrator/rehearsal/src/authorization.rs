@@ -15,6 +15,7 @@ use crate::account::Account;
 use crate::ca::Ca;
 use crate::challenge::{self, ChallengeKind};
 use crate::directory::Base;
+use crate::endpoint::Endpoint;
 use crate::limits::Key;
 use crate::problem::{Identifier, Problem};
 use crate::reply;
@@ -136,6 +137,7 @@ pub(crate) async fn read(
     let (state, now) = ca.state();
     let row = find(&state, &account, &number, now)?;
     check_owner(row, reading.reader)?;
+    check_known(&ca, row, now)?;
     Ok(reply::json(StatusCode::OK, &row.render(&reading.base)))
 }
 
@@ -158,6 +160,9 @@ pub(crate) async fn post(
     let (mut state, now) = ca.state();
     let row = find(&state, &account, &number, now)?;
     check_owner(row, Some(reader))?;
+    if !wants_deactivation {
+        check_known(&ca, row, now)?;
+    }
     let (number, mut value) = (row.number, row.render(&signed.base));
     if wants_deactivation {
         deactivate(&mut state, number, now, ca.rules.charges_deactivation);
@@ -176,11 +181,24 @@ pub(crate) fn find<'a>(
     let row = Number::parse(number)
         .and_then(|number| state.ledger.find(number))
         .filter(|row| Number::parse(account) == Some(row.account))
-        .ok_or_else(|| Problem::not_found("No such authorization"))?;
+        .ok_or_else(unknown)?;
     if row.expires_at <= now {
         return Err(Problem::not_found("Expired authorization"));
     }
     Ok(row)
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("No such authorization")
+}
+
+/// A replica may not have it yet.
+fn check_known(ca: &Ca, row: &Authorization, now: Timestamp) -> Result<(), Problem> {
+    let age = row.history.first().map(|(created_at, _)| now.since(*created_at)).unwrap_or_default();
+    match ca.draw(Endpoint::Authorization, None, |effect| effect.hides(age)) {
+        Some(_) => Err(unknown()),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn check_owner(row: &Authorization, reader: Option<Number<Account>>) -> Result<(), Problem> {

@@ -1,8 +1,9 @@
 //! Starting and stopping a rehearsal CA.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hickory_resolver::net::NetError;
 use issuance::time::{Clock, Timestamp};
@@ -15,15 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, AuthorizationRecord, Filter, OrderRecord};
 use crate::chance::Chance;
-use crate::clock::RealClock;
-use crate::endpoint::Traffic;
+use crate::clock::{RealClock, SkewedClock};
+use crate::endpoint::{Endpoint, Traffic};
+use crate::faults::{Effect, FaultReport, Faults, Plan, PlanError, Release, Target};
 use crate::issuer::{Issuer, IssuerError, ServerIdentity};
 use crate::nonce::Nonces;
 use crate::resolver::DnsView;
 pub use crate::rules::CaRules;
 use crate::server;
 use crate::state::State;
-use crate::validation::Validator;
+use crate::validation::{self, Validator};
 
 /// The port HTTP-01 is validated on where nothing else is said; 80 needs privileges.
 pub const DEFAULT_HTTP_PORT: u16 = 5_002;
@@ -36,6 +38,8 @@ pub struct CaConfig {
     /// HTTPS with a certificate for `localhost`, `127.0.0.1` and `::1` below a root made at start.
     pub tls: bool,
     pub rules: CaRules,
+    /// What goes wrong from the start; [`RehearsalCa::set_faults`] replaces it.
+    pub faults: Plan,
     /// The resolver that validation asks. May be absent only if the rules say `always_valid`.
     pub dns: Option<SocketAddr>,
     /// The port on which HTTP-01 is validated, in place of 80.
@@ -52,6 +56,7 @@ impl Default for CaConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: false,
             rules: CaRules::default(),
+            faults: Plan::default(),
             dns: None,
             http_port: DEFAULT_HTTP_PORT,
             seed: 0,
@@ -77,6 +82,8 @@ pub enum StartError {
     },
     #[error("no resolver to validate with: configure one, or rules that say always_valid")]
     NoResolver,
+    #[error("the fault plan makes no sense")]
+    Faults(#[from] PlanError),
     #[error("could not make the CA's keys and certificates")]
     Issuer(#[from] IssuerError),
     #[error("could not set up TLS")]
@@ -116,7 +123,8 @@ impl RehearsalCa {
             state: Mutex::new(State::new(&config.rules)),
             validator: Validator::new(dns, config.http_port, &config.rules),
             rules: config.rules,
-            clock: config.clock,
+            clock: SkewedClock::new(config.clock),
+            faults: Faults::new(),
             chance: Chance::new(config.seed),
             nonces: Nonces::default(),
             traffic: Traffic::default(),
@@ -125,6 +133,7 @@ impl RehearsalCa {
             validations: watch::Sender::new(0),
             stop: CancellationToken::new(),
         });
+        ca.set_faults(config.faults)?;
         ca.tasks.spawn(server::serve(Arc::clone(&ca), listener, tls));
         Ok(Self { ca, tls_root_pem })
     }
@@ -167,7 +176,24 @@ impl RehearsalCa {
         self.ca.order_records(status)
     }
 
-    /// Returns when no validation is under way: every submitted challenge has its verdict.
+    /// What `PUT /faults` does: these faults and no others from now on.
+    pub fn set_faults(&self, plan: Plan) -> Result<(), PlanError> {
+        self.ca.set_faults(plan)
+    }
+
+    /// What `GET /faults` says.
+    pub fn faults(&self) -> FaultReport {
+        self.ca.fault_report()
+    }
+
+    /// Returns when at least so many requests, answers and validations are held.
+    pub async fn holding(&self, count: usize) {
+        // Fails only if the sender is gone, and `self` holds it.
+        drop(self.ca.faults.held().wait_for(|held| *held >= count).await);
+    }
+
+    /// Returns when no validation is under way: every submitted challenge has its verdict, or a fault keeps the
+    /// verdict back until a time to come.
     pub async fn idle(&self) {
         // Fails only if the sender is gone, and `self` holds it.
         drop(self.ca.validations.subscribe().wait_for(|running| *running == 0).await);
@@ -215,7 +241,8 @@ pub(crate) struct Ca {
     state: Mutex<State>,
     pub(crate) validator: Validator,
     pub(crate) rules: CaRules,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: SkewedClock,
+    pub(crate) faults: Faults,
     pub(crate) chance: Chance,
     pub(crate) nonces: Nonces,
     pub(crate) traffic: Traffic,
@@ -227,11 +254,51 @@ pub(crate) struct Ca {
 }
 
 impl Ca {
-    /// The state as of now: whatever expired meanwhile has expired in it.
+    /// The state as of now: verdicts that were kept back have been entered in it, and whatever expired meanwhile has
+    /// expired.
     pub(crate) fn state(&self) -> (MutexGuard<'_, State>, Timestamp) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
+        while let Some((due_at, verdict)) = state.verdicts.take_due(now) {
+            state.ledger.sweep(due_at);
+            validation::conclude(&mut state, verdict, &self.rules, due_at);
+        }
         state.ledger.sweep(now);
         (state, now)
+    }
+
+    pub(crate) fn set_faults(&self, plan: Plan) -> Result<(), PlanError> {
+        plan.check()?;
+        self.clock.set_skew_ms(plan.clock_skew_ms);
+        let held = if plan.drop_held { Release::Drop } else { Release::Go };
+        self.faults.replace(plan.faults, held, self.clock.now());
+        Ok(())
+    }
+
+    /// The fault that strikes here, of those that apply.
+    pub(crate) fn draw(
+        &self,
+        endpoint: Endpoint,
+        peer: Option<IpAddr>,
+        applies: impl Fn(&Effect) -> bool,
+    ) -> Option<Effect> {
+        let target = Target { endpoint, peer, now: self.clock.now() };
+        self.faults.draw(target, &self.chance, applies)
+    }
+
+    /// Real time; a CA that is stopped waits no longer.
+    pub(crate) async fn wait(&self, delay: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => (),
+            () = self.stop.cancelled() => (),
+        }
+    }
+
+    /// Until the faults are replaced; a CA that is stopped holds nothing.
+    pub(crate) async fn hold(&self) -> Release {
+        tokio::select! {
+            release = self.faults.hold() => release,
+            () = self.stop.cancelled() => Release::Go,
+        }
     }
 }

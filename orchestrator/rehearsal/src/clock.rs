@@ -1,5 +1,6 @@
-//! The two clocks a rehearsal can run on.
+//! The two clocks a rehearsal can run on, and the one that a CA makes of either.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -35,5 +36,33 @@ impl DrivenClock {
 impl Clock for DrivenClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A CA's own clock: ahead of the true one, or behind it.
+#[derive(Debug)]
+pub(crate) struct SkewedClock {
+    truth: Arc<dyn Clock>,
+    skew_ms: AtomicI64,
+}
+
+impl SkewedClock {
+    pub(crate) fn new(truth: Arc<dyn Clock>) -> Self {
+        Self { truth, skew_ms: AtomicI64::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let skew = self.skew_ms();
+        let wait = Duration::from_millis(skew.unsigned_abs());
+        let truth = self.truth.now();
+        if skew < 0 { truth.before(wait) } else { truth.after(wait) }
+    }
+
+    pub(crate) fn set_skew_ms(&self, ms: i64) {
+        self.skew_ms.store(ms, Ordering::SeqCst);
+    }
+
+    pub(crate) fn skew_ms(&self) -> i64 {
+        self.skew_ms.load(Ordering::SeqCst)
     }
 }

@@ -4,33 +4,90 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::problem::Kind;
 
-/// (route, the name under which its requests are counted).
-const ENDPOINTS: [(&str, &str); 17] = [
-    ("/directory", "directory"),
-    ("/acme/new-nonce", "new_nonce"),
-    ("/acme/new-acct", "new_account"),
-    ("/acme/acct/{account}", "account"),
-    ("/acme/acct/{account}/orders", "orders"),
-    ("/acme/new-order", "new_order"),
-    ("/acme/order/{account}/{order}", "order"),
-    ("/acme/authz/{account}/{authorization}", "authorization"),
-    ("/acme/chall/{account}/{authorization}/{challenge}", "challenge"),
-    ("/acme/finalize/{account}/{order}", "finalize"),
-    ("/acme/cert/{serial}", "certificate"),
-    ("/acme/cert/{serial}/{chain}", "certificate"),
-    ("/acme/key-change", "key_change"),
-    ("/acme/revoke-cert", "revoke_certificate"),
-    ("/acme/renewal-info/{certificate}", "renewal_info"),
-    ("/sfe/v1/unpause", "unpause"),
-    ("/sfe/v1/do-unpause", "unpause"),
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    Directory,
+    NewNonce,
+    NewAccount,
+    /// Reading, changing and deactivating an account.
+    Account,
+    /// The list of an account's orders.
+    Orders,
+    NewOrder,
+    /// Reading an order.
+    Order,
+    /// Reading an authorization. Only where faults strike is a deactivation told apart; the audit counts both here.
+    Authorization,
+    Deactivation,
+    /// Submitting a challenge, and reading one.
+    Challenge,
+    Finalize,
+    Certificate,
+    KeyChange,
+    RevokeCertificate,
+    RenewalInfo,
+    Unpause,
+}
+
+const ROUTES: [(&str, Endpoint); 17] = [
+    ("/directory", Endpoint::Directory),
+    ("/acme/new-nonce", Endpoint::NewNonce),
+    ("/acme/new-acct", Endpoint::NewAccount),
+    ("/acme/acct/{account}", Endpoint::Account),
+    ("/acme/acct/{account}/orders", Endpoint::Orders),
+    ("/acme/new-order", Endpoint::NewOrder),
+    ("/acme/order/{account}/{order}", Endpoint::Order),
+    ("/acme/authz/{account}/{authorization}", Endpoint::Authorization),
+    ("/acme/chall/{account}/{authorization}/{challenge}", Endpoint::Challenge),
+    ("/acme/finalize/{account}/{order}", Endpoint::Finalize),
+    ("/acme/cert/{serial}", Endpoint::Certificate),
+    ("/acme/cert/{serial}/{chain}", Endpoint::Certificate),
+    ("/acme/key-change", Endpoint::KeyChange),
+    ("/acme/revoke-cert", Endpoint::RevokeCertificate),
+    ("/acme/renewal-info/{certificate}", Endpoint::RenewalInfo),
+    ("/sfe/v1/unpause", Endpoint::Unpause),
+    ("/sfe/v1/do-unpause", Endpoint::Unpause),
 ];
+
+impl Endpoint {
+    /// The spelling in the audit and in fault plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::NewNonce => "new_nonce",
+            Self::NewAccount => "new_account",
+            Self::Account => "account",
+            Self::Orders => "orders",
+            Self::NewOrder => "new_order",
+            Self::Order => "order",
+            Self::Authorization => "authorization",
+            Self::Deactivation => "deactivation",
+            Self::Challenge => "challenge",
+            Self::Finalize => "finalize",
+            Self::Certificate => "certificate",
+            Self::KeyChange => "key_change",
+            Self::RevokeCertificate => "revoke_certificate",
+            Self::RenewalInfo => "renewal_info",
+            Self::Unpause => "unpause",
+        }
+    }
+
+    /// By the route that was matched; the audit, the faults and the root are no endpoints of the CA.
+    pub(crate) fn of_route(route: &str) -> Option<Self> {
+        ROUTES.iter().find(|(path, _)| *path == route).map(|(_, endpoint)| *endpoint)
+    }
+}
 
 /// Requests and problems since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    requests: [AtomicU64; ENDPOINTS.len()],
+    requests: [AtomicU64; ROUTES.len()],
     rate_limited: AtomicU64,
     problems: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -38,7 +95,7 @@ pub(crate) struct Traffic {
 impl Traffic {
     /// Counts a request by the route it matched; those of the audit itself are not traffic.
     pub(crate) fn request(&self, route: &str) {
-        if let Some(place) = ENDPOINTS.iter().position(|(path, _)| *path == route) {
+        if let Some(place) = ROUTES.iter().position(|(path, _)| *path == route) {
             self.requests[place].fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -53,8 +110,8 @@ impl Traffic {
 
     pub(crate) fn requests(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for ((_, name), count) in ENDPOINTS.iter().zip(&self.requests) {
-            *counts.entry((*name).to_owned()).or_default() += count.load(Ordering::Relaxed);
+        for ((_, endpoint), count) in ROUTES.iter().zip(&self.requests) {
+            *counts.entry(endpoint.as_str().to_owned()).or_default() += count.load(Ordering::Relaxed);
         }
         counts
     }

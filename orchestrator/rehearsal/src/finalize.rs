@@ -18,6 +18,8 @@ use serde::Deserialize;
 
 use crate::ca::Ca;
 use crate::certificate::Certificate;
+use crate::endpoint::Endpoint;
+use crate::faults::Effect;
 use crate::issuer::Leaf;
 use crate::limits::Key;
 use crate::order::{self, Order, Progress, Status};
@@ -54,19 +56,74 @@ pub(crate) async fn post(
         (number, names, life)
     };
     let key = request?.key;
+    let mut shown_after =
+        ca.rules.async_finalize.map_or(Duration::ZERO, |how| Duration::from_millis(how.delay_ms));
+    let fault = ca.draw(Endpoint::Finalize, None, |effect| {
+        matches!(
+            effect,
+            Effect::StuckProcessing { .. }
+                | Effect::SigningOutage { .. }
+                | Effect::AsyncSigningOutage { .. }
+                | Effect::LogOutage { .. }
+        )
+    });
+    match fault {
+        Some(Effect::StuckProcessing { ms: Some(ms) }) => shown_after = Duration::from_millis(ms),
+        Some(Effect::AsyncSigningOutage { after_ms }) => {
+            let (mut state, now) = ca.state();
+            fail(&mut state, number, outage(), now.after(Duration::from_millis(after_ms)));
+            return Ok(order::answer(&ca, &state, &state.orders[number], StatusCode::OK, &signed.base, now));
+        }
+        Some(Effect::SigningOutage { after_ms }) => {
+            return Err(hang(&ca, number, outage(), Duration::from_millis(after_ms)).await);
+        }
+        Some(Effect::LogOutage { after_ms }) => {
+            let detail = "Unable to meet CA SCT embedding requirements";
+            let problem = Problem::new(Kind::ServerInternal, detail).within(CONTEXT);
+            return Err(hang(&ca, number, problem, Duration::from_millis(after_ms)).await);
+        }
+        // It stays as it is, for ever.
+        Some(_) => {
+            let (state, now) = ca.state();
+            return Ok(order::answer(&ca, &state, &state.orders[number], StatusCode::OK, &signed.base, now));
+        }
+        None => (),
+    }
     let serial = ca.chance.serial();
     let signed_leaf = ca.issuer.sign(&names, &key, serial, life, ca.clock.now());
     let (mut state, now) = ca.state();
     match signed_leaf {
-        Ok(leaf) => record(&mut state, &ca, number, serial, leaf, now),
+        Ok(leaf) => record(&mut state, number, serial, leaf, now, shown_after),
         Err(error) => {
             tracing::error!(order = %number, error = &error as &dyn std::error::Error, "A leaf could not be signed");
-            let problem = Problem::new(Kind::ServerInternal, CONTEXT);
-            set_progress(&mut state, number, Progress::Failed { error: Box::new(problem.clone()) });
-            return Err(problem);
+            fail(&mut state, number, outage(), now);
+            return Err(outage());
         }
     }
     Ok(order::answer(&ca, &state, &state.orders[number], StatusCode::OK, &signed.base, now))
+}
+
+fn outage() -> Problem {
+    Problem::new(Kind::ServerInternal, CONTEXT)
+}
+
+/// For good, and shown from then on.
+fn fail(state: &mut State, number: Number<Order>, error: Problem, visible_at: Timestamp) {
+    set_progress(state, number, Progress::Failed { error: Box::new(error), visible_at });
+}
+
+/// A service that the CA waits for does not answer: the order fails when the wait is over, whoever is still there to
+/// hear of it.
+async fn hang(ca: &Arc<Ca>, number: Number<Order>, problem: Problem, wait: Duration) -> Problem {
+    let (waiting, error) = (Arc::clone(ca), problem.clone());
+    let failed = ca.tasks.spawn(async move {
+        waiting.wait(wait).await;
+        let (mut state, now) = waiting.state();
+        fail(&mut state, number, error, now);
+    });
+    // It cannot panic, and nobody aborts it.
+    drop(failed.await);
+    problem
 }
 
 fn check_ready(status: Status) -> Result<(), Problem> {
@@ -156,7 +213,14 @@ impl Request {
 }
 
 /// Stores what was signed and takes the tokens that are spent at issuance.
-fn record(state: &mut State, ca: &Ca, number: Number<Order>, serial: [u8; 16], leaf: Leaf, now: Timestamp) {
+fn record(
+    state: &mut State,
+    number: Number<Order>,
+    serial: [u8; 16],
+    leaf: Leaf,
+    now: Timestamp,
+    shown_after: Duration,
+) {
     let order = &state.orders[number];
     let (account, names, set) = (order.account, order.names.clone(), Arc::clone(&order.set));
     let place = (order.expires_at, number);
@@ -173,8 +237,7 @@ fn record(state: &mut State, ca: &Ca, number: Number<Order>, serial: [u8; 16], l
         replaced_by: None,
     });
     state.certificate_by_serial.insert(serial, certificate);
-    let delay = ca.rules.async_finalize.map_or(Duration::ZERO, |how| Duration::from_millis(how.delay_ms));
-    set_progress(state, number, Progress::Issued { certificate, visible_at: now.after(delay) });
+    set_progress(state, number, Progress::Issued { certificate, visible_at: now.after(shown_after) });
     // A finished order hides nothing and is not found again.
     if let Some(orders) = state.orders_by_set.get_mut(&set) {
         orders.remove(&place);

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod ca;
 pub mod clock;
+pub mod faults;
 pub mod fleet;
 pub mod pebble;
 pub mod rules;
@@ -41,3 +42,4 @@ mod server;
 mod signed;
 mod state;
 mod validation;
+mod verdicts;

@@ -17,6 +17,8 @@ use crate::account::Account;
 use crate::authorization::{self, Authorization, Event, Standing};
 use crate::ca::Ca;
 use crate::challenge::ChallengeKind;
+use crate::endpoint::Endpoint;
+use crate::faults::Effect;
 use crate::limits::{self, Key};
 use crate::order::{self, Order, Progress, Status};
 use crate::problem::{Kind, Problem};
@@ -52,6 +54,8 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
     }
     let ParsedNames { names, refused, count } = parse_names(&wanted.identifiers, &ca.rules.refused_domains)?;
 
+    let without_limits = limits_are_out(&ca).await;
+
     let (mut state, now) = ca.state();
     if let Some(names) = &names {
         state.pauses.check(account, names, &signed.base)?;
@@ -77,7 +81,10 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
             profile.names_max
         )));
     }
-    let admission = Admission::of(&state, names.as_ref(), replacement.as_ref(), now);
+    let mut admission = Admission::of(&state, names.as_ref(), replacement.as_ref(), now);
+    if without_limits {
+        admission = Admission { spends_new_order: false, exempt: true, ..admission };
+    }
     admission
         .check(&state, account, names.as_ref(), now)
         .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
@@ -111,6 +118,14 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
     }
     let order = &state.orders[number];
     Ok(order::answer(&ca, &state, order, StatusCode::CREATED, &signed.base, now))
+}
+
+/// Boulder fails open: where its limits cannot be asked, they do not apply.
+async fn limits_are_out(ca: &Ca) -> bool {
+    let fault = ca.draw(Endpoint::NewOrder, None, |effect| matches!(effect, Effect::LimitStoreOutage { .. }));
+    let Some(Effect::LimitStoreOutage { after_ms }) = fault else { return false };
+    ca.wait(Duration::from_millis(after_ms)).await;
+    true
 }
 
 /// The identifiers of a request. A name that policy refuses is reported only after the limits had their say.
@@ -338,8 +353,16 @@ impl Plan {
                 expires_at = expires_at.min(row.expires_at);
             }
         }
+        let fault = if self.missing.is_empty() {
+            None
+        } else {
+            ca.draw(Endpoint::NewOrder, None, |effect| matches!(effect, Effect::ShortLifetime { .. }))
+        };
+        let life = match fault {
+            Some(Effect::ShortLifetime { ms }) => Duration::from_millis(ms),
+            _ => Duration::from_secs(profile.pending_authorization_seconds),
+        };
         for name in self.missing {
-            let life = Duration::from_secs(profile.pending_authorization_seconds);
             let mut challenges = ChallengeKind::offered(name.is_wildcard());
             ca.chance.shuffle(&mut challenges);
             expires_at = expires_at.min(now.after(life));

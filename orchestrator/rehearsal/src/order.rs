@@ -14,6 +14,8 @@ use crate::authorization::{Authorization, Standing};
 use crate::ca::Ca;
 use crate::certificate::{self, Certificate};
 use crate::directory::Base;
+use crate::endpoint::Endpoint;
+use crate::faults::Effect;
 use crate::problem::{Identifier, Problem};
 use crate::reply;
 use crate::signed::Reading;
@@ -43,13 +45,9 @@ pub(crate) enum Progress {
     /// Finalize was accepted, the certificate is not signed yet.
     Issuing,
     /// Signed; an asynchronous CA shows it from `visible_at` on.
-    Issued {
-        certificate: Number<Certificate>,
-        visible_at: Timestamp,
-    },
-    Failed {
-        error: Box<Problem>,
-    },
+    Issued { certificate: Number<Certificate>, visible_at: Timestamp },
+    /// An asynchronous CA shows it from `visible_at` on.
+    Failed { error: Box<Problem>, visible_at: Timestamp },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +78,13 @@ impl Order {
 
     pub(crate) fn status(&self, state: &State, now: Timestamp) -> Status {
         match &self.progress {
-            Progress::Failed { .. } => Status::Invalid,
             Progress::Issuing => Status::Processing,
-            Progress::Issued { visible_at, .. } if *visible_at > now => Status::Processing,
+            Progress::Issued { visible_at, .. } | Progress::Failed { visible_at, .. }
+                if *visible_at > now =>
+            {
+                Status::Processing
+            }
+            Progress::Failed { .. } => Status::Invalid,
             Progress::Issued { .. } => Status::Valid,
             Progress::Open => {
                 let mut status = Status::Ready;
@@ -124,7 +126,7 @@ impl Order {
             value["replaces"] = Value::from(&**replaces);
         }
         match &self.progress {
-            Progress::Failed { error } => value["error"] = json!(error),
+            Progress::Failed { error, .. } if status == Status::Invalid => value["error"] = json!(error),
             Progress::Issued { certificate, .. } if status == Status::Valid => {
                 value["certificate"] = Value::from(certificate::url(&state.certificates[*certificate], base));
             }
@@ -142,7 +144,23 @@ pub(crate) async fn read(
 ) -> Result<Response, Problem> {
     let (state, now) = ca.state();
     let order = find(&state, &account, &number, reading.reader, now)?;
-    Ok(answer(&ca, &state, order, StatusCode::OK, &reading.base, now))
+    let (age, ready) = (now.since(order.created_at), order.status(&state, now) == Status::Ready);
+    let fault = ca.draw(Endpoint::Order, None, |effect| match effect {
+        Effect::UnknownYet { .. } => effect.hides(age),
+        Effect::StaleOrder => ready,
+        _ => false,
+    });
+    match fault {
+        Some(Effect::UnknownYet { .. }) => Err(unknown(&number)),
+        Some(_) => {
+            let mut value = order.render(&state, &reading.base, now);
+            value["status"] = Value::from(Status::Pending.as_str());
+            let mut response = reply::json(StatusCode::OK, &value);
+            reply::set_location(&mut response, &order.url(&reading.base));
+            Ok(response)
+        }
+        None => Ok(answer(&ca, &state, order, StatusCode::OK, &reading.base, now)),
+    }
 }
 
 /// Another account's order is as unknown as one that never was.
@@ -156,11 +174,15 @@ pub(crate) fn find<'a>(
     let order = Number::parse(number)
         .and_then(|number| state.orders.find(number))
         .filter(|order| Number::parse(account) == Some(order.account) && order.expires_at > now)
-        .ok_or_else(|| Problem::not_found(format!("No order for ID {number}")))?;
+        .ok_or_else(|| unknown(number))?;
     if reader.is_some_and(|reader| reader != order.account) {
         return Err(Problem::not_found(format!("No order found for account ID {account}")));
     }
     Ok(order)
+}
+
+fn unknown(number: &str) -> Problem {
+    Problem::not_found(format!("No order for ID {number}"))
 }
 
 pub(crate) fn answer(

@@ -5,6 +5,12 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use issuance::time::Timestamp;
 use serde::Serialize;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+/// RFC 9110 §5.6.7.
+const HTTP_DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let body = serde_json::to_vec_pretty(value).unwrap_or_default();
@@ -39,6 +45,14 @@ pub(crate) fn add_link(response: &mut Response, url: &str, relation: &str) {
 
 pub(crate) fn set_retry_after(response: &mut Response, seconds: u64) {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// Where it is not the server's own, which is the machine's.
+pub(crate) fn set_date(response: &mut Response, now: Timestamp) {
+    let text = now.to_datetime().and_then(|at| at.format(HTTP_DATE).ok());
+    if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().insert(header::DATE, value);
+    }
 }
 
 /// RFC 3339 without a fraction.

@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 
 use crate::ca::Ca;
 use crate::directory::{self, Base};
+use crate::faults::{self, Cut, Line, Refused};
 use crate::problem::{Kind, Problem};
 use crate::signed::{Peer, Requester};
 use crate::{
@@ -64,11 +65,13 @@ fn router(ca: &Arc<Ca>) -> Router {
         .route("/audit", get(audit::read))
         .route("/audit/authorizations", get(audit::read_authorizations))
         .route("/audit/orders", get(audit::read_orders))
+        .route("/faults", get(faults::read).put(faults::replace))
         .fallback(async || Problem::not_found("Page not found"))
         .method_not_allowed_fallback(async || {
             Problem::malformed("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(middleware::from_fn_with_state(Arc::clone(ca), dress))
+        .layer(middleware::from_fn_with_state(Arc::clone(ca), faults::strike))
         .with_state(Arc::clone(ca))
 }
 
@@ -83,7 +86,10 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
     let base = Base::of(&parts, &ca);
     let gives_nonce = parts.method == Method::POST || route == "/acme/new-nonce";
     let is_directory = route == "/directory";
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let mut response = match parts.extensions.remove::<Refused>() {
+        Some(Refused(problem)) => problem.into_response(),
+        None => next.run(Request::from_parts(parts, body)).await,
+    };
     if let Some(kind) = response.extensions().get::<Kind>() {
         ca.traffic.problem(*kind);
     }
@@ -100,6 +106,10 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
         .headers_mut()
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("public, max-age=0, no-cache"));
+    if ca.clock.skew_ms() != 0 {
+        ca.faults.count("clock_skew");
+        reply::set_date(&mut response, ca.clock.now());
+    }
     response
 }
 
@@ -139,9 +149,11 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = &error as &dyn std::error::Error, "A connection keeps its delay");
         }
-        let Some(tls) = tls else { return self.serve(stream).await };
-        match self.until_stop(tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream))).await {
-            Some(Ok(Ok(stream))) => self.serve(stream).await,
+        let cut = Cut::default();
+        let line = Line::new(stream, cut.clone());
+        let Some(tls) = tls else { return self.serve(line, cut).await };
+        match self.until_stop(tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(line))).await {
+            Some(Ok(Ok(stream))) => self.serve(stream, cut).await,
             Some(Ok(Err(error))) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "A TLS handshake failed");
             }
@@ -156,11 +168,13 @@ impl Connection {
         }
     }
 
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, cut: Cut) {
         let Self { ca, router, peer } = self;
+        let to_cut = cut.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(to_cut.clone());
             let router = router.clone();
             async move { Ok::<_, Infallible>(router.oneshot(request).await.into_response()) }
         });
@@ -169,9 +183,13 @@ impl Connection {
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = cut.made() => return,
             () = ca.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = cut.made() => return,
+                }
             }
         };
         if let Err(error) = ended {

@@ -13,13 +13,15 @@ use serde::de::DeserializeOwned;
 use crate::account::Account;
 use crate::ca::Ca;
 use crate::directory::Base;
+use crate::endpoint::Endpoint;
+use crate::faults::Effect;
 use crate::jws::Jws;
 use crate::key::PublicKey;
 use crate::problem::{Kind, Problem};
 use crate::state::Number;
 
 /// Room for a CSR of 100 names in base64, twice over.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The address a connection came from, put into each of its requests by the server.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +104,12 @@ impl Signed {
             .to_bytes();
         let base = Base::of(&parts, ca);
         let jws = Jws::parse(&body)?;
-        let signer = signer(&jws, &base, ca)?;
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let struck_by = |fault: &Effect| {
+            let endpoint = parts.extensions.get::<Endpoint>();
+            endpoint.and_then(|endpoint| ca.draw(*endpoint, peer, |effect| effect == fault)).is_some()
+        };
+        let signer = signer(&jws, &base, ca, || struck_by(&Effect::DeactivateAccount))?;
         let key = match &signer {
             Signer::Account(_, key) | Signer::Bare(key) => key,
         };
@@ -111,7 +118,7 @@ impl Signed {
         {
             requester.0.get_or_init(|| *account);
         }
-        redeem_nonce(jws.protected.nonce.as_deref(), ca)?;
+        redeem_nonce(jws.protected.nonce.as_deref(), ca, || struck_by(&Effect::BadNonce))?;
         let path = parts.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
         let url = base.url(path);
         match &jws.protected.url {
@@ -123,12 +130,11 @@ impl Signed {
             }
             None => return Err(Problem::malformed("JWS header parameter 'url' required")),
         }
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         Ok(Self { signer, payload: jws.payload, base, url, peer })
     }
 }
 
-fn signer(jws: &Jws, base: &Base, ca: &Ca) -> Result<Signer, Problem> {
+fn signer(jws: &Jws, base: &Base, ca: &Ca, deactivates: impl Fn() -> bool) -> Result<Signer, Problem> {
     match (&jws.protected.kid, &jws.protected.jwk) {
         (Some(_), Some(_)) => Err(Problem::malformed("jwk and kid header fields are mutually exclusive")),
         (None, None) => Err(Problem::malformed("Neither jwk nor kid header field is present")),
@@ -136,8 +142,9 @@ fn signer(jws: &Jws, base: &Base, ca: &Ca) -> Result<Signer, Problem> {
         (Some(kid), None) => {
             let unknown = || Problem::new(Kind::AccountDoesNotExist, format!("Account \"{kid}\" not found"));
             let number = base.strip(kid, "/acme/acct/").and_then(Number::parse).ok_or_else(unknown)?;
-            let (state, _) = ca.state();
-            let account = state.accounts.find(number).ok_or_else(unknown)?;
+            let (mut state, _) = ca.state();
+            let account = state.accounts.find_mut(number).ok_or_else(unknown)?;
+            account.deactivated |= deactivates();
             if account.deactivated {
                 return Err(Problem::unauthorized("Account is not valid, has status \"deactivated\""));
             }
@@ -146,11 +153,11 @@ fn signer(jws: &Jws, base: &Base, ca: &Ca) -> Result<Signer, Problem> {
     }
 }
 
-fn redeem_nonce(nonce: Option<&str>, ca: &Ca) -> Result<(), Problem> {
+fn redeem_nonce(nonce: Option<&str>, ca: &Ca, refuses: impl Fn() -> bool) -> Result<(), Problem> {
     let Some(nonce) = nonce else {
         return Err(Problem::new(Kind::BadNonce, "JWS has no anti-replay nonce"));
     };
-    if !ca.nonces.redeem(nonce) || ca.chance.happens(ca.rules.nonce_rejection) {
+    if !ca.nonces.redeem(nonce) || ca.chance.happens(ca.rules.nonce_rejection) || refuses() {
         let detail = format!("Unable to validate JWS :: JWS has an invalid anti-replay nonce: \"{nonce}\"");
         return Err(Problem::new(Kind::BadNonce, detail));
     }

@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::order::Order;
 use crate::pausing::Pauses;
 use crate::rules::CaRules;
+use crate::verdicts::Verdicts;
 
 /// The place of a row in its table, counted from one, as it stands in URLs.
 pub(crate) struct Number<T>(u64, PhantomData<fn() -> T>);
@@ -151,6 +152,7 @@ pub(crate) struct State {
     /// Unfinished orders of each set, soonest to expire first. Failed ones stay in: they hide later ones.
     pub(crate) orders_by_set: HashMap<Arc<str>, BTreeSet<(Timestamp, Number<Order>)>>,
     pub(crate) ledger: Ledger,
+    pub(crate) verdicts: Verdicts,
     pub(crate) reusable: HashMap<ReuseKey, Vec<Number<Authorization>>>,
     pub(crate) certificates: Table<Certificate>,
     pub(crate) certificate_by_serial: HashMap<[u8; 16], Number<Certificate>>,
@@ -171,6 +173,7 @@ impl State {
             orders: Table::default(),
             orders_by_set: HashMap::new(),
             ledger: Ledger::default(),
+            verdicts: Verdicts::default(),
             reusable: HashMap::new(),
             certificates: Table::default(),
             certificate_by_serial: HashMap::new(),

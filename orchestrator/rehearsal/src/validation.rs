@@ -11,11 +11,14 @@ use issuance::time::Timestamp;
 use crate::authorization::{self, Authorization, Event, Progress, Standing};
 use crate::ca::Ca;
 use crate::challenge::ChallengeKind;
+use crate::endpoint::Endpoint;
+use crate::faults::Effect;
 use crate::limits::Key;
 use crate::problem::{Kind, Problem};
 use crate::resolver::DnsView;
 use crate::rules::CaRules;
 use crate::state::{Number, State};
+use crate::verdicts::Verdict;
 use crate::{caa, dns01, http01};
 
 /// How the CA looks at the world.
@@ -89,31 +92,56 @@ impl Validator {
     }
 }
 
+/// Begins with a submission. What strikes a challenge in the CA strikes it here, and not while it is answered.
 pub(crate) fn start(ca: &Arc<Ca>, attempt: Attempt) {
+    let fault = ca.draw(Endpoint::Challenge, None, |effect| {
+        matches!(
+            effect,
+            Effect::SlowValidation { .. } | Effect::HoldValidation | Effect::ValidationOutage { .. }
+        )
+    });
+    if let Some(Effect::ValidationOutage { after_ms }) = fault {
+        let outcome = Err(Problem::new(Kind::ServerInternal, "Could not communicate with VA"));
+        let (mut state, now) = ca.state();
+        state.verdicts.keep_back(Verdict { attempt, outcome }, now.after(Duration::from_millis(after_ms)));
+        return;
+    }
     ca.validations.send_modify(|running| *running += 1);
-    ca.tasks.spawn(run(Arc::clone(ca), attempt));
+    ca.tasks.spawn(run(Arc::clone(ca), attempt, fault));
 }
 
 /// Looks, and enters the verdict; a CA that is stopped drops it.
-async fn run(ca: Arc<Ca>, attempt: Attempt) {
-    let verdict = tokio::select! {
-        verdict = ca.validator.validate(&attempt) => verdict,
+async fn run(ca: Arc<Ca>, attempt: Attempt, fault: Option<Effect>) {
+    let mut kept_back = Duration::ZERO;
+    match fault {
+        Some(Effect::SlowValidation { look_ms, verdict_ms }) => {
+            kept_back = Duration::from_millis(verdict_ms);
+            ca.wait(Duration::from_millis(look_ms)).await;
+        }
+        // The CA does not forget a challenge.
+        Some(Effect::HoldValidation) => drop(ca.hold().await),
+        _ => (),
+    }
+    let outcome = tokio::select! {
+        biased;
         () = ca.stop.cancelled() => return,
+        outcome = ca.validator.validate(&attempt) => outcome,
     };
     {
         let (mut state, now) = ca.state();
-        conclude(&mut state, &attempt, verdict, &ca.rules, now);
+        let verdict = Verdict { attempt, outcome };
+        if kept_back.is_zero() {
+            conclude(&mut state, verdict, &ca.rules, now);
+        } else {
+            state.verdicts.keep_back(verdict, now.after(kept_back));
+        }
     }
     ca.validations.send_modify(|running| *running -= 1);
 }
 
-fn conclude(
-    state: &mut State,
-    attempt: &Attempt,
-    verdict: Result<(), Problem>,
-    rules: &CaRules,
-    now: Timestamp,
-) {
+/// Enters a verdict.
+pub(crate) fn conclude(state: &mut State, verdict: Verdict, rules: &CaRules, now: Timestamp) {
+    let Verdict { attempt, outcome: verdict } = verdict;
     let Some(row) = state.ledger.find(attempt.authorization) else { return };
     let (account, profile, by) = (row.account, Arc::clone(&row.profile), attempt.kind);
     let awaited = row.standing() == Standing::Submitted;

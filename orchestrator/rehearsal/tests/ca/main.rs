@@ -2,10 +2,13 @@
 
 mod authorizations;
 mod client;
+mod faults;
 mod fleet;
 mod issuance;
 mod limits;
 mod orders;
+mod outages;
 mod protocol;
+mod raw;
 mod renewal;
 mod world;

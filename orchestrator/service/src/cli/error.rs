@@ -52,6 +52,12 @@ pub enum CliError {
     FileTooLarge { path: PathBuf },
     #[error(transparent)]
     RehearsalRules(#[from] rehearsal::rules::UnknownPreset),
+    #[error("{} is no fault plan", path.display())]
+    FaultPlan {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error(transparent)]
     RehearsalCa(rehearsal::ca::StartError),
     #[error("the machine has no resolver to ask: give --dns or --always-valid")]
@@ -72,6 +78,7 @@ impl CliError {
             Self::Config(_)
             | Self::CaProfile(_)
             | Self::RehearsalRules(_)
+            | Self::FaultPlan { .. }
             | Self::NoResolver(_)
             | Self::Unfit { .. }
             | Self::ConfiguredFile { .. }

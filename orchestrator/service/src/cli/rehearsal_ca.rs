@@ -1,9 +1,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rehearsal::ca::{CaConfig, CaRules, RehearsalCa};
+use rehearsal::faults::Plan;
 
 use super::error::CliError;
 use super::exit::Exit;
@@ -11,7 +12,8 @@ use super::output::{Format, Output};
 
 /// Serves a CA that enforces limits as Let's Encrypt does, until Ctrl-C. For rehearsals and tests.
 ///
-/// `GET /audit` on the same address tells what became of every authorization it ever made.
+/// `GET /audit` on the same address tells what became of every authorization it ever made. `PUT /faults` makes it
+/// fail: lost answers, outages, a clock that is off.
 #[derive(Debug, Args)]
 pub struct RehearsalCaArgs {
     /// Where to listen; port 0 takes a free one.
@@ -32,6 +34,9 @@ pub struct RehearsalCaArgs {
     /// Two CAs with one seed draw the same tokens, refusals and delays.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// A fault plan in JSON, as `PUT /faults` takes it, to start with.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// Serves HTTPS, with a certificate below a root made at start.
     #[arg(long)]
     tls: bool,
@@ -47,10 +52,12 @@ pub(super) async fn run(args: &RehearsalCaArgs, output: Output) -> Result<Exit, 
         None if !rules.always_valid => Some(machines_resolver().map_err(CliError::NoResolver)?),
         dns => dns,
     };
+    let faults = args.faults.as_deref().map(read_plan).transpose()?.unwrap_or_default();
     let config = CaConfig {
         listen: args.listen,
         tls: args.tls,
         rules,
+        faults,
         dns,
         http_port: args.http_port,
         seed: args.seed,
@@ -69,6 +76,11 @@ pub(super) async fn run(args: &RehearsalCaArgs, output: Output) -> Result<Exit, 
     let stop = stop_signal().map_err(CliError::Signal)?;
     ca.serve_until(stop).await;
     Ok(Exit::Done)
+}
+
+fn read_plan(path: &Path) -> Result<Plan, CliError> {
+    let text = std::fs::read(path).map_err(|source| CliError::File { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| CliError::FaultPlan { path: path.to_owned(), source })
 }
 
 fn machines_resolver() -> io::Result<SocketAddr> {
