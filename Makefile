@@ -1,5 +1,5 @@
 # make demo    everything on loopback, in front of your eyes     make test     everything a change must pass
-# make bench   ratios against a bare client                      make audit    licences, bans, sources
+# make bench   ratios, and what clients leave                    make audit    licences, bans, sources
 # make fmt     formats                                           make prepare  writes .sqlx/ anew
 
 # The queries are checked against .sqlx/, so building needs no database.
@@ -25,7 +25,7 @@ test:
 	.ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet
 
 bench:
-	@.ci/setup postgresql pebble
+	@.ci/setup postgresql pebble certbot lego
 	@cargo build --release --quiet --package lockkeeper
 	@cargo bench --quiet --package lockkeeper-benches
 

@@ -5,6 +5,7 @@ pub mod authority;
 pub mod bare;
 pub mod dns;
 pub mod exposition;
+pub mod leftovers;
 pub mod measurement;
 pub mod program;
 pub mod report;
