@@ -136,7 +136,10 @@ impl Store {
         Ok(claimed(rows, HashMap::new(), expires_at))
     }
 
-    async fn ledger_of(&self, orders: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<AuthorizationRow>>, StoreError> {
+    pub(super) async fn ledger_of(
+        &self,
+        orders: Vec<Uuid>,
+    ) -> Result<HashMap<Uuid, Vec<AuthorizationRow>>, StoreError> {
         if orders.is_empty() {
             return Ok(HashMap::new());
         }

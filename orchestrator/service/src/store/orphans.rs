@@ -79,12 +79,14 @@ impl Resolution {
     }
 }
 
-/// Authorizations that are to be settled, and the CA order they belong to.
+/// What an orphan leads to: authorizations, and the CA order they belong to.
 #[derive(Debug, Clone)]
 pub struct Recovered<'a> {
     /// `None` where it is not known any more.
     pub ca: Option<&'a CaOrder>,
     pub authorizations: &'a [String],
+    /// Whether one of them may be pending.
+    pub are_open: bool,
     /// When they expire at the latest.
     pub expires_at: Timestamp,
 }
@@ -163,27 +165,27 @@ impl Store {
             .map_err(StoreError::of("orphans.put_off"))
     }
 
-    /// Ends one about which nothing is left to do. False if somebody else has ended it.
-    pub async fn resolve_orphan(
+    /// Ends those about which nothing is left to do. Returns how many nobody else had ended.
+    pub async fn resolve_orphans(
         &self,
-        url: &str,
+        urls: &[String],
         resolution: Resolution,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<u64, StoreError> {
         let mut connection =
             self.pool().acquire().await.map_err(StoreError::of("orphans.resolve: connect"))?;
-        let resolved = resolve(&mut connection, &[url.to_owned()], resolution, now).await?;
-        Ok(resolved > 0)
+        resolve(&mut connection, urls, resolution, now).await
     }
 
-    /// Enters an orphan's authorizations into the ledger, where they are settled, and dissolves what was held for
-    /// them. False where that has been done, or has to wait because somebody works on the order it strayed from.
+    /// Enters those of an orphan's authorizations into the ledger that are not there, to be settled, and dissolves what
+    /// was held for them. `None` where that has been done, or has to wait because somebody works on the order it
+    /// strayed from.
     pub async fn enter_orphan(
         &self,
         orphan: &Orphan,
         recovered: &Recovered<'_>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Resolution>, StoreError> {
         let mut tx = self.begin("orphans.enter").await?;
         let waits = sqlx::query_scalar!(
             "select url from orphans where url = $1 and resolved_at is null for update",
@@ -202,9 +204,9 @@ impl Store {
         .await
         .map_err(StoreError::of("orphans.lock_order"))?;
         if waits.is_none() || !is_free {
-            return Ok(false);
+            return Ok(None);
         }
-        let entered = enter(&mut tx, orphan, recovered, now).await?;
+        let entered = recovered.are_open && enter(&mut tx, orphan, recovered, now).await?;
         if recovered.ca.is_some() {
             dissolve_one_ask(&mut tx, orphan.order).await?;
         }
@@ -213,7 +215,7 @@ impl Store {
         let resolution = if entered { Resolution::Entered } else { Resolution::Ended };
         resolve(&mut tx, &resolved, resolution, now).await?;
         tx.commit().await.map_err(StoreError::of("orphans.enter"))?;
-        Ok(true)
+        Ok(Some(resolution))
     }
 }
 

@@ -4,6 +4,7 @@
 use issuance::ids::{AccountId, OrderId};
 use issuance::time::Timestamp;
 
+use super::order_row::OrderRow;
 use super::summary::count;
 use super::{Store, StoreError, sql_instant, strays};
 
@@ -61,6 +62,17 @@ impl Store {
             is_held: row.is_held,
         });
         Ok(poison.collect())
+    }
+
+    /// Why an order's row makes no sense; `None` if it does, or is not there.
+    pub async fn look_at_order(&self, order: OrderId) -> Result<Option<StoreError>, StoreError> {
+        let row = sqlx::query_file_as!(OrderRow, "queries/orders_look_at.sql", order.0)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(StoreError::of("rescues.look_at"))?;
+        let Some(row) = row else { return Ok(None) };
+        let mut ledger = self.ledger_of(vec![order.0]).await?;
+        Ok(row.order(ledger.remove(&order.0).unwrap_or_default()).err())
     }
 
     /// Takes the lease off an order that was seen with that epoch, and lets it rest. False if it has moved since.
