@@ -71,10 +71,11 @@ async fn what_an_overtaken_worker_learns_is_settled_beside_its_order() -> anyhow
     let parts = world.reconcile_parts().await?;
     world.clock.leap(Duration::from_secs(u64::from(world.settings.lease_seconds) + 1));
     let app = world.service("two").await?;
-    until("the other replica has the certificate", async || {
-        Ok(world.summary().await?.certificates_issued == 1)
-    })
-    .await?;
+    world
+        .wait_until("somebody else has the certificate", WITHIN, async || {
+            Ok(world.summary().await?.certificates_issued == 1)
+        })
+        .await?;
     assert_eq!(world.audit()?.authorizations.open, 2, "of the order nobody knows");
     let held = budget(&world, &parts).await?;
     assert_eq!((held.reserved, held.held), (2, 0), "what the lost request may have made");
@@ -111,10 +112,11 @@ async fn what_the_ledger_knows_is_no_orphan() -> anyhow::Result<()> {
     transport.executed(WITHIN).await?;
     world.clock.leap(Duration::from_secs(u64::from(world.settings.lease_seconds) + 1));
     let app = world.service("two").await?;
-    until("the other replica has the certificate", async || {
-        Ok(world.summary().await?.certificates_issued == 1)
-    })
-    .await?;
+    world
+        .wait_until("somebody else has the certificate", WITHIN, async || {
+            Ok(world.summary().await?.certificates_issued == 1)
+        })
+        .await?;
     transport.release();
     // Stopping waits for what is still to be written down.
     overtaken.stop().await?;
