@@ -101,7 +101,29 @@ async fn what_an_overtaken_worker_learns_is_settled_beside_its_order() -> anyhow
     world.stop().await
 }
 
-/// The same, at a CA that hands out the order it has: the other replica got it by asking again.
+/// A proxy has eaten the body, and left the header that says where the order is.
+#[tokio::test]
+async fn an_order_of_which_only_the_address_was_understood_is_adopted() -> anyhow::Result<()> {
+    let sites = pairs("garbled", 1);
+    let world = World::start(Plan::new(sites.clone())).await?;
+    let transport = HeldTransport::garbling()?;
+    let app = world.service_through("one", Some(transport as Arc<dyn Transport>)).await?;
+    world.import_into("one", &app, csv(&sites)).await?;
+    until("its address is in the inbox", async || Ok(orphans(&world).await? == 1)).await?;
+    let parts = world.reconcile_parts().await?;
+    let held = budget(&world, &parts).await?;
+    assert_eq!(held.held, 2, "an order that nobody has read may hold as many as it has names: {held:?}");
+    until("its sender has let it go", async || Ok(world.orders().await?[0].lease_holder.is_none())).await?;
+    Orphans::new(parts).pass(world.clock.now()).await?;
+    assert_eq!(resolutions(&world).await?, [Some("adopted".to_owned())]);
+    world.wait_until_done(WITHIN).await?;
+    let audit = world.audit()?;
+    assert_eq!((audit.orders, audit.certificates, audit.authorizations.open), (1, 1, 0), "{audit:?}");
+    app.stop().await?;
+    world.stop().await
+}
+
+/// An overtaken worker, at a CA that hands out the order it has: the other replica got it by asking again.
 #[tokio::test]
 async fn what_the_ledger_knows_is_no_orphan() -> anyhow::Result<()> {
     let sites = pairs("known", 1);

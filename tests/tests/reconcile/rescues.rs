@@ -6,7 +6,7 @@ use issuance::time::Clock;
 use lockkeeper::reconcile::{Reconciler, Rescue};
 use lockkeeper_tests::world::World;
 
-use crate::world::{HOUR, enter, fail, issued, pending_at_the_ca, row, settle, spoil};
+use crate::world::{HOUR, WITHIN, enter, fail, issued, pending_at_the_ca, row, settle, spoil};
 
 #[tokio::test]
 async fn an_ended_order_that_rests_too_early_is_due_again() -> anyhow::Result<()> {
@@ -37,6 +37,19 @@ async fn what_an_issued_order_left_open_gets_an_order_of_its_own() -> anyhow::Re
     // The certificate's latest order is still the one that was issued.
     let (stage, _) = world.fate_of(&["left-0.com", "www.left-0.com"]).await?;
     assert_eq!(stage, "issued");
+    settle(world).await
+}
+
+/// Nobody drives its passes: a worker looks soon after its start.
+#[tokio::test]
+async fn a_service_looks_for_what_was_left_by_itself() -> anyhow::Result<()> {
+    let (world, parts) = issued("itself").await?;
+    let now = world.clock.now();
+    let url = pending_at_the_ca(&parts).await?;
+    enter(&world, &url, "pending", now, now.after(HOUR)).await?;
+    let app = world.service("two").await?;
+    world.wait_until("it is settled", WITHIN, async || Ok(!row(&world, &url).await?.is_open)).await?;
+    app.stop().await?;
     settle(world).await
 }
 

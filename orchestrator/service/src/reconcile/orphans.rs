@@ -149,6 +149,7 @@ impl Orphans {
         };
         let end = StepEnd {
             lease: claim.lease,
+            ledger: applied.order.authorizations.clone(),
             order: applied.order,
             // Due for the engine, which goes on from here.
             wake: Wake::At(now),

@@ -19,11 +19,11 @@ pub struct Poison {
 }
 
 impl Store {
-    /// How many orders are due because a lease on them ran out.
+    /// How many orders on their way at the CA are due because a lease on them ran out.
     pub async fn lapsed_leases(&self, account: AccountId, now: Timestamp) -> Result<u64, StoreError> {
         sqlx::query_scalar!(
             r#"select count(*) as "lapsed!" from orders
-               where account_id = $1 and due_at <= $2 and lease_expires_at <= $2"#,
+               where account_id = $1 and queue = 2 and due_at <= $2 and lease_expires_at <= $2"#,
             account.0,
             sql_instant(now)
         )
