@@ -42,8 +42,7 @@ async fn the_order_of_a_late_answer_is_adopted() -> anyhow::Result<()> {
 
     // Two replicas find it at the same moment.
     let (one, two) = (Orphans::new(parts.clone()), Orphans::new(parts.clone()));
-    let (first, second) = tokio::join!(one.pass(world.clock.now()), two.pass(world.clock.now()));
-    (first?, second?);
+    tokio::try_join!(one.pass(world.clock.now()), two.pass(world.clock.now()))?;
     assert_eq!(resolutions(&world).await?, vec![Some("adopted".to_owned()); 3]);
     world.wait_until_done(WITHIN).await?;
     assert!(one.pass(world.clock.now()).await?.is_empty(), "once is enough");
@@ -83,8 +82,7 @@ async fn what_an_overtaken_worker_learns_is_settled_beside_its_order() -> anyhow
     transport.release();
     until("what was learnt is in the inbox", async || Ok(orphans(&world).await? == 3)).await?;
     let (one, two) = (Orphans::new(parts.clone()), Orphans::new(parts.clone()));
-    let (first, second) = tokio::join!(one.pass(world.clock.now()), two.pass(world.clock.now()));
-    (first?, second?);
+    tokio::try_join!(one.pass(world.clock.now()), two.pass(world.clock.now()))?;
     assert_eq!(resolutions(&world).await?, vec![Some("entered".to_owned()); 3]);
     assert!(one.pass(world.clock.now()).await?.is_empty(), "once is enough");
     let recovered = ledger(&world).await?.into_iter().filter(|row| row.origin == "recovered").count();

@@ -26,12 +26,12 @@ const LIVES_MAX: Duration = Duration::from_hours(45 * 24);
 pub struct Audit {
     parts: ReconcileParts,
     sample: u16,
-    instruments: DriftInstruments,
 }
 
 impl Audit {
     pub fn new(parts: ReconcileParts, sample: u16) -> Self {
-        Self { parts, sample, instruments: DriftInstruments::register() }
+        DriftInstruments::register();
+        Self { parts, sample }
     }
 
     async fn compare(&self, row: &Audited, now: Timestamp) -> Result<Option<Drift>, ReconcileError> {
@@ -53,7 +53,7 @@ impl Audit {
         if !store.correct(row, &corrected, now).await? {
             return Ok(None);
         }
-        self.instruments.found(drift);
+        DriftInstruments::found(drift);
         warn!(
             order.id = %row.order,
             authorization.url = &*row.authorization.url,

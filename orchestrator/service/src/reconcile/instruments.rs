@@ -129,7 +129,7 @@ fn measured(count: u64) -> f64 {
 pub(super) struct DriftInstruments;
 
 impl DriftInstruments {
-    pub(super) fn register() -> Self {
+    pub(super) fn register() {
         describe_counter!(
             DRIFT,
             "Authorizations of which ledger and CA said different things, by kind: should be 0."
@@ -137,10 +137,9 @@ impl DriftInstruments {
         for kind in Drift::NAMES {
             counter!(DRIFT, "kind" => kind).increment(0);
         }
-        Self
     }
 
-    pub(super) fn found(self, drift: Drift) {
+    pub(super) fn found(drift: Drift) {
         counter!(DRIFT, "kind" => drift.as_str()).increment(1);
     }
 }

@@ -46,6 +46,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 const STOP_WAIT: Duration = Duration::from_secs(3);
 /// Rows looked at by one pass, of each kind. What is left over comes next time.
 const ROWS_MAX: u16 = 200;
+/// Orphans that one pass asks the CA about: at a CA that does not answer, each request takes its whole timeout.
+const ASKED_MAX: u16 = 40;
 /// Requests to the CA of one pass that are under way at once; the engine's come first.
 const REQUESTS_AT_ONCE: usize = 4;
 

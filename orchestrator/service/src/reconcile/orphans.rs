@@ -21,7 +21,7 @@ use crate::store::aftermath::Aftermath;
 use crate::store::orphans::{Orphan, OrphanKind, Recovered, Resolution};
 use crate::store::steps::StepEnd;
 
-use super::{Pass, REQUESTS_AT_ONCE, ROWS_MAX, ReconcileError, ReconcileParts, Reconciler};
+use super::{ASKED_MAX, Pass, REQUESTS_AT_ONCE, ReconcileError, ReconcileParts, Reconciler};
 
 const KNOWN: &str = "known";
 
@@ -183,7 +183,7 @@ impl Reconciler for Orphans {
         let ReconcileParts { store, account_id, .. } = &self.parts;
         let mut pass = Pass::default();
         pass.add(KNOWN, store.resolve_known_orphans(*account_id, now).await?);
-        let orphans = store.unresolved_orphans(*account_id, now, ROWS_MAX).await?;
+        let orphans = store.unresolved_orphans(*account_id, now, ASKED_MAX).await?;
         let resolved: Vec<Option<Resolution>> = stream::iter(orphans)
             .map(|orphan| async move { self.resolve(&orphan, now).await })
             .buffer_unordered(REQUESTS_AT_ONCE)
