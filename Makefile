@@ -17,9 +17,10 @@ demo:
 
 # The summary of the tests comes last.
 test:
-	@.ci/setup postgresql pebble certbot lego nextest
+	@.ci/setup postgresql pebble certbot lego prometheus nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
+	promtool check rules dashboards/alerts.yml && promtool test rules dashboards/alerts.test.yml
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	.ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod database;
 pub mod flaky_transport;
+pub mod held_transport;
 pub mod https_client;
 pub mod pebble;
 pub mod proxy;

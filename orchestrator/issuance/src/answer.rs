@@ -72,6 +72,8 @@ pub enum Answer {
     Admission(Admission),
     /// new-order, asked once or again, or found in the account's list.
     Placed(OrderSeen),
+    /// new-order's answer, heard by whoever listened on after its sender had given up.
+    PlacedLate(OrderSeen),
     /// The account's list is complete and does not hold it.
     NotFound,
     Authorizations(Vec<(usize, Result<AuthorizationSeen, Trouble>)>),

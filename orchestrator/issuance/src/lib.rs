@@ -8,6 +8,7 @@ pub mod admission;
 pub mod answer;
 pub mod authorization;
 pub mod backoff;
+pub mod drift;
 pub mod fault;
 pub mod gcra;
 pub mod identifier;

@@ -1,5 +1,6 @@
 //! A world: a fake fleet, a CA, a database, and services between them, all of its own and on loopback.
 
+mod account;
 mod ca;
 mod order;
 mod truth;
@@ -19,8 +20,10 @@ use lockkeeper::acme::Transport;
 use lockkeeper::api::imports::ImportReport;
 use lockkeeper::app::{App, Launch};
 use lockkeeper::cli::api_client::{ApiClient, operator_token};
-use lockkeeper::config::Config;
+use lockkeeper::config::{Config, ca_profile};
+use lockkeeper::reconcile::ReconcileParts;
 use lockkeeper::store::Store;
+use lockkeeper::store::leases::Replica;
 use lockkeeper::store::summary::{self, Summary};
 use lockkeeper::store::viewer::Viewer;
 use rehearsal::audit::Audit;
@@ -28,6 +31,7 @@ use rehearsal::fleet::{Fleet, FleetConfig, Site};
 use rehearsal::rules::CaRules;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 pub use self::ca::{CaChoice, QUICK_PEBBLE, WorldCa};
 pub use self::order::OrderSeen;
@@ -301,6 +305,33 @@ impl World {
         let (directory_url, extra_root) = (self.ca.directory_url(), self.ca.extra_root());
         let profile = crate::pebble::profile();
         Truth::ask(&self.store, &master_key, &directory_url, extra_root, profile, &urls).await
+    }
+
+    /// What a reconciler of a replica of its own works with, under the account of the services.
+    pub async fn reconcile_parts(&self) -> anyhow::Result<ReconcileParts> {
+        let profile = Arc::new(ca_profile::load(self.ca.profile())?);
+        let master_key = self.folder.path().join("master.key");
+        let (directory_url, extra_root) = (self.ca.directory_url(), self.ca.extra_root());
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let (account_id, account) = account::restore(
+            &self.store,
+            &master_key,
+            &directory_url,
+            extra_root,
+            Arc::clone(&profile),
+            Arc::clone(&clock),
+        )
+        .await?;
+        Ok(ReconcileParts {
+            store: self.store.clone(),
+            account: Arc::new(account),
+            account_id,
+            profile,
+            clock,
+            replica: Replica(Uuid::new_v4()),
+            lease: Duration::from_secs(self.settings.lease_seconds.into()),
+            wake: Arc::default(),
+        })
     }
 
     /// Stops everything but services, and drops the database.

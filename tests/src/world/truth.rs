@@ -4,14 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use issuance::profile::CaProfile;
 use lockkeeper::acme::objects::AuthorizationStatus;
-use lockkeeper::acme::{Account, AccountKey, Authority, AuthorityConfig, Timeouts};
 use lockkeeper::clock::SystemClock;
-use lockkeeper::keys::{MasterKey, Sealer};
 use lockkeeper::store::Store;
-use secrecy::ExposeSecret as _;
+
+use super::account;
 
 /// Authorizations by their status at the CA.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,22 +44,9 @@ impl Truth {
         profile: CaProfile,
         urls: &[String],
     ) -> anyhow::Result<Self> {
-        let record =
-            store.account_of_directory(directory_url).await?.context("the service has an account")?;
-        let sealer = Sealer::new(&MasterKey::load(master_key)?);
-        let key = sealer.open(&format!("accounts/{}/key", record.account), &record.key_sealed)?;
-        let config = AuthorityConfig {
-            name: "truth".into(),
-            directory_url: directory_url.to_owned(),
-            extra_root_pem: extra_root.map(std::fs::read_to_string).transpose()?,
-            profile: Arc::new(profile),
-            timeouts: Timeouts::default(),
-            clock: Arc::new(SystemClock),
-            transport: None,
-        };
-        let authority = Authority::connect(config).await?;
-        let url = record.account_url.context("the account is registered")?;
-        let account = Account::restore(authority, &url, AccountKey::from_pkcs8(key.expose_secret())?)?;
+        let (profile, clock) = (Arc::new(profile), Arc::new(SystemClock));
+        let (_, account) =
+            account::restore(store, master_key, directory_url, extra_root, profile, clock).await?;
         let mut truth = Self::default();
         for url in urls {
             let status = account.authorization(url).await?.body.status;

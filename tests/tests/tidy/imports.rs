@@ -16,6 +16,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("dashboard", &["clock", "config", "store", "telemetry"]),
     ("engine", &["acme", "challenge", "clock", "config", "keys", "store", "telemetry"]),
     ("keys", &["clock", "config", "telemetry"]),
+    ("reconcile", &["acme", "clock", "config", "store", "telemetry"]),
     ("shutdown", &[]),
     ("store", &["clock", "config", "telemetry"]),
     ("telemetry", &["config"]),

@@ -74,6 +74,9 @@ impl Order {
             (Stage::Admitted { reservation }, Answer::Placed(seen)) => {
                 Ok(self.placed(reservation, seen, context))
             }
+            (Stage::Admitted { reservation }, Answer::PlacedLate(seen)) => {
+                Ok(self.placed_late(reservation, seen, context))
+            }
             (Stage::Admitted { .. }, Answer::NotFound) => Ok(self.back_to_the_gate(Wake::Now)),
             (Stage::Admitted { .. }, Answer::GivenUp) => Ok(self.given_up(context)),
             (Stage::Admitted { reservation }, Answer::Trouble(trouble)) => {

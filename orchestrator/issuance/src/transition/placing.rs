@@ -13,6 +13,7 @@ use crate::order::{CaOrder, Order, Reservation, Stage};
 use crate::problem::Problem;
 use crate::settle;
 use crate::step::Knowledge;
+use crate::time::Timestamp;
 
 use super::{STOPPED_WAIT, order_fault};
 
@@ -74,30 +75,54 @@ impl Order {
         }
     }
 
-    pub(super) fn placed(
-        mut self,
-        reservation: Reservation,
-        seen: OrderSeen,
-        context: &Context<'_>,
-    ) -> Applied {
-        let (now, profile) = (context.now, context.profile);
-        let order_lifetime = Duration::from_secs(profile.order_seconds);
-        let lifetime = Duration::from_secs(profile.pending_authorization_seconds);
-        let expires_at = seen.expires_at.unwrap_or_else(|| now.after(order_lifetime));
+    pub(super) fn placed(self, reservation: Reservation, seen: OrderSeen, context: &Context<'_>) -> Applied {
+        let expires_at = Self::expiry_of(&seen, context);
         // What came back leaves the units of one ask. Asked again, it is either an order of an earlier ask, and
         // the latest one has made nothing, or a new one beside those, and what they may have made stays
         // counted for as long as it can be pending. Their ages tell them apart: asks are a quiet period apart.
-        let is_older = expires_at.after(profile.quiet() / 2) <= reservation.admitted_at.after(order_lifetime);
+        let order_lifetime = Duration::from_secs(context.profile.order_seconds);
+        let is_older =
+            expires_at.after(context.profile.quiet() / 2) <= reservation.admitted_at.after(order_lifetime);
         let resolved = match reservation.asks {
             0 | 1 => reservation.units,
             _ if is_older => self.units().saturating_mul(2),
             _ => self.units(),
         };
+        self.placed_with(resolved, reservation, seen, context)
+    }
+
+    /// The answer of one ask, whichever: it says nothing of what the others have made.
+    pub(super) fn placed_late(
+        self,
+        reservation: Reservation,
+        seen: OrderSeen,
+        context: &Context<'_>,
+    ) -> Applied {
+        let resolved = self.units();
+        self.placed_with(resolved, reservation, seen, context)
+    }
+
+    fn expiry_of(seen: &OrderSeen, context: &Context<'_>) -> Timestamp {
+        let order_lifetime = Duration::from_secs(context.profile.order_seconds);
+        seen.expires_at.unwrap_or_else(|| context.now.after(order_lifetime))
+    }
+
+    /// The CA has it: of the units held, those that are `resolved` become its authorizations.
+    fn placed_with(
+        mut self,
+        resolved: u32,
+        reservation: Reservation,
+        seen: OrderSeen,
+        context: &Context<'_>,
+    ) -> Applied {
+        let now = context.now;
+        let lifetime = Duration::from_secs(context.profile.pending_authorization_seconds);
+        let expires_at = Self::expiry_of(&seen, context);
         let units = reservation.units.saturating_sub(resolved);
         let held = reservation;
         let reservation = Reservation { units, ..reservation };
         let ca = CaOrder { url: seen.url, finalize_url: seen.finalize_url, expires_at };
-        let settle_at = settle::deadline(now, now.after(lifetime).min(expires_at), profile);
+        let settle_at = settle::deadline(now, now.after(lifetime).min(expires_at), context.profile);
         self.authorizations = seen
             .authorizations
             .into_iter()

@@ -230,7 +230,7 @@ impl Order {
 
 impl Authorization {
     /// A request about it brought `trouble`: whether that says, with the time, that it is no more.
-    pub(super) fn is_lost(&self, trouble: &Trouble, context: &Context<'_>) -> bool {
+    pub(crate) fn is_lost(&self, trouble: &Trouble, context: &Context<'_>) -> bool {
         // Nothing can be pending for longer, whatever the CA says or does not say.
         if self.expires_at.after(context.profile.quiet()) <= context.now {
             return true;

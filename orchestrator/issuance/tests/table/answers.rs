@@ -31,6 +31,7 @@ pub(super) fn all() -> Vec<(&'static str, Answer)> {
         ("placed processing", Answer::Placed(order(CaOrderStatus::Processing))),
         ("placed valid", Answer::Placed(order(CaOrderStatus::Valid))),
         ("placed invalid", Answer::Placed(order(CaOrderStatus::Invalid))),
+        ("placed late", Answer::PlacedLate(order(CaOrderStatus::Pending))),
         ("not found", Answer::NotFound),
         ("given up", Answer::GivenUp),
         ("authz pending", authorizations(Ok(authorization(AuthorizationStatus::Pending)))),

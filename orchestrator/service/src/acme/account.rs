@@ -9,6 +9,7 @@ use super::authority::Authority;
 use super::endpoint::Endpoint;
 use super::error::{AcmeError, Reason};
 use super::jws::{AccountKey, Signer};
+use super::late::Outliving;
 use super::objects::AccountObject;
 use super::reply::{Answer, Reply};
 
@@ -62,7 +63,7 @@ impl Account {
 
     /// A POST-as-GET (RFC 8555 §6.3).
     pub(super) async fn get(&self, endpoint: Endpoint, url: &str) -> Result<Answer, AcmeError> {
-        self.send(endpoint, url, &[]).await
+        self.send(endpoint, url, &[], None).await
     }
 
     pub(super) async fn post(
@@ -71,14 +72,31 @@ impl Account {
         url: &str,
         payload: &impl Serialize,
     ) -> Result<Answer, AcmeError> {
-        let payload = serde_json::to_vec(payload)
-            .map_err(|error| AcmeError::not_sent(endpoint, Reason::Unwritable(error)))?;
-        self.send(endpoint, url, &payload).await
+        self.post_outliving(endpoint, url, payload, None).await
     }
 
-    async fn send(&self, endpoint: Endpoint, url: &str, payload: &[u8]) -> Result<Answer, AcmeError> {
+    pub(super) async fn post_outliving(
+        &self,
+        endpoint: Endpoint,
+        url: &str,
+        payload: &impl Serialize,
+        outliving: Option<&Outliving>,
+    ) -> Result<Answer, AcmeError> {
+        let payload = serde_json::to_vec(payload)
+            .map_err(|error| AcmeError::not_sent(endpoint, Reason::Unwritable(error)))?;
+        self.send(endpoint, url, &payload, outliving).await
+    }
+
+    async fn send(
+        &self,
+        endpoint: Endpoint,
+        url: &str,
+        payload: &[u8],
+        outliving: Option<&Outliving>,
+    ) -> Result<Answer, AcmeError> {
         // Refused before a nonce or a signature is spent on it.
         self.authority.http().origin().admit(url).map_err(|error| AcmeError::not_sent(endpoint, error))?;
-        self.authority.post(endpoint, url, &self.key, Signer::Account(&self.url), payload).await
+        let by = Signer::Account(&self.url);
+        self.authority.post(endpoint, url, &self.key, by, payload, outliving).await
     }
 }

@@ -11,6 +11,7 @@ use super::endpoint::{Endpoint, Timeouts};
 use super::error::AcmeError;
 use super::http::{Failed, HttpClient, Sending};
 use super::jws::{AccountKey, Signer};
+use super::late::Outliving;
 use super::origin::Origin;
 use super::reply::Answer;
 use super::transport::{HyperTransport, Transport};
@@ -97,7 +98,7 @@ impl Authority {
     }
 
     /// Signs `payload` and posts it, once; only `badNonce`, which says that nothing was executed, is answered by
-    /// signing again, with the nonce it came with.
+    /// signing again, with the nonce it came with. An `outliving` exchange goes on when its sender no longer waits.
     pub(crate) async fn post(
         &self,
         endpoint: Endpoint,
@@ -105,13 +106,18 @@ impl Authority {
         key: &AccountKey,
         by: Signer<'_>,
         payload: &[u8],
+        outliving: Option<&Outliving>,
     ) -> Result<Answer, AcmeError> {
         let directory = self.directory();
         let mut nonce = self.http.nonce(endpoint, &directory.new_nonce).await?;
         let mut retries = BAD_NONCE_RETRIES_MAX;
         loop {
             let body = key.sign(by, nonce.as_str(), url, payload)?;
-            match self.http.send(endpoint, url, Sending::Post(body)).await {
+            let sending = match outliving {
+                Some(outliving) => Sending::Outliving(body, outliving.clone()),
+                None => Sending::Post(body),
+            };
+            match self.http.send(endpoint, url, sending).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::BadNonce { fresh: Some(fresh), .. }) if retries > 0 => {
                     self.http.instruments().bad_nonce();

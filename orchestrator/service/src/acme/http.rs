@@ -17,6 +17,7 @@ use tracing::{Instrument, Span, field};
 use super::endpoint::{Endpoint, Lane, Timeouts};
 use super::error::{AcmeError, Reason};
 use super::instruments::{Instruments, NoAnswer};
+use super::late::Outliving;
 use super::nonce::{Nonce, NoncePool};
 use super::origin::Origin;
 use super::problem;
@@ -41,6 +42,8 @@ pub(crate) enum Sending {
     Get,
     Head,
     Post(Bytes),
+    /// The exchange goes on when its sender no longer waits.
+    Outliving(Bytes, Outliving),
 }
 
 /// See the module.
@@ -89,10 +92,11 @@ impl HttpClient {
         sending: Sending,
     ) -> Result<Answer, Failed> {
         let uri = self.origin.admit(url).map_err(|error| AcmeError::not_sent(endpoint, error))?;
-        let (method, body) = match sending {
-            Sending::Get => (Method::GET, None),
-            Sending::Head => (Method::HEAD, None),
-            Sending::Post(body) => (Method::POST, Some(body)),
+        let (method, body, outliving) = match sending {
+            Sending::Get => (Method::GET, None, None),
+            Sending::Head => (Method::HEAD, None, None),
+            Sending::Post(body) => (Method::POST, Some(body), None),
+            Sending::Outliving(body, outliving) => (Method::POST, Some(body), Some(outliving)),
         };
         let mut request = Request::builder()
             .method(method)
@@ -112,7 +116,7 @@ impl HttpClient {
             acme.endpoint = endpoint.as_str(),
             http.status = field::Empty,
         );
-        let response = self.exchange(endpoint, request).instrument(span).await?;
+        let response = self.exchange(endpoint, request, outliving).instrument(span).await?;
         self.judge(endpoint, response)
     }
 
@@ -120,12 +124,19 @@ impl HttpClient {
         &self,
         endpoint: Endpoint,
         request: Request<Bytes>,
+        outliving: Option<Outliving>,
     ) -> Result<Response<Bytes>, AcmeError> {
         let timeout = self.timeouts.of(endpoint);
         self.wait_for_turn(endpoint, timeout).await?;
         let _in_flight = self.instruments.in_flight();
         let start = Instant::now();
-        let ended = tokio::time::timeout(timeout, self.transport.exchange(endpoint, request)).await;
+        let exchange = async {
+            match outliving {
+                Some(outliving) => outliving.exchange(Arc::clone(&self.transport), endpoint, request).await,
+                None => self.transport.exchange(endpoint, request).await,
+            }
+        };
+        let ended = tokio::time::timeout(timeout, exchange).await;
         let took = start.elapsed();
         match ended {
             Ok(Ok(response)) => {
@@ -159,7 +170,7 @@ impl HttpClient {
         turn.map_err(|_| AcmeError::not_sent(endpoint, Reason::Smoothed(timeout)))
     }
 
-    fn judge(&self, endpoint: Endpoint, response: Response<Bytes>) -> Result<Answer, Failed> {
+    pub(super) fn judge(&self, endpoint: Endpoint, response: Response<Bytes>) -> Result<Answer, Failed> {
         let now = self.clock.now();
         let (parts, body) = response.into_parts();
         let nonce = nonce_in(&parts.headers);

@@ -1,5 +1,7 @@
 //! The order path (RFC 8555 §7.4, §7.5): each call one request, sent once.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use issuance::identifier::Identifiers;
@@ -7,8 +9,10 @@ use serde::Serialize;
 use serde::ser::SerializeSeq;
 
 use super::account::Account;
+use super::authority::Authority;
 use super::endpoint::Endpoint;
 use super::error::{AcmeError, Reason};
+use super::late::{Bystander, MadeOrder, Outliving};
 use super::objects::{AuthorizationObject, Challenge, OrderObject};
 use super::origin::Origin;
 use super::reply::{Answer, Reply};
@@ -44,13 +48,40 @@ impl Account {
         let directory = self.authority().directory();
         let wish = NewOrder { identifiers: Names(names), profile, replaces };
         let answer = self.post(Endpoint::NewOrder, &directory.new_order, &wish).await?;
-        let origin = self.authority().http().origin();
-        let url = answer
-            .header("location")
-            .ok_or_else(|| AcmeError::lost(Endpoint::NewOrder, Reason::MissingHeader("Location")))?;
-        origin.admit(url).map_err(|error| AcmeError::lost(Endpoint::NewOrder, error))?;
-        let order = order_in(&answer, origin)?;
-        Ok(answer.reply(PlacedOrder { url: url.into(), order }))
+        let url = location_in(&answer, self.authority())?;
+        let order = order_in(&answer, self.authority().http().origin())?;
+        Ok(answer.reply(PlacedOrder { url, order }))
+    }
+
+    /// The same; once the request has left, what its answer shows is told to the bystander where it would be lost
+    /// otherwise: because it comes too late, because this future was dropped, or because its body is nonsense.
+    pub async fn new_order_beside(
+        &self,
+        bystander: &Bystander,
+        names: &Identifiers,
+        profile: Option<&str>,
+        replaces: Option<&str>,
+    ) -> Result<Reply<PlacedOrder>, AcmeError> {
+        let directory = self.authority().directory();
+        let wish = NewOrder { identifiers: Names(names), profile, replaces };
+        let (authority, witness) = (Arc::clone(self.authority()), bystander.clone());
+        let heard = Arc::new(move |response| {
+            let made = authority.http().judge(Endpoint::NewOrder, response).map_err(AcmeError::from);
+            if let Ok(made) = made.and_then(|answer| made_order(&answer, &authority)) {
+                witness.tell(made);
+            }
+        });
+        let outliving = Outliving { late: bystander.late.clone(), heard };
+        let sent = self.post_outliving(Endpoint::NewOrder, &directory.new_order, &wish, Some(&outliving));
+        let answer = sent.await?;
+        let url = location_in(&answer, self.authority())?;
+        match order_in(&answer, self.authority().http().origin()) {
+            Ok(order) => Ok(answer.reply(PlacedOrder { url, order })),
+            Err(error) => {
+                bystander.tell(MadeOrder { url, authorizations: None });
+                Err(error)
+            }
+        }
     }
 
     pub async fn order(&self, url: &str) -> Result<Reply<OrderObject>, AcmeError> {
@@ -113,6 +144,19 @@ impl Account {
         }
         Ok(answer.reply(authorization))
     }
+}
+
+fn location_in(answer: &Answer, authority: &Authority) -> Result<Box<str>, AcmeError> {
+    let missing = || AcmeError::lost(Endpoint::NewOrder, Reason::MissingHeader("Location"));
+    let url = answer.header("location").ok_or_else(missing)?;
+    authority.http().origin().admit(url).map_err(|error| AcmeError::lost(Endpoint::NewOrder, error))?;
+    Ok(url.into())
+}
+
+fn made_order(answer: &Answer, authority: &Authority) -> Result<MadeOrder, AcmeError> {
+    let url = location_in(answer, authority)?;
+    let order = order_in(answer, authority.http().origin());
+    Ok(MadeOrder { url, authorizations: order.ok().map(|order| order.authorizations) })
 }
 
 fn order_in(answer: &Answer, origin: &Origin) -> Result<OrderObject, AcmeError> {

@@ -88,7 +88,7 @@ async fn directly(
     };
     let payload = serde_json::to_vec(&wish)
         .map_err(|error| AcmeError::not_sent(Endpoint::NewAccount, Reason::Unwritable(error)))?;
-    let answer = authority.post(Endpoint::NewAccount, url, key, Signer::Key, &payload).await?;
+    let answer = authority.post(Endpoint::NewAccount, url, key, Signer::Key, &payload, None).await?;
     let missing = || AcmeError::lost(Endpoint::NewAccount, Reason::MissingHeader("Location"));
     answer.header("location").map(str::to_owned).ok_or_else(missing)
 }

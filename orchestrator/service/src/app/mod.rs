@@ -33,6 +33,7 @@ use crate::cluster::PrivateCluster;
 use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::keys::{KeyKind, MasterKey, Sealer};
+use crate::reconcile::{ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::store::{Store, tokens};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 
@@ -77,7 +78,7 @@ pub struct App {
     pub wake: Arc<Notify>,
     clock: Arc<dyn Clock>,
     gate: ReadinessGate,
-    engine: Option<JoinHandle<Option<Engine>>>,
+    workers: Option<JoinHandle<Option<Workers>>>,
     linking: CancellationToken,
     edge: TaskTracker,
     edge_stop: CancellationToken,
@@ -159,11 +160,11 @@ impl App {
             None
         };
         let linking = CancellationToken::new();
-        let engine = if plays(Role::Worker) {
+        let workers = if plays(Role::Worker) {
             let preflight = preflight(&config, secret)?;
             let clock = Arc::clone(&clock);
             let parts = Parts { store: store.clone(), profile, sealer, clock, wake: Arc::clone(&wake) };
-            Some(start_engine(&config, parts, preflight, link, &identity, linking.clone()))
+            Some(start_workers(&config, parts, preflight, link, &identity, linking.clone()))
         } else {
             None
         };
@@ -177,7 +178,7 @@ impl App {
             wake,
             clock,
             gate,
-            engine,
+            workers,
             linking,
             edge,
             edge_stop,
@@ -195,10 +196,11 @@ impl App {
     async fn wind_down(self) -> Result<(), AppError> {
         self.gate.set(Readiness::NotReady("stopping"));
         self.linking.cancel();
-        if let Some(engine) = self.engine
-            && let Ok(Some(engine)) = engine.await
+        if let Some(workers) = self.workers
+            && let Ok(Some(workers)) = workers.await
         {
-            engine.stop().await;
+            workers.reconcilers.stop().await;
+            workers.engine.stop().await;
         }
         if self.endpoints.responder.is_some() {
             last_validations::wait_for_them(&self.store, &*self.clock).await;
@@ -214,7 +216,14 @@ impl App {
     }
 }
 
-/// What the engine shares with the rest.
+/// Who works on orders, and who looks after them.
+#[derive(Debug)]
+struct Workers {
+    engine: Engine,
+    reconcilers: Reconcilers,
+}
+
+/// What the workers share with the rest.
 struct Parts {
     store: Store,
     profile: Arc<CaProfile>,
@@ -223,14 +232,14 @@ struct Parts {
     wake: Arc<Notify>,
 }
 
-fn start_engine(
+fn start_workers(
     config: &Config,
     parts: Parts,
     preflight: Option<Arc<Preflight>>,
     link: CaLink,
     identity: &Identity,
     stop: CancellationToken,
-) -> JoinHandle<Option<Engine>> {
+) -> JoinHandle<Option<Workers>> {
     let permits = config.worker.permits.get();
     let timeouts = timeouts(config.worker.lease());
     let settings = EngineSettings {
@@ -242,10 +251,25 @@ fn start_engine(
         poll_interval: config.worker.poll_interval(),
         key_kind: KeyKind::EcdsaP256,
     };
+    let reconciling = ReconcileSettings {
+        interval: config.reconcile.interval(),
+        audit_interval: config.reconcile.audit_interval(),
+        audit_sample: config.reconcile.audit_sample.get(),
+    };
     let (replica, account_id) = (identity.replica, link.record.account);
     let certificate_profile = config.ca.certificate_profile.as_deref().map(Box::from);
     tokio::spawn(async move {
         let account = link.establish(&parts.store, &stop).await?;
+        let looking_after = ReconcileParts {
+            store: parts.store.clone(),
+            account: Arc::clone(&account),
+            account_id,
+            profile: Arc::clone(&parts.profile),
+            clock: Arc::clone(&parts.clock),
+            replica,
+            lease: settings.lease,
+            wake: Arc::clone(&parts.wake),
+        };
         let parts = EngineParts {
             store: parts.store,
             account,
@@ -258,7 +282,8 @@ fn start_engine(
             certificate_profile,
             wake: parts.wake,
         };
-        Some(Engine::start(parts, settings))
+        let reconcilers = Reconcilers::start(&looking_after, reconciling);
+        Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
 }
 

@@ -18,6 +18,7 @@ mod layers;
 mod log;
 mod metrics;
 mod pending;
+mod reconcile;
 mod resolver;
 mod responder;
 mod variable;
@@ -39,6 +40,7 @@ use layers::Layers;
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
 pub use pending::{PendingBudget, PendingConfig};
+pub use reconcile::ReconcileConfig;
 pub use resolver::ResolverConfig;
 pub use responder::ResponderConfig;
 pub use worker::{Role, Roles, RolesError, WorkerConfig};
@@ -66,6 +68,7 @@ pub struct Config {
     pub addresses: AddressesConfig,
     pub worker: WorkerConfig,
     pub pending: PendingConfig,
+    pub reconcile: ReconcileConfig,
     pub log: LogConfig,
 }
 
@@ -114,6 +117,7 @@ impl Config {
             addresses: layers.section("addresses")?,
             worker: layers.section("worker")?,
             pending: layers.section("pending")?,
+            reconcile: layers.section("reconcile")?,
             log: layers.section("log")?,
         })
     }

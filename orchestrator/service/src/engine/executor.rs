@@ -25,6 +25,7 @@ use super::agenda::Queue;
 use super::committer::{CommitError, Committer};
 use super::consequences::{SHORT_WAIT, aftermath, draw, event};
 use super::gate::{Gate, GateAnswer};
+use super::inbox::Inbox;
 use super::instruments::Instruments;
 use super::performer::{Downloaded, Performer};
 use super::seat::Seat;
@@ -41,6 +42,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 pub(super) struct Executor {
     pub(super) performer: Performer,
     pub(super) gate: Gate,
+    pub(super) inbox: Inbox,
     pub(super) committer: Committer,
     pub(super) store: Store,
     pub(super) account_id: AccountId,
@@ -173,8 +175,9 @@ impl Executor {
             let wake = applied.wake;
             let must_commit = applied.must_commit || wake != Wake::Now || !applied.consequences.is_empty();
             if must_commit {
-                let aftermath = self.aftermath(hand.claim.owner.order, &applied, &context).await?;
+                let aftermath = self.aftermath(hand.claim.owner.order, &applied, &context).await;
                 hand.claim.order = applied.order;
+                let aftermath = aftermath.inspect_err(|_| self.orphaned(&hand))?;
                 self.commit(&mut hand, wake, aftermath).await?;
             } else {
                 hand.claim.order = applied.order;
@@ -197,7 +200,7 @@ impl Executor {
         let answer = match step {
             Step::Prove => performer.prove(order).await,
             Step::Admit | Step::AskAgain => return self.admit(hand, matches!(step, Step::AskAgain)).await,
-            Step::Place => performer.place(order).await,
+            Step::Place => performer.place(order, &self.inbox.bystander(id, order)).await,
             Step::Find => performer.find(order).await,
             Step::ReadAuthorizations(indexes) => performer.read_authorizations(order, indexes).await,
             Step::CheckServed(indexes) => performer.check_served(order, indexes).await,
@@ -303,7 +306,7 @@ impl Executor {
             events: pending.events,
             aftermath,
         };
-        self.committer.commit(end).await?;
+        self.committer.commit(end).await.inspect_err(|_| self.orphaned(hand))?;
         hand.claim.lease.expires_at = lease_until;
         hand.ledger.clone_from(&hand.claim.order.authorizations);
         Ok(())
@@ -315,6 +318,11 @@ impl Executor {
         let now = self.clock.now();
         let enough = (self.settings.lease / 2).max(self.settings.request_timeout + LEASE_MARGIN);
         if now.after(enough) <= held { held } else { now.after(self.settings.lease) }
+    }
+
+    /// What the order has come to know cannot be written under its lease.
+    fn orphaned(&self, hand: &InHand) {
+        self.inbox.keep(hand.claim.owner.order, &hand.claim.order);
     }
 }
 

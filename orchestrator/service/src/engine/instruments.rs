@@ -84,6 +84,23 @@ impl GateInstruments {
     }
 }
 
+/// What is learnt too late.
+#[derive(Debug, Clone)]
+pub(super) struct InboxInstruments {
+    orphans: Counter,
+}
+
+impl InboxInstruments {
+    pub(super) fn register() -> Self {
+        describe_counter!("lockkeeper_orphans_kept_total", "Objects at the CA that were learnt of too late.");
+        Self { orphans: counter!("lockkeeper_orphans_kept_total") }
+    }
+
+    pub(super) fn kept(&self, orphans: usize) {
+        self.orphans.increment(u64::try_from(orphans).unwrap_or(u64::MAX));
+    }
+}
+
 /// The committer's work.
 #[derive(Debug, Clone)]
 pub(super) struct CommitInstruments {

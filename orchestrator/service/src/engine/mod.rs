@@ -5,7 +5,8 @@
 //!     ▲                       │  ▲                                             │
 //!     └── permits, next due ──┘  └──────────────── answer ─────────────────────┘
 //!                             ├──▶ gate       (admissions of one moment, one transaction)
-//!                             └──▶ committer  (ends of steps of one moment, one commit)
+//!                             ├──▶ committer  (ends of steps of one moment, one commit)
+//!                             └──▶ inbox      (what can no longer be written under the lease)
 //! ```
 //!
 //! What to do next, and what an answer means, is decided in `issuance`. The engine never sleeps over a lease:
@@ -18,8 +19,8 @@ mod consequences;
 mod dispatcher;
 mod executor;
 mod gate;
+mod inbox;
 mod instruments;
-mod observation;
 mod performer;
 mod seat;
 
@@ -44,8 +45,12 @@ use self::committer::Committer;
 use self::dispatcher::Dispatcher;
 use self::executor::Executor;
 use self::gate::Gate;
+use self::inbox::Inbox;
 use self::instruments::Instruments;
 use self::performer::Performer;
+
+/// How long what was learnt too late may take to be written down, once nothing else is under way.
+const INBOX_DRAIN: Duration = Duration::from_secs(2);
 
 /// How an engine works.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +95,8 @@ pub struct Engine {
     workers: TaskTracker,
     services: TaskTracker,
     services_stop: CancellationToken,
+    inbox_stop: CancellationToken,
+    inbox_tasks: TaskTracker,
     drain: Duration,
 }
 
@@ -99,6 +106,8 @@ impl Engine {
         let stop = CancellationToken::new();
         let services_stop = CancellationToken::new();
         let (workers, services) = (TaskTracker::new(), TaskTracker::new());
+        let (inbox_tasks, inbox_stop) = (TaskTracker::new(), CancellationToken::new());
+        let inbox = Inbox::new(&parts, inbox_tasks.clone(), inbox_stop.clone());
         let instruments = Instruments::register();
         let gate = Gate::start(&parts, &services, services_stop.clone());
         let committer = Committer::start(&parts, &services, services_stop.clone());
@@ -112,6 +121,7 @@ impl Engine {
                 clock: Arc::clone(&parts.clock),
                 key_kind: settings.key_kind,
             },
+            inbox,
             gate,
             committer,
             store: parts.store.clone(),
@@ -125,7 +135,8 @@ impl Engine {
         });
         let dispatcher = Dispatcher::new(parts, settings, executor, workers.clone(), stop.clone());
         workers.spawn(dispatcher.run());
-        Self { stop, workers, services, services_stop, drain: settings.drain }
+        let drain = settings.drain;
+        Self { stop, workers, services, services_stop, inbox_stop, inbox_tasks, drain }
     }
 
     /// Stops claiming, lets what is under way come to a safe point, and gives its leases back. What does not
@@ -133,7 +144,10 @@ impl Engine {
     pub async fn stop(self) {
         self.stop.cancel();
         self.workers.close();
-        if tokio::time::timeout(self.drain, self.workers.wait()).await.is_err() {
+        self.inbox_tasks.close();
+        // An answer that nobody waits for any more is worth the same patience as one that somebody does.
+        let at_work = async { tokio::join!(self.workers.wait(), self.inbox_tasks.wait()) };
+        if tokio::time::timeout(self.drain, at_work).await.is_err() {
             warn!(
                 workers = self.workers.len(),
                 "Drain ended with orders under way; their leases run out by themselves"
@@ -142,6 +156,10 @@ impl Engine {
         self.services_stop.cancel();
         self.services.close();
         self.services.wait().await;
+        self.inbox_stop.cancel();
+        if tokio::time::timeout(INBOX_DRAIN, self.inbox_tasks.wait()).await.is_err() {
+            warn!("Drain ended with late answers under way; what they would have told stays counted as held");
+        }
         info!("Engine stopped");
     }
 }

@@ -14,13 +14,12 @@ use issuance::settle::{Circumstances, Pressure};
 use issuance::time::Clock;
 
 use crate::acme::objects::{OrderObject, OrderStatus};
-use crate::acme::{Account, AcmeError};
+use crate::acme::observation::{authorization_seen, order_seen, status, trouble};
+use crate::acme::{Account, AcmeError, Bystander};
 use crate::challenge::preflight::{Preflight, Verdict};
 use crate::keys::{CertificateKey, CheckedChain, KeyKind, Sealer};
 use crate::store::Store;
 use crate::store::steps::IssuedChain;
-
-use super::observation::{authorization_seen, order_seen, status, trouble};
 
 /// Requests of one order under way at once. All challenges of an order are posted before any is waited for.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -63,10 +62,10 @@ impl Performer {
         Answer::Proofs(proofs.collect())
     }
 
-    pub(super) async fn place(&self, order: &Order) -> Answer {
-        let placed =
-            self.account.new_order(&order.names, order.profile.as_deref(), order.replaces.as_deref()).await;
-        match placed {
+    /// The answer outlives the lease on the order: should it come too late, the bystander hears it.
+    pub(super) async fn place(&self, order: &Order, bystander: &Bystander) -> Answer {
+        let (profile, replaces) = (order.profile.as_deref(), order.replaces.as_deref());
+        match self.account.new_order_beside(bystander, &order.names, profile, replaces).await {
             Ok(reply) => {
                 let url = reply.body.url.clone();
                 Answer::Placed(order_seen(&url, reply.map(|placed| placed.order)))

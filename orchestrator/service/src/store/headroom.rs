@@ -37,7 +37,7 @@ pub struct PendingBudget {
     pub recovery_reserve: u64,
     /// By orders in flight, for authorizations not yet known.
     pub reserved: u64,
-    /// By authorizations of which the CA has not confirmed an end.
+    /// By authorizations of which the CA has not confirmed an end, those in the orphan inbox among them.
     pub held: u64,
     /// Of those, the ones neither submitted nor deactivated.
     pub open: u64,
@@ -80,7 +80,9 @@ pub async fn read(
                ca, stopped_reason, held_until, pending_authorizations_max, recovery_reserve,
                (select coalesce(sum(reserved_authorizations), 0) from orders
                    where account_id = $1 and reserved_authorizations > 0 and hold_until > $2) as "reserved!",
-               (select count(*) from authorizations where account_id = $1 and final_at is null) as "held!",
+               (select count(*) from authorizations where account_id = $1 and final_at is null)
+                   + (select coalesce(sum(units), 0) from orphans
+                       where account_id = $1 and resolved_at is null) as "held!",
                (select count(*) from authorizations where account_id = $1 and settled_at is null) as "open!",
                (select count(*) from hostname_backoffs
                    where account_id = $1 and blocked_until > $2) as "in_backoff!"

@@ -113,7 +113,33 @@ impl Store {
         Ok(claimed(rows, HashMap::new(), expires_at))
     }
 
-    async fn ledger_of(&self, orders: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<AuthorizationRow>>, StoreError> {
+    /// Claims that order, if new-order may have been executed for it and nobody works on it.
+    pub async fn claim_in_doubt(
+        &self,
+        order: OrderId,
+        replica: Replica,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
+        let expires_at = now.after(lease);
+        let rows = sqlx::query_file_as!(
+            OrderRow,
+            "queries/orders_claim_in_doubt.sql",
+            order.0,
+            sql_instant(now),
+            sql_instant(expires_at),
+            replica.0
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("leases.claim_in_doubt"))?;
+        Ok(claimed(rows, HashMap::new(), expires_at))
+    }
+
+    pub(super) async fn ledger_of(
+        &self,
+        orders: Vec<Uuid>,
+    ) -> Result<HashMap<Uuid, Vec<AuthorizationRow>>, StoreError> {
         if orders.is_empty() {
             return Ok(HashMap::new());
         }

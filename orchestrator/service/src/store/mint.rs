@@ -20,6 +20,12 @@ impl Mint {
         Self { now, context: Mutex::new(ContextV7::new()) }
     }
 
+    /// The lowest id that can have been made at `instant`: all made earlier are lower.
+    pub(super) fn floor(instant: Timestamp) -> Uuid {
+        let millis = u64::try_from(instant.unix_micros() / 1_000).unwrap_or(0);
+        Uuid::from_u128(u128::from(millis) << 80)
+    }
+
     pub(super) fn uuid(&self) -> Uuid {
         let micros = u64::try_from(self.now.unix_micros()).unwrap_or(0);
         let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0) * 1_000;
@@ -38,5 +44,8 @@ mod tests {
         assert!(ids.is_sorted_by(|a, b| a < b));
         let carried = ids[0].get_timestamp().expect("version 7 carries its instant").to_unix();
         assert_eq!(carried, (1_795_255_445, 250_000_000));
+        let instant = Timestamp::from_unix_micros(1_795_255_445_250_000);
+        assert!(Mint::floor(instant) <= ids[0]);
+        assert!(Mint::floor(instant.after(std::time::Duration::from_millis(1))) > ids[9_999]);
     }
 }

@@ -205,7 +205,7 @@ impl OrderRow {
 }
 
 impl AuthorizationRow {
-    fn authorization(self) -> Result<Authorization, String> {
+    pub(super) fn authorization(self) -> Result<Authorization, String> {
         let status = AuthorizationStatus::parse(&self.status)
             .ok_or_else(|| format!("authorization with unknown status {:?}", self.status))?;
         let identifier =

@@ -4,16 +4,18 @@ use issuance::answer::{CaOrderStatus, OrderSeen, Trouble};
 use issuance::authorization::{AuthorizationSeen, AuthorizationStatus, Challenge};
 use issuance::fault::{FailureClass, Fault};
 
-use crate::acme::objects::{
+use super::account::Account;
+use super::error::AcmeError;
+use super::objects::{
     AuthorizationObject, AuthorizationStatus as CaAuthorizationStatus, ChallengeKind, ChallengeStatus,
     OrderObject, OrderStatus,
 };
-use crate::acme::{Account, AcmeError, Reply};
+use super::reply::Reply;
 
 /// Longest detail kept of anybody's words.
 const DETAIL_CHARACTERS_MAX: usize = 500;
 
-pub(super) fn trouble(error: AcmeError) -> Trouble {
+pub fn trouble(error: AcmeError) -> Trouble {
     let detail = |error: &AcmeError| -> Box<str> { chain(error).into() };
     match error {
         AcmeError::Refused { problem, .. } => Trouble::Refused(problem),
@@ -37,7 +39,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text.chars().take(DETAIL_CHARACTERS_MAX).collect()
 }
 
-pub(super) fn order_seen(url: &str, reply: Reply<OrderObject>) -> OrderSeen {
+pub fn order_seen(url: &str, reply: Reply<OrderObject>) -> OrderSeen {
     let order = reply.body;
     OrderSeen {
         url: url.into(),
@@ -58,7 +60,7 @@ pub(super) fn order_seen(url: &str, reply: Reply<OrderObject>) -> OrderSeen {
     }
 }
 
-pub(super) fn status(said: &CaAuthorizationStatus) -> AuthorizationStatus {
+pub fn status(said: &CaAuthorizationStatus) -> AuthorizationStatus {
     match said {
         CaAuthorizationStatus::Valid => AuthorizationStatus::Valid,
         CaAuthorizationStatus::Invalid => AuthorizationStatus::Invalid,
@@ -71,7 +73,7 @@ pub(super) fn status(said: &CaAuthorizationStatus) -> AuthorizationStatus {
 }
 
 /// Reads an authorization with its HTTP-01 challenge; the others are not ours to answer.
-pub(super) fn authorization_seen(
+pub fn authorization_seen(
     account: &Account,
     object: &AuthorizationObject,
 ) -> Result<AuthorizationSeen, Trouble> {

@@ -1,0 +1,36 @@
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// `[reconcile]`: how often a worker looks whether everything is as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReconcileConfig {
+    /// Between two looks for leases that ran out, authorizations past their deadlines, and what was learnt too late.
+    pub interval_seconds: NonZeroU32,
+    /// Between two comparisons of a part of the ledger with the CA.
+    pub audit_interval_seconds: NonZeroU32,
+    /// Authorizations compared each time; each is a request to the CA.
+    pub audit_sample: NonZeroU16,
+}
+
+impl ReconcileConfig {
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(self.interval_seconds.get().into())
+    }
+
+    pub fn audit_interval(&self) -> Duration {
+        Duration::from_secs(self.audit_interval_seconds.get().into())
+    }
+}
+
+impl Default for ReconcileConfig {
+    fn default() -> Self {
+        Self {
+            interval_seconds: const { NonZeroU32::new(30).unwrap() },
+            audit_interval_seconds: const { NonZeroU32::new(300).unwrap() },
+            audit_sample: const { NonZeroU16::new(20).unwrap() },
+        }
+    }
+}

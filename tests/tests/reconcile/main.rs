@@ -1,0 +1,8 @@
+//! Those who look after the ledger: what workers learnt too late, orders that nobody would take up, and a ledger that
+//! says something else than the CA. Passes are driven by hand, beside services or without any.
+
+mod drift;
+mod expiries;
+mod orphans;
+mod rescues;
+mod world;
