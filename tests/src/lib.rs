@@ -11,5 +11,6 @@ pub mod scripted_ca;
 pub mod scripted_transport;
 pub mod service_process;
 pub mod settings;
+pub mod soak;
 pub mod wire;
 pub mod world;

@@ -1,7 +1,7 @@
 //! A world: a fake fleet, a CA, a database, and services between them, all of its own and on loopback.
 
 mod ca;
-mod order;
+pub(crate) mod order;
 mod truth;
 
 use std::collections::HashMap;
@@ -122,7 +122,7 @@ impl World {
     ) -> anyhow::Result<PathBuf> {
         let surroundings = Surroundings {
             database_url: self.database_url.clone(),
-            profile: self.ca.profile(),
+            profile: self.ca.profile().to_owned(),
             directory_url: self.ca.directory_url(),
             extra_root: self.ca.extra_root().map(Path::to_owned),
             dns: self.fleet.dns_addr(),
