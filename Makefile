@@ -1,14 +1,18 @@
 # make demo    everything on loopback, in front of your eyes     make test     everything a change must pass
 # make bench   ratios, and what clients leave                    make audit    licences, bans, sources
 # make fmt     formats                                           make prepare  writes .sqlx/ anew
+# make soak    certifies fleets while everything is killed, stopped and cut at random
 
 # The queries are checked against .sqlx/, so building needs no database.
 export SQLX_OFFLINE = true
 
 # The demo's: ONCE=1 ends when all is done, DOMAINS=N names, CA=rehearsal|pebble, SEED=N.
 export ONCE DOMAINS CA SEED
+# The soak's: it ends after KILLS=N or MINUTES=N, whichever is first; SITES=N in a fleet, SEED=N, PAUSE_MS=N between
+# two faults.
+export KILLS MINUTES SITES PAUSE_MS
 
-.PHONY: demo test bench audit fmt prepare
+.PHONY: demo test bench soak audit fmt prepare
 
 demo:
 	@.ci/setup postgresql $(if $(filter pebble,$(CA)),pebble)
@@ -29,6 +33,12 @@ bench:
 	@.ci/setup postgresql pebble certbot lego
 	@cargo build --release --quiet --package lockkeeper
 	@cargo bench --quiet --package lockkeeper-benches
+
+# The verdict is the last line, as JSON. The program of the soak finds the service beside it.
+soak:
+	@.ci/setup postgresql
+	@cargo build --release --quiet --package lockkeeper --package lockkeeper-tests --bins
+	@$${CARGO_TARGET_DIR:-target}/release/soak
 
 audit:
 	@.ci/setup deny

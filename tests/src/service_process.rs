@@ -86,10 +86,15 @@ impl ServiceProcess {
 
 /// The product's binary. Built here, because a test of another package does not have cargo do it; where it is up to
 /// date, that takes a moment only.
-async fn program() -> anyhow::Result<&'static Path> {
+pub(crate) async fn program() -> anyhow::Result<&'static Path> {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
     let build = || async {
         let test = std::env::current_exe()?;
+        let folder = test.parent().context("a program lies in a folder")?;
+        if folder.file_name().is_some_and(|name| name != "deps") {
+            // A program beside it, which was built with it.
+            return Ok(folder.join("lockkeeper"));
+        }
         // <target>/<profile>/deps/<test>
         let profile = test.ancestors().nth(2).context("the test lies in the target folder")?;
         let target = profile.parent().context("the test lies in the target folder")?;

@@ -34,8 +34,8 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Surroundings {
     pub database_url: String,
-    /// A built-in CA profile, by name.
-    pub profile: &'static str,
+    /// A built-in CA profile by name, or the path of a file.
+    pub profile: String,
     pub directory_url: String,
     /// The root of the CA's own HTTPS server, where it has one.
     pub extra_root: Option<PathBuf>,

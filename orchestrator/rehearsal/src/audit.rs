@@ -79,6 +79,15 @@ pub struct OrderRecord {
     pub authorizations: Vec<u64>,
 }
 
+/// One signed certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRecord {
+    /// In the order of the canonical set.
+    pub names: Vec<String>,
+    /// The leaf.
+    pub der: Vec<u8>,
+}
+
 impl Ca {
     pub(crate) fn audit(&self) -> Audit {
         let (state, _) = self.state();
@@ -114,6 +123,15 @@ impl Ca {
             authorizations: order.authorizations.iter().map(|number| number.value()).collect(),
         });
         records.filter(|order| status.is_none_or(|status| status == order.status)).collect()
+    }
+
+    pub(crate) fn certificate_records(&self) -> Vec<CertificateRecord> {
+        let (state, _) = self.state();
+        let records = state.certificates.iter().map(|certificate| CertificateRecord {
+            names: certificate.names.iter().map(ToString::to_string).collect(),
+            der: certificate.der.to_vec(),
+        });
+        records.collect()
     }
 }
 

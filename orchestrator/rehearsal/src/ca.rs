@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{Audit, AuthorizationRecord, Filter, OrderRecord};
+use crate::audit::{Audit, AuthorizationRecord, CertificateRecord, Filter, OrderRecord};
 use crate::chance::Chance;
 use crate::clock::{RealClock, SkewedClock};
 use crate::endpoint::{Endpoint, Traffic};
@@ -174,6 +174,11 @@ impl RehearsalCa {
     /// What `GET /audit/orders?status=` says; without a status, all of them.
     pub fn orders(&self, status: Option<&str>) -> Vec<OrderRecord> {
         self.ca.order_records(status)
+    }
+
+    /// Every certificate ever signed.
+    pub fn certificates(&self) -> Vec<CertificateRecord> {
+        self.ca.certificate_records()
     }
 
     /// What `PUT /faults` does: these faults and no others from now on.

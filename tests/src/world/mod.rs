@@ -2,7 +2,7 @@
 
 mod account;
 mod ca;
-mod order;
+pub(crate) mod order;
 mod truth;
 
 use std::collections::HashMap;
@@ -126,7 +126,7 @@ impl World {
     ) -> anyhow::Result<PathBuf> {
         let surroundings = Surroundings {
             database_url: self.database_url.clone(),
-            profile: self.ca.profile(),
+            profile: self.ca.profile().to_owned(),
             directory_url: self.ca.directory_url(),
             extra_root: self.ca.extra_root().map(Path::to_owned),
             dns: self.fleet.dns_addr(),

@@ -43,7 +43,7 @@ pub(super) async fn read(store: &Store) -> sqlx::Result<Vec<OrderSeen>> {
 }
 
 /// Orders that will move without anybody doing anything, and those in a worker's hands.
-pub(super) async fn moving(store: &Store) -> sqlx::Result<i64> {
+pub(crate) async fn moving(store: &Store) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "select count(*) from orders where due_at is not null and (stage <> 'parked' or lease_holder is not null)",
     )
@@ -77,8 +77,29 @@ pub(super) async fn parked_until(store: &Store, now: Timestamp) -> sqlx::Result<
     Ok(last.map_or(Duration::ZERO, |last| (last - now).try_into().unwrap_or_default()))
 }
 
+/// Orders in a worker's hands, and those that are due and not parked.
+pub(crate) async fn in_motion(store: &Store, now: Timestamp) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "select count(*) from orders where lease_holder is not null or (due_at <= $1 and stage <> 'parked')",
+    )
+    .bind(instant(now))
+    .fetch_one(store.pool())
+    .await
+}
+
+/// As if orders that keep losing their workers had rested enough.
+pub(crate) async fn forgive(store: &Store, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "update orders set due_at = least(due_at, $1) where stage = 'accepted' and lease_holder is null",
+    )
+    .bind(instant(now))
+    .execute(store.pool())
+    .await
+    .map(drop)
+}
+
 /// As if the rests of names and of parked orders had been over for long: for services whose clock cannot leap.
-pub(super) async fn end_rests(store: &Store, now: Timestamp) -> sqlx::Result<()> {
+pub(crate) async fn end_rests(store: &Store, now: Timestamp) -> sqlx::Result<()> {
     let now = instant(now);
     for statement in [
         "update hostname_backoffs set blocked_until = least(blocked_until, $1)",

@@ -19,6 +19,18 @@ use crate::telemetry::MetricsServerError;
 
 use super::identity::IdentityError;
 
+impl AppError {
+    /// The database went away while it was asked: worth another try.
+    pub(super) fn is_database_away(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::OperatorToken(OperatorTokenError::Store(error)) => {
+                error.is_unavailable()
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     #[error(transparent)]

@@ -34,6 +34,7 @@ use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{ReconcileParts, ReconcileSettings, Reconcilers};
+use crate::store::leases::Replica;
 use crate::store::{Store, tokens};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 
@@ -110,19 +111,12 @@ impl App {
         };
         let store = Store::open(&url, config.database.connections.get())?;
         wait_for_database(&store).await;
-        store.migrate().await?;
-        let taken_up = store.take_up_own_leases(identity.replica, clock.now()).await?;
-        if taken_up > 0 {
-            warn!(
-                orders = taken_up,
-                "The last run ended with {taken_up} orders in hand; they are taken up again"
-            );
-        }
         let master = MasterKey::load_or_create(&config.data.master_key_path())?;
         let sealer = Arc::new(Sealer::new(&master));
         let secret = ProbeSecret::new(*master.derive("http-01 probes"));
-        let link = CaLink::prepare(&config, &profile, &store, &sealer, &clock, transport).await?;
-        tokens::ensure_operator(&store, clock.now(), &config.data.folder).await?;
+        let bases =
+            Bases { config: &config, profile: &profile, store: &store, sealer: &sealer, clock: &clock };
+        let link = bases.lay_while_away(identity.replica, transport).await?;
 
         let wake = Arc::new(Notify::new());
         let (edge, edge_stop) = (TaskTracker::new(), CancellationToken::new());
@@ -291,6 +285,49 @@ async fn wait_for_database(store: &Store) {
     while let Err(error) = store.reach().await {
         warn!(error = &error as &dyn std::error::Error, "The database does not answer yet; asking again");
         tokio::time::sleep(DATABASE_WAIT).await;
+    }
+}
+
+/// What is read and written in the database before anything else.
+struct Bases<'a> {
+    config: &'a Config,
+    profile: &'a Arc<CaProfile>,
+    store: &'a Store,
+    sealer: &'a Sealer,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl Bases<'_> {
+    /// Tries again where the database goes away in between; all of it may be done twice.
+    async fn lay_while_away(
+        &self,
+        replica: Replica,
+        transport: Option<Arc<dyn Transport>>,
+    ) -> Result<CaLink, AppError> {
+        loop {
+            match self.lay(replica, transport.clone()).await {
+                Err(away) if away.is_database_away() => {
+                    warn!(error = &away as &dyn std::error::Error, "The database went away; asking again");
+                    tokio::time::sleep(DATABASE_WAIT).await;
+                }
+                laid => return laid,
+            }
+        }
+    }
+
+    async fn lay(&self, replica: Replica, transport: Option<Arc<dyn Transport>>) -> Result<CaLink, AppError> {
+        let Self { config, profile, store, sealer, clock } = *self;
+        store.migrate().await?;
+        let taken_up = store.take_up_own_leases(replica, clock.now()).await?;
+        if taken_up > 0 {
+            warn!(
+                orders = taken_up,
+                "The last run ended with {taken_up} orders in hand; they are taken up again"
+            );
+        }
+        let link = CaLink::prepare(config, profile, store, sealer, clock, transport).await?;
+        tokens::ensure_operator(store, clock.now(), &config.data.folder).await?;
+        Ok(link)
     }
 }
 

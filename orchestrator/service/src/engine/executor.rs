@@ -35,6 +35,11 @@ const STEPS_MAX: usize = 64;
 /// Leases that ran out on an order in a row before it is left to rest for longer: it may be what kills them.
 const RESCUES_MAX: u32 = 5;
 const POISON_WAIT: Duration = Duration::from_mins(10);
+/// The same for an order at the CA: it holds budget, and what it has open there is nobody's meanwhile.
+const POISON_WAIT_AT_THE_CA: Duration = Duration::from_mins(2);
+/// The part of the wait that is drawn: whatever a dying worker had in its hands is suspected, and what was lost
+/// together must not all come back together with the one that kills.
+const POISON_JITTER: f64 = 0.8;
 /// What remains of a lease after the longest request.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -126,7 +131,7 @@ impl Executor {
         if hand.claim.rescues > RESCUES_MAX {
             let order = hand.claim.owner.order;
             error!(order.id = %order, rescues = hand.claim.rescues, "Order {order} keeps losing its workers; it rests");
-            let wake = Wake::At(self.clock.now().after(POISON_WAIT));
+            let wake = Wake::At(self.clock.now().after(poison_rest(&hand.claim.order.stage)));
             return self.give_back(hand, wake).await;
         }
         let mut knowledge = Knowledge::Loaded;
@@ -324,6 +329,15 @@ impl Executor {
     fn orphaned(&self, hand: &InHand) {
         self.inbox.keep(hand.claim.owner.order, &hand.claim.order);
     }
+}
+
+/// How long an order rests that keeps losing its workers.
+fn poison_rest(stage: &Stage) -> Duration {
+    let most = match stage {
+        Stage::Accepted { .. } | Stage::Parked { .. } => POISON_WAIT,
+        _ => POISON_WAIT_AT_THE_CA,
+    };
+    most.saturating_sub(draw().of(most, POISON_JITTER))
 }
 
 enum Performed {

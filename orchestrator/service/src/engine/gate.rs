@@ -1,6 +1,7 @@
 //! The gate, as executors see it: admissions asked for in one moment are decided in one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use issuance::admission::Denial;
 use issuance::order::Reservation;
@@ -15,6 +16,10 @@ use super::batch::Batcher;
 use super::instruments::GateInstruments;
 
 const BATCH_MAX: usize = 128;
+/// How long a batch is tried again that the database has not taken, such as for a deadlock or a lost connection. Its
+/// orders are in hand meanwhile, under leases that are far longer.
+const AGAIN_FOR: Duration = Duration::from_secs(3);
+const AGAIN_WAIT: Duration = Duration::from_millis(50);
 
 /// What became of one request for admission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,15 @@ impl Gate {
             let instruments = instruments.clone();
             async move {
                 let started = tokio::time::Instant::now();
-                let admitted = store.admit(account, &requests, &profile, clock.now()).await;
+                let admitted = loop {
+                    match store.admit(account, &requests, &profile, clock.now()).await {
+                        // Nothing was granted, so asking again grants nothing twice.
+                        Err(passing) if passing.was_rolled_back() && started.elapsed() < AGAIN_FOR => {
+                            tokio::time::sleep(AGAIN_WAIT).await;
+                        }
+                        admitted => break admitted,
+                    }
+                };
                 instruments.took(started.elapsed());
                 match admitted {
                     Ok(outcomes) => outcomes

@@ -22,6 +22,7 @@ mod mint;
 mod order_row;
 pub mod orders_view;
 pub mod orphans;
+mod outage;
 pub mod page;
 pub mod rescues;
 pub mod responses;
@@ -66,6 +67,9 @@ pub enum StoreError {
     Url(#[source] sqlx::Error),
     #[error("the database cannot be reached")]
     Connect(#[source] sqlx::Error),
+    /// It follows another server, and may be behind it: nothing that is read here is the truth.
+    #[error("the database is a standby: point the URL at the primary, or at what leads to it")]
+    Standby,
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] MigrateError),
     #[error("{what} failed in the database")]
@@ -92,20 +96,23 @@ impl StoreError {
 
     /// Whether the database is away, rather than unhappy with what it was asked: worth another try later.
     pub fn is_unavailable(&self) -> bool {
-        let (Self::Connect(error) | Self::Query { source: error, .. }) = self else {
-            return false;
-        };
-        match error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
-            // Connection exceptions, insufficient resources, operator intervention, system errors.
-            sqlx::Error::Database(error) => error
-                .code()
-                .is_some_and(|code| ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))),
-            _ => false,
+        match self {
+            Self::Standby => true,
+            Self::Connect(error)
+            | Self::Query { source: error, .. }
+            | Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                outage::is_one(error)
+            }
+            Self::Url(_) | Self::Migrate(_) | Self::Inconsistent { .. } => false,
+        }
+    }
+
+    /// Of a transaction: whether it is certain that nothing of it was written, because its COMMIT was never sent
+    /// or was refused, for a reason that passes.
+    pub fn was_rolled_back(&self) -> bool {
+        match self {
+            Self::Query { what, source } if what.ends_with(".commit") => outage::rolled_back(source),
+            _ => self.is_unavailable(),
         }
     }
 }
@@ -130,6 +137,7 @@ impl Store {
                     Ok(true)
                 })
             })
+            .after_connect(|connection, _| Box::pin(outage::refuse_standby(connection)))
             .connect_lazy_with(options.application_name("lockkeeper"));
         Ok(Self { pool })
     }
@@ -169,8 +177,10 @@ impl Store {
     /// has waited.
     pub async fn reach(&self) -> Result<(), StoreError> {
         let options = self.pool.connect_options();
-        let connection = PgConnection::connect_with(&options).await.map_err(StoreError::Connect)?;
-        connection.close().await.map_err(StoreError::Connect)
+        let mut connection = PgConnection::connect_with(&options).await.map_err(StoreError::Connect)?;
+        let standby = outage::is_standby(&mut connection).await.map_err(StoreError::Connect)?;
+        connection.close().await.map_err(StoreError::Connect)?;
+        if standby { Err(StoreError::Standby) } else { Ok(()) }
     }
 
     /// Asks for nothing, to see that somebody answers.

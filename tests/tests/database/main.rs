@@ -1,0 +1,8 @@
+//! What Postgres may do to the service: each test has a server of its own, treats it badly in the middle of a run, and
+//! holds the CA's books against the service's afterwards.
+
+mod connections;
+mod failover;
+mod refusals;
+mod restarts;
+mod scene;
