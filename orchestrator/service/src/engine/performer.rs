@@ -17,7 +17,7 @@ use crate::acme::objects::{OrderObject, OrderStatus};
 use crate::acme::observation::{authorization_seen, order_seen, status, trouble};
 use crate::acme::{Account, AcmeError, Bystander};
 use crate::challenge::preflight::{Preflight, Verdict};
-use crate::keys::{CertificateKey, CheckedChain, KeyKind, Sealer};
+use crate::keys::{CertificateKey, ChainError, CheckedChain, KeyKind, Sealer};
 use crate::store::Store;
 use crate::store::steps::IssuedChain;
 
@@ -219,7 +219,7 @@ impl Performer {
         };
         match self.checked(id, order, request, pem) {
             Ok(chain) => (Answer::Chain, Some(chain)),
-            Err(fault) => (Answer::BadChain(fault), None),
+            Err(answer) => (*answer, None),
         }
     }
 
@@ -229,9 +229,9 @@ impl Performer {
         order: &Order,
         request: &CertificateRequest,
         pem: String,
-    ) -> Result<IssuedChain, Fault> {
+    ) -> Result<IssuedChain, Box<Answer>> {
         use secrecy::ExposeSecret as _;
-        let unusable = |what: String| Fault::new(FailureClass::Internal, what);
+        let unusable = |what: String| Box::new(Answer::BadChain(Fault::new(FailureClass::Internal, what)));
         let opened = self
             .sealer
             .open(&key_context(id), &request.key_sealed)
@@ -239,8 +239,17 @@ impl Performer {
         let key = CertificateKey::from_pkcs8(opened.expose_secret())
             .map_err(|error| unusable(format!("the order's key cannot be read: {error}")))?;
         let spki_sha256 = key.spki_sha256();
-        let chain = CheckedChain::check(&pem, &spki_sha256, &order.names, self.clock.now())
-            .map_err(|error| Fault::new(FailureClass::CaInternal, error.to_string()))?;
+        let chain =
+            CheckedChain::check(&pem, &spki_sha256, &order.names, self.clock.now()).map_err(|error| {
+                let detail = error.to_string();
+                Box::new(match error {
+                    // Damaged on its way: the certificate is there, and is downloaded again.
+                    ChainError::Pem | ChainError::Certificate { .. } => {
+                        Answer::Trouble(Trouble::Lost { detail: detail.into() })
+                    }
+                    _ => Answer::BadChain(Fault::new(FailureClass::CaInternal, detail)),
+                })
+            })?;
         Ok(IssuedChain {
             serial: chain.serial,
             fingerprint_sha256: chain.fingerprint_sha256.to_vec(),
