@@ -2,12 +2,14 @@
 
 pub mod clock;
 pub mod database;
+pub mod fate;
 pub mod flaky_transport;
 pub mod held_transport;
 pub mod https_client;
 pub mod pebble;
 pub mod postgres;
 pub mod proxy;
+pub mod replica;
 pub mod scripted_ca;
 pub mod scripted_transport;
 pub mod service_process;
@@ -15,3 +17,9 @@ pub mod settings;
 pub mod soak;
 pub mod wire;
 pub mod world;
+
+/// SHA-256, by a hand other than the service's.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}

@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use lockkeeper::mishaps::environment::VARIABLE;
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
@@ -34,6 +35,11 @@ impl ServiceProcess {
     /// Starts `lockkeeper serve` with that configuration file, and waits until it listens. Its data folder is
     /// `data` beside the file, and the log `service.log`.
     pub async fn start(config: &Path) -> anyhow::Result<Self> {
+        Self::start_with_fate(config, "").await
+    }
+
+    /// The same, with what is to happen to it at which of its points; see [`lockkeeper::mishaps::environment`].
+    pub async fn start_with_fate(config: &Path, fate: &str) -> anyhow::Result<Self> {
         let folder = config.parent().context("a configuration file lies in a folder")?;
         let log = folder.join("service.log");
         let out = File::options().create(true).append(true).open(&log)?;
@@ -41,6 +47,7 @@ impl ServiceProcess {
             .arg("--config")
             .arg(config)
             .arg("serve")
+            .env(VARIABLE, fate)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -67,15 +74,45 @@ impl ServiceProcess {
         Ok(self.child.kill().await?)
     }
 
-    /// SIGTERM, and how it ended.
-    pub async fn terminate(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
-        let pid = self.child.id().context("the service has ended already")?;
-        let asked = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
-        ensure!(asked.success(), "the service cannot be signalled");
+    /// How it ended by itself.
+    pub async fn ended(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         match timeout(within, self.child.wait()).await {
             Ok(ended) => Ok(ended?),
             Err(_) => bail!("still running after {within:?}: {}", self.log()),
         }
+    }
+
+    /// Waits until it has stopped itself.
+    pub async fn stopped(&self, within: Duration) -> anyhow::Result<()> {
+        let status = PathBuf::from(format!("/proc/{}/stat", self.at.pid));
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            // The state follows the name, which stands in brackets (proc(5)).
+            let text = std::fs::read_to_string(&status)?;
+            if text.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T')) {
+                return Ok(());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        bail!("not stopped within {within:?}: {}", self.log())
+    }
+
+    /// SIGCONT.
+    pub async fn go_on(&self) -> anyhow::Result<()> {
+        self.signal("-CONT").await
+    }
+
+    async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the service has ended already")?;
+        let asked = Command::new("kill").arg(signal).arg(pid.to_string()).status().await?;
+        ensure!(asked.success(), "the service cannot be signalled");
+        Ok(())
+    }
+
+    /// SIGTERM, and how it ended.
+    pub async fn terminate(self, within: Duration) -> anyhow::Result<ExitStatus> {
+        self.signal("-TERM").await?;
+        self.ended(within).await
     }
 
     /// All that the processes of this folder have said.

@@ -58,6 +58,26 @@ pub enum Step {
 }
 
 impl Step {
+    /// The words for all kinds of steps.
+    pub const NAMES: [&str; 16] = [
+        "prove",
+        "admit",
+        "place",
+        "find",
+        "ask_again",
+        "read_authorizations",
+        "check_served",
+        "submit",
+        "read_order",
+        "prepare_request",
+        "finalize",
+        "download",
+        "deactivate",
+        "give_up",
+        "wait",
+        "rest",
+    ];
+
     /// The spelling in metrics and spans.
     pub fn as_str(&self) -> &'static str {
         match self {

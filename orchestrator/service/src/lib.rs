@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod keys;
+pub mod mishaps;
 pub mod reconcile;
 pub mod shutdown;
 pub mod store;

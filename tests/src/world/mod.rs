@@ -38,7 +38,9 @@ pub use self::order::OrderSeen;
 pub use self::truth::Truth;
 use crate::clock::LeapingClock;
 use crate::database::Database;
+use crate::fate::PlannedFate;
 use crate::proxy::AcmeProxy;
+use crate::replica::Replica;
 use crate::service_process::ServiceProcess;
 use crate::settings::{Settings, Surroundings};
 
@@ -54,13 +56,15 @@ pub struct Plan {
     pub settings: Settings,
     /// In place of a new database in the server named by `DATABASE_URL`.
     pub database_url: Option<String>,
+    /// The CA's profile as text, in place of the one that is shipped for its kind.
+    pub profile: Option<String>,
 }
 
 impl Plan {
     /// The rehearsal CA with its own rules, and ordinary settings.
     pub fn new(sites: Vec<Site>) -> Self {
         let ca = CaChoice::Rehearsal(CaRules::default());
-        Self { sites, ca, settings: Settings::default(), database_url: None }
+        Self { sites, ca, settings: Settings::default(), database_url: None, profile: None }
     }
 }
 
@@ -77,7 +81,8 @@ pub struct World {
     /// By the service's name.
     responders: Mutex<HashMap<String, SocketAddr>>,
     database: Option<Database>,
-    database_url: String,
+    pub database_url: String,
+    profile: String,
     folder: TempDir,
 }
 
@@ -91,7 +96,7 @@ impl World {
         let ca = WorldCa::start(plan.ca, &fleet, &clock, folder.path()).await?;
         let database = match plan.database_url {
             Some(_) => None,
-            None => Some(Database::create().await?),
+            None => Some(Database::migrated().await?),
         };
         let database_url =
             plan.database_url.or_else(|| database.as_ref().map(|database| database.url.clone()));
@@ -99,6 +104,14 @@ impl World {
         let store = Store::open(&database_url, 4)?;
         store.migrate().await?;
         let settings = plan.settings;
+        let profile = match plan.profile {
+            None => ca.profile().to_owned(),
+            Some(text) => {
+                let path = folder.path().join("ca-profile.toml");
+                std::fs::write(&path, text)?;
+                path.display().to_string()
+            }
+        };
         Ok(Self {
             fleet,
             ca,
@@ -109,6 +122,7 @@ impl World {
             responders: Mutex::default(),
             database,
             database_url,
+            profile,
             folder,
         })
     }
@@ -126,7 +140,7 @@ impl World {
     ) -> anyhow::Result<PathBuf> {
         let surroundings = Surroundings {
             database_url: self.database_url.clone(),
-            profile: self.ca.profile().to_owned(),
+            profile: self.profile.clone(),
             directory_url: self.ca.directory_url(),
             extra_root: self.ca.extra_root().map(Path::to_owned),
             dns: self.fleet.dns_addr(),
@@ -172,20 +186,55 @@ impl World {
     }
 
     async fn launch(&self, config: &Path, transport: Option<Arc<dyn Transport>>) -> anyhow::Result<App> {
+        Ok(App::start(self.launch_of(config, transport)?).await?)
+    }
+
+    fn launch_of(&self, config: &Path, transport: Option<Arc<dyn Transport>>) -> anyhow::Result<Launch> {
         let config = Config::load(Some(config), std::iter::empty())?;
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Ok(App::start(Launch { config, clock, exposition: None, transport }).await?)
+        Ok(Launch { config, clock, exposition: None, transport })
+    }
+
+    /// Starts a service that takes imports and answers challenges, and leaves the orders to others.
+    pub async fn front(&self, name: &str) -> anyhow::Result<App> {
+        let responder = self.responder(name)?;
+        self.fleet.set_responder(responder);
+        let settings = Settings { roles: &["api", "responder"], ..self.settings.clone() };
+        self.launch(&self.configuration(name, &settings, responder)?, None).await
+    }
+
+    /// Starts a worker that can die and stand still, on the data folder of that name.
+    pub async fn replica(
+        &self,
+        name: &str,
+        transport: Arc<dyn Transport>,
+        fate: Arc<PlannedFate>,
+    ) -> anyhow::Result<Replica> {
+        let settings = Settings { roles: &["worker"], ..self.settings.clone() };
+        let config = self.configuration(name, &settings, self.responder(name)?)?;
+        Replica::start(self.launch_of(&config, Some(transport))?, fate).await
+    }
+
+    /// What seals the keys of all services of this world.
+    pub fn master_key(&self) -> PathBuf {
+        self.folder.path().join("master.key")
     }
 
     /// Starts a service as a process of its own; the fleet's web servers forward challenges to it if it plays that
     /// role.
     pub async fn process(&self, name: &str) -> anyhow::Result<ServiceProcess> {
+        self.process_with_fate(name, "").await
+    }
+
+    /// The same, with what is to happen to it at which of its points.
+    pub async fn process_with_fate(&self, name: &str, fate: &str) -> anyhow::Result<ServiceProcess> {
         self.keeps_time.store(true, Ordering::SeqCst);
         let responder = self.responder(name)?;
         if self.settings.roles.contains(&"responder") {
             self.fleet.set_responder(responder);
         }
-        ServiceProcess::start(&self.configuration(name, &self.settings, responder)?).await
+        let config = self.configuration(name, &self.settings, responder)?;
+        ServiceProcess::start_with_fate(&config, fate).await
     }
 
     /// Imports sites through a service that is a process.

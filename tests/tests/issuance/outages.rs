@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lockkeeper::acme::Transport;
 use lockkeeper::cluster::PrivateCluster;
-use lockkeeper_tests::flaky_transport::FlakyTransport;
+use lockkeeper_tests::flaky_transport::{FlakyTransport, Strike, Weather, Which};
 use lockkeeper_tests::world::{CaChoice, Plan, World, csv, pairs};
 use rehearsal::rules::CaRules;
 
@@ -42,7 +42,8 @@ async fn nonsense_in_place_of_answers_ends_no_order() -> anyhow::Result<()> {
     let world = World::start(Plan::new(sites.clone())).await?;
     // In the middle: 12 orders take some hundred requests.
     let nonsense = 20..45;
-    let transport = FlakyTransport::new(nonsense.clone())?;
+    let weather = Weather::new(0, [(Which::All(nonsense.clone()), Strike::Garbage)]);
+    let transport = FlakyTransport::new(weather)?;
     let app = world.service_through("one", Some(Arc::clone(&transport) as Arc<dyn Transport>)).await?;
     world.import_into("one", &app, csv(&sites)).await?;
     world.wait_until_done(WITHIN).await?;

@@ -5,7 +5,7 @@ use crate::{catches, hold, lets_pass};
 
 /// A module of the service and the sibling modules it may name. `main` and `lib` are the crate's own root.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("acme", &["clock", "config", "telemetry"]),
+    ("acme", &["clock", "config", "mishaps", "telemetry"]),
     ("adopt", &["clock", "config", "telemetry"]),
     ("api", &["adopt", "clock", "config", "store", "telemetry"]),
     ("challenge", &["clock", "config", "telemetry"]),
@@ -14,11 +14,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cluster", &[]),
     ("config", &[]),
     ("dashboard", &["clock", "config", "store", "telemetry"]),
-    ("engine", &["acme", "challenge", "clock", "config", "keys", "store", "telemetry"]),
+    ("engine", &["acme", "challenge", "clock", "config", "keys", "mishaps", "store", "telemetry"]),
     ("keys", &["clock", "config", "telemetry"]),
+    ("mishaps", &[]),
     ("reconcile", &["acme", "clock", "config", "store", "telemetry"]),
     ("shutdown", &[]),
-    ("store", &["clock", "config", "telemetry"]),
+    ("store", &["clock", "config", "mishaps", "telemetry"]),
     ("telemetry", &["config"]),
 ];
 

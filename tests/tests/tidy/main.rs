@@ -5,6 +5,7 @@ mod layout;
 mod lexed;
 mod recovery;
 mod rules;
+mod shipped;
 mod source;
 
 use source::{Source, repository};

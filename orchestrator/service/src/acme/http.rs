@@ -23,6 +23,7 @@ use super::origin::Origin;
 use super::problem;
 use super::reply::{Answer, retry_after};
 use super::transport::{Transport, TransportError};
+use crate::mishaps::reach;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!(
     "lockkeeper/",
@@ -129,6 +130,7 @@ impl HttpClient {
         let timeout = self.timeouts.of(endpoint);
         self.wait_for_turn(endpoint, timeout).await?;
         let _in_flight = self.instruments.in_flight();
+        reach!(Before, Request, endpoint.as_str());
         let start = Instant::now();
         let exchange = async {
             match outliving {
@@ -138,6 +140,7 @@ impl HttpClient {
         };
         let ended = tokio::time::timeout(timeout, exchange).await;
         let took = start.elapsed();
+        reach!(After, Request, endpoint.as_str());
         match ended {
             Ok(Ok(response)) => {
                 Span::current().record("http.status", response.status().as_u16());

@@ -14,6 +14,7 @@ use issuance::time::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info_span, warn};
 
+use crate::mishaps::{lacks, reach};
 use crate::store::Store;
 use crate::store::admissions::AdmissionRequest;
 use crate::store::aftermath::Aftermath;
@@ -155,6 +156,7 @@ impl Executor {
             // holds the order next.
             let leave = self.clock.now().until(hand.claim.lease.expires_at).saturating_sub(LEASE_MARGIN);
             let performed = tokio::time::timeout(leave, self.perform(&hand, &step)).await;
+            reach!(After, Step, step.as_str());
             let (answer, chain) = match performed.unwrap_or_else(|_| Performed::late()) {
                 Performed::Answer(answered) => *answered,
                 Performed::NoRoom(until) => {
@@ -179,6 +181,7 @@ impl Executor {
             knowledge = applied.knowledge;
             let wake = applied.wake;
             let must_commit = applied.must_commit || wake != Wake::Now || !applied.consequences.is_empty();
+            let must_commit = must_commit && !(lacks!(KeyBeforeFinalize) && step == Step::PrepareRequest);
             if must_commit {
                 let aftermath = self.aftermath(hand.claim.owner.order, &applied, &context).await;
                 hand.claim.order = applied.order;
@@ -202,6 +205,7 @@ impl Executor {
         let (id, order) = (hand.claim.owner.order, &hand.claim.order);
         let started = tokio::time::Instant::now();
         let performer = &self.performer;
+        reach!(Before, Step, step.as_str());
         let answer = match step {
             Step::Prove => performer.prove(order).await,
             Step::Admit | Step::AskAgain => return self.admit(hand, matches!(step, Step::AskAgain)).await,

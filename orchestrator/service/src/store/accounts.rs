@@ -6,6 +6,7 @@ use issuance::time::Timestamp;
 
 use super::mint::Mint;
 use super::{Store, StoreError, sql_instant};
+use crate::mishaps::reach_write;
 
 /// An account as it stands.
 #[derive(Debug, Clone)]
@@ -94,6 +95,7 @@ impl Store {
 
     /// The CA has answered: the account is there. What had stopped it is over.
     pub async fn account_registered(&self, account: AccountId, account_url: &str) -> Result<(), StoreError> {
+        reach_write!(Before, "registration", "accounts.registered");
         sqlx::query!(
             "update accounts set account_url = $2, stopped_at = null, stopped_reason = null where account_id = $1",
             account.0,
@@ -101,8 +103,9 @@ impl Store {
         )
         .execute(self.pool())
         .await
-        .map(drop)
-        .map_err(StoreError::of("accounts.registered"))
+        .map_err(StoreError::of("accounts.registered"))?;
+        reach_write!(After, "registration", "accounts.registered");
+        Ok(())
     }
 
     /// The configured budget is what counts, not the one of the first start.

@@ -21,6 +21,7 @@ use sqlx::{Postgres, Transaction};
 
 use super::leases::Lease;
 use super::{Store, StoreError, backoffs, sql_instant, summary};
+use crate::mishaps::{lacks, reach_write};
 
 /// An order at the gate.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ impl Store {
         let mut decisions = Vec::with_capacity(requests.len());
         for again in [true, false] {
             // What is in doubt goes first, and may use the reserve.
-            let reserve = if again { 0 } else { locked.recovery_reserve };
+            let reserve = if again || lacks!(RecoveryReserve) { 0 } else { locked.recovery_reserve };
             budget.pending_max = locked.pending_max.saturating_sub(reserve);
             let batch: Vec<(usize, Vec<(Hostname, HostnameBackoff)>)> = requests
                 .iter()
@@ -98,7 +99,9 @@ impl Store {
 
         let spent = budget.new_orders.map(|(_, full_at)| full_at);
         let outcomes = grant(&mut tx, requests, decisions, spent, profile, now).await?;
+        reach_write!(Before, "admission", "admissions.commit");
         tx.commit().await.map_err(StoreError::of("admissions.commit"))?;
+        reach_write!(After, "admission", "admissions.commit");
         Ok(outcomes)
     }
 }
@@ -164,9 +167,10 @@ async fn count(
         .map_err(StoreError::of("admissions.count"))?;
     let bucket = profile.limit(LimitName::NewOrdersPerAccount).and_then(Limit::bucket);
     let full_at = usage.new_orders_full_at.map_or(now, Timestamp::from);
+    let reserved = if lacks!(ReservationBeforeCall) { 0 } else { usage.reserved };
     let budget = Budget {
         pending_max: locked.pending_max,
-        pending: u32::try_from(usage.reserved + usage.pending).unwrap_or(u32::MAX),
+        pending: u32::try_from(reserved + usage.pending).unwrap_or(u32::MAX),
         new_orders: bucket.map(|bucket| (bucket, full_at)),
         held_until: locked.held_until,
     };
@@ -227,13 +231,19 @@ async fn take_off(
     }
     let grounded: Vec<Uuid> =
         wanted.iter().filter(|(_, missing)| **missing > 0).map(|(order, _)| *order).collect();
-    if !grounded.is_empty() {
-        sqlx::query!("delete from flights where order_id = any($1)", &grounded)
+    ground(tx, &grounded).await?;
+    Ok(grounded.into_iter().map(OrderId).collect())
+}
+
+/// Takes back what was taken off in this transaction.
+async fn ground(tx: &mut Transaction<'static, Postgres>, orders: &[Uuid]) -> Result<(), StoreError> {
+    if !orders.is_empty() {
+        sqlx::query!("delete from flights where order_id = any($1)", orders)
             .execute(&mut **tx)
             .await
             .map_err(StoreError::of("admissions.ground"))?;
     }
-    Ok(grounded.into_iter().map(OrderId).collect())
+    Ok(())
 }
 
 async fn grant(

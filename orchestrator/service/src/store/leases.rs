@@ -10,6 +10,7 @@ use sqlx::types::Uuid;
 
 use super::order_row::{AuthorizationRow, OrderRow, Ownership};
 use super::{Store, StoreError, sql_instant};
+use crate::mishaps::reach_write;
 
 /// The right to move one order. Every write names its epoch; one that was overtaken touches nothing.
 #[must_use = "an unreturned lease blocks its order until it expires"]
@@ -52,6 +53,7 @@ impl Store {
         limit: u16,
     ) -> Result<Claimed, StoreError> {
         let expires_at = now.after(lease);
+        reach_write!(Before, "claim_in_flight", "leases.claim_in_flight");
         let rows = sqlx::query_file_as!(
             OrderRow,
             "queries/orders_claim_in_flight.sql",
@@ -63,6 +65,7 @@ impl Store {
         .fetch_all(self.pool())
         .await
         .map_err(StoreError::of("leases.claim_in_flight"))?;
+        reach_write!(After, "claim_in_flight", "leases.claim_in_flight");
         let ledger = self.ledger_of(rows.iter().map(|row| row.order_id).collect()).await?;
         Ok(claimed(rows, ledger, expires_at))
     }
@@ -76,6 +79,7 @@ impl Store {
         limit: u16,
     ) -> Result<Claimed, StoreError> {
         let expires_at = now.after(lease);
+        reach_write!(Before, "claim_proven", "leases.claim_proven");
         let rows = sqlx::query_file_as!(
             OrderRow,
             "queries/orders_claim_proven.sql",
@@ -87,6 +91,7 @@ impl Store {
         .fetch_all(self.pool())
         .await
         .map_err(StoreError::of("leases.claim_proven"))?;
+        reach_write!(After, "claim_proven", "leases.claim_proven");
         Ok(claimed(rows, HashMap::new(), expires_at))
     }
 
@@ -99,6 +104,7 @@ impl Store {
         limit: u16,
     ) -> Result<Claimed, StoreError> {
         let expires_at = now.after(lease);
+        reach_write!(Before, "claim_unproven", "leases.claim_unproven");
         let rows = sqlx::query_file_as!(
             OrderRow,
             "queries/orders_claim_unproven.sql",
@@ -110,6 +116,7 @@ impl Store {
         .fetch_all(self.pool())
         .await
         .map_err(StoreError::of("leases.claim_unproven"))?;
+        reach_write!(After, "claim_unproven", "leases.claim_unproven");
         Ok(claimed(rows, HashMap::new(), expires_at))
     }
 

@@ -28,6 +28,8 @@ pub mod rescues;
 pub mod responses;
 pub mod schema;
 pub mod settle_wishes;
+#[cfg(feature = "fault-injection")]
+mod step_points;
 pub mod steps;
 pub mod strays;
 pub mod summary;
@@ -92,6 +94,13 @@ impl StoreError {
     /// For whoever gives up before the database has answered.
     pub fn timed_out(what: &'static str) -> Self {
         Self::Query { what, source: sqlx::Error::PoolTimedOut }
+    }
+
+    /// The answer of the database was lost on its way.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn severed(what: &'static str) -> Self {
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        Self::Query { what, source: sqlx::Error::Io(reset) }
     }
 
     /// Whether the database is away, rather than unhappy with what it was asked: worth another try later.

@@ -18,6 +18,7 @@ use super::aftermath::Aftermath;
 use super::leases::Lease;
 use super::mint::Mint;
 use super::{Store, StoreError, sql_instant};
+use crate::mishaps::reach_write;
 
 /// A chain that was checked against key and names, to be stored with the step that issues.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,6 +233,15 @@ impl Store {
         ends: &[StepEnd],
         now: Timestamp,
     ) -> Result<HashSet<OrderId>, StoreError> {
+        #[cfg(feature = "fault-injection")]
+        let ends = &self.reached_commit(ends).await?;
+        let written = self.write_steps(ends, now).await?;
+        #[cfg(feature = "fault-injection")]
+        Self::passed_commit(ends).await?;
+        Ok(written)
+    }
+
+    async fn write_steps(&self, ends: &[StepEnd], now: Timestamp) -> Result<HashSet<OrderId>, StoreError> {
         if ends.iter().all(|end| end.aftermath.is_empty()) {
             // One statement is a transaction of its own: no round trips for begin and commit.
             let mut connection =
@@ -243,7 +253,9 @@ impl Store {
         for end in ends.iter().filter(|end| written.contains(&end.lease.order)) {
             end.aftermath.write(&mut tx, end.lease.order, now).await?;
         }
+        reach_write!(Before, "aftermath", "steps.commit");
         tx.commit().await.map_err(StoreError::of("steps.commit"))?;
+        reach_write!(After, "aftermath", "steps.commit");
         Ok(written)
     }
 }
