@@ -294,6 +294,13 @@ async fn grant(
             };
             (OrderId(row.order_id), reservation)
         }));
+        // Taken off above for somebody who was overtaken meanwhile: nobody would ever land it.
+        let overtaken: Vec<Uuid> = going
+            .iter()
+            .filter(|request| !request.again && !reservations.contains_key(&request.lease.order))
+            .map(|request| request.lease.order.0)
+            .collect();
+        ground(tx, &overtaken).await?;
     }
     Ok(requests
         .iter()
