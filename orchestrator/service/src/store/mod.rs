@@ -146,7 +146,14 @@ impl Store {
                     Ok(true)
                 })
             })
-            .after_connect(|connection, _| Box::pin(outage::refuse_standby(connection)))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    outage::refuse_standby(&mut *connection).await?;
+                    // A process that stands still in the gate holds the account's row, and everybody else waits.
+                    sqlx::query("set idle_in_transaction_session_timeout = '5s'").execute(connection).await?;
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options.application_name("lockkeeper"));
         Ok(Self { pool })
     }
