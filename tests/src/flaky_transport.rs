@@ -20,6 +20,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 
+/// Nobody reads the answer to what comes late, and time does not wait for it longer than this.
+const LATE_ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What goes wrong with one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Strike {
@@ -372,7 +375,7 @@ impl Drop for Later {
         };
         let (inner, arriving, endpoint) = (Arc::clone(&self.inner), self.arriving.take(), self.endpoint);
         runtime.spawn(async move {
-            drop(inner.exchange(endpoint, request).await);
+            drop(tokio::time::timeout(LATE_ANSWERED_WITHIN, inner.exchange(endpoint, request)).await);
             drop(arriving);
         });
     }

@@ -11,6 +11,8 @@ pub struct Settings {
     pub lease_seconds: u32,
     pub drain_seconds: u32,
     pub poll_interval_ms: u32,
+    /// Between two looks of the reconcilers; the default where there is none.
+    pub reconcile_seconds: Option<u32>,
     /// Maximum and recovery reserve; the CA profile's where there is none.
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
@@ -24,6 +26,7 @@ impl Default for Settings {
             lease_seconds: 20,
             drain_seconds: 20,
             poll_interval_ms: 50,
+            reconcile_seconds: None,
             pending: None,
             roles: &["api", "worker", "responder"],
         }
@@ -81,6 +84,9 @@ impl Settings {
             "[worker]\npermits = {}\nlease_seconds = {}\ndrain_seconds = {}\npoll_interval_ms = {}\nroles = {:?}\n",
             self.permits, self.lease_seconds, self.drain_seconds, self.poll_interval_ms, self.roles
         )?;
+        if let Some(seconds) = self.reconcile_seconds {
+            write!(text, "[reconcile]\ninterval_seconds = {seconds}\n")?;
+        }
         if let Some((max, reserve)) = self.pending {
             write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;
         }

@@ -172,6 +172,7 @@ fn settings() -> Settings {
         lease_seconds: LEASE_SECONDS,
         drain_seconds: DRAIN_SECONDS,
         poll_interval_ms: 100,
+        reconcile_seconds: None,
         pending: Some(BUDGET),
         roles: &["worker"],
     }

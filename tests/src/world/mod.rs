@@ -39,8 +39,8 @@ pub use self::truth::Truth;
 use crate::clock::LeapingClock;
 use crate::database::Database;
 use crate::fate::PlannedFate;
+use crate::mortal_service::MortalService;
 use crate::proxy::AcmeProxy;
-use crate::replica::Replica;
 use crate::service_process::ServiceProcess;
 use crate::settings::{Settings, Surroundings};
 
@@ -209,10 +209,10 @@ impl World {
         name: &str,
         transport: Arc<dyn Transport>,
         fate: Arc<PlannedFate>,
-    ) -> anyhow::Result<Replica> {
+    ) -> anyhow::Result<MortalService> {
         let settings = Settings { roles: &["worker"], ..self.settings.clone() };
         let config = self.configuration(name, &settings, self.responder(name)?)?;
-        Replica::start(self.launch_of(&config, Some(transport))?, fate).await
+        MortalService::start(self.launch_of(&config, Some(transport))?, fate).await
     }
 
     /// What seals the keys of all services of this world.

@@ -18,13 +18,13 @@ use crate::fate::PlannedFate;
 const LEFT_OVERS_END_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub struct Replica {
+pub struct MortalService {
     fate: Arc<PlannedFate>,
     stop: CancellationToken,
     gone: oneshot::Receiver<anyhow::Result<()>>,
 }
 
-impl Replica {
+impl MortalService {
     /// Returns once the service listens, or has died on the way there.
     pub async fn start(launch: Launch, fate: Arc<PlannedFate>) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
