@@ -35,10 +35,12 @@ bench:
 	@cargo build --release --quiet --package lockkeeper
 	@cargo bench --quiet --package lockkeeper-benches
 
-# The verdict is the last line, as JSON. The program of the soak finds the service beside it.
+# The verdict is the last line, as JSON. The program of the soak finds the service beside it: the one that is shipped,
+# which is built by itself because the tests' has points for faults in it.
 soak:
 	@.ci/setup postgresql
-	@cargo build --release --quiet --package lockkeeper --package lockkeeper-tests --bins
+	@cargo build --release --quiet --package lockkeeper-tests --bin soak
+	@cargo build --release --quiet --package lockkeeper
 	@$${CARGO_TARGET_DIR:-target}/release/soak
 
 audit:
