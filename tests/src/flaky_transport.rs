@@ -20,6 +20,8 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 
+/// Longer than a request may take under the leases of the matrix.
+const LATE_BY: Duration = Duration::from_millis(2_500);
 /// Nobody reads the answer to what comes late, and time does not wait for it longer than this.
 const LATE_ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -275,8 +277,13 @@ async fn strike_down(
         }
         Strike::Late => {
             let arriving = Some(Arriving::new(weather));
-            let _later = Later { endpoint, request: Some(request), inner, arriving };
-            std::future::pending().await
+            let mut later = Later { endpoint, request: Some(request), inner: Arc::clone(&inner), arriving };
+            tokio::time::sleep(LATE_BY).await;
+            // Somebody listens for longer than the request may take.
+            match later.request.take() {
+                Some(request) => inner.exchange(endpoint, request).await,
+                None => Err(TransportError::Lost(broken(io::ErrorKind::TimedOut))),
+            }
         }
         Strike::Limited => {
             let limited = "urn:ietf:params:acme:error:rateLimited";
