@@ -63,7 +63,8 @@ pub(crate) async fn pending_at_the_ca(parts: &ReconcileParts) -> anyhow::Result<
     Ok(placed.body.order.authorizations[0].to_string())
 }
 
-/// Enters a row under the oldest order, opened at `opened_at`. A `status` other than `pending` was final then.
+/// Enters a row under the oldest order, opened at `opened_at` and to be settled within an hour. A `status` other than
+/// `pending` was final when it was opened.
 pub(crate) async fn enter(
     world: &World,
     url: &str,
@@ -74,8 +75,8 @@ pub(crate) async fn enter(
     let final_at = (status != "pending").then(|| instant(opened_at));
     sqlx::query(
         "insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, status, origin,
-             opened_at, expires_at, final_at, settled_at)
-         select $1, tenant_id, account_id, order_id, $2, $3, 'ours', $4, $5, $6, $6
+             opened_at, expires_at, final_at, settled_at, settle_at)
+         select $1, tenant_id, account_id, order_id, $2, $3, 'ours', $4, $5, $6, $6, $7
          from orders order by accepted_at desc limit 1",
     )
     .bind(Uuid::now_v7())
@@ -84,6 +85,7 @@ pub(crate) async fn enter(
     .bind(instant(opened_at))
     .bind(instant(expires_at))
     .bind(final_at)
+    .bind(instant(opened_at.after(HOUR)))
     .execute(world.store.pool())
     .await?;
     Ok(())
