@@ -21,13 +21,18 @@ const CELL_WITHIN: Duration = Duration::from_mins(3);
 
 /// What everything in a run is drawn from.
 pub(crate) fn seed() -> anyhow::Result<u64> {
-    std::env::var("SEED").map_or(Ok(SEED), |text| text.parse().context("SEED is a number"))
+    asked("SEED").map_or(Ok(SEED), |text| text.parse().context("SEED is a number"))
+}
+
+/// A variable that says something: make hands on those that do not.
+fn asked(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|text| !text.is_empty())
 }
 
 /// Plays the cells of one family, or the one that `CELL` names, and fails with a line for each that is red.
 pub(crate) async fn play_all(family: &str, cells: Vec<Cell>) -> anyhow::Result<()> {
-    let (seed, only) = (seed()?, std::env::var("CELL").ok());
-    let all = std::env::var("MATRIX").map_or(true, |which| which != "fast");
+    let (seed, only) = (seed()?, asked("CELL"));
+    let all = asked("MATRIX").is_none_or(|which| which != "fast");
     let numbered = cells.into_iter().enumerate();
     let chosen: Vec<(usize, Cell)> = numbered
         .filter(|(number, cell)| match &only {
