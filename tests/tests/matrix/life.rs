@@ -32,11 +32,14 @@ pub(crate) struct Setting {
     pub(crate) lacking: Option<Protection>,
     /// Whether a fault that never struck is a failure of the cell.
     pub(crate) must_strike: bool,
+    /// What is waited for before the end is looked at.
+    pub(crate) rests: Rests,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { sites: None, permits: None, lacking: None, must_strike: true }
+        let rests = Rests::AreWaitedOutIfShort;
+        Self { sites: None, permits: None, lacking: None, must_strike: true, rests }
     }
 }
 
@@ -90,17 +93,11 @@ pub(crate) async fn play(cell: &Cell, seed: u64, setting: Setting) -> anyhow::Re
     // The oracle says more of what is wrong than that it is.
     let healed = healed.await;
     let quiet = Quiet::default();
-    let ended = drive::until(
-        &world,
-        &weather,
-        Rests::AreWaitedOutIfShort,
-        ENDS_WITHIN,
-        "nothing moves any more",
-        async |sight| {
+    let ended =
+        drive::until(&world, &weather, setting.rests, ENDS_WITHIN, "nothing moves any more", async |sight| {
             let still = sight.moving == 0 && weather.under_way() + weather.late() == 0;
             Ok(quiet.holds(still && sight.is_parked_for_long(&world)))
-        },
-    );
+        });
     let ended = ended.await;
     for replica in replicas {
         replica.stop().await?;

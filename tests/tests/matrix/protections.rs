@@ -6,6 +6,7 @@ use lockkeeper_tests::fate::Mishap;
 use lockkeeper_tests::flaky_transport::{RequestKind, Strike};
 
 use crate::cell::{Cell, Fault, Manners};
+use crate::drive::Rests;
 use crate::life::{Setting, verdict_of};
 use crate::scenery::good_sites;
 use crate::table;
@@ -56,7 +57,8 @@ fn reliance(protection: Protection) -> Reliance {
         Protection::EpochInWrite => Reliance {
             protection,
             cell: cell(at(Moment::After, Act::Step, "submit", Mishap::Stall), 0),
-            setting: good(3, 2),
+            // What was issued is ordered once more when the names have rested.
+            setting: Setting { rests: Rests::AreWaitedOut, ..good(3, 2) },
             broken: &["I3", "I4"],
         },
         // The certificate is there, and its key is not.
