@@ -40,8 +40,10 @@ pub use self::orphans::Orphans;
 pub use self::rescue::Rescue;
 pub use self::settle::Settle;
 
-/// The first pass follows the start after this: what the last run left is looked at soon.
+/// The first pass follows the start after this, or after a part of the interval that is longer: what the last run left
+/// is looked at soon, by the measure of who asked for it.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
+const FIRST_WAIT_SHARE: u32 = 15;
 /// How long a pass may go on once the service was asked to stop. What it had begun is in the database or is not.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 /// Rows looked at by one pass, of each kind. What is left over comes next time.
@@ -139,7 +141,7 @@ impl Reconcilers {
         let (stop, clock, wake) = (self.stop.clone(), Arc::clone(&parts.clock), Arc::clone(&parts.wake));
         let instruments = Instruments::register::<R>();
         self.tasks.spawn(async move {
-            let mut wait = FIRST_WAIT.min(interval);
+            let mut wait = FIRST_WAIT.max(interval / FIRST_WAIT_SHARE).min(interval);
             while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
                 wait = interval;
                 let pass = watched(&reconciler, clock.now(), &instruments);
