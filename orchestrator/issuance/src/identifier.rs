@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// RFC 1035 §2.3.4, without the trailing root dot.
 pub const HOSTNAME_BYTES_MAX: usize = 253;
@@ -243,6 +244,11 @@ impl Identifiers {
     /// "exact set of identifiers".
     pub fn canonical(&self) -> String {
         self.0.iter().map(Hostname::as_str).collect::<Vec<_>>().join(",")
+    }
+
+    /// The same in 64 characters: the SHA-256 of [`canonical`](Self::canonical), in lower-case hexadecimal.
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.canonical()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

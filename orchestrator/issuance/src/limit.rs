@@ -46,6 +46,24 @@ impl LimitName {
         }
     }
 
+    /// The limit of that spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text)
+    }
+
+    /// Whom one of its buckets counts.
+    pub fn scope(self) -> LimitScope {
+        match self {
+            Self::NewAccountsPerAddress => LimitScope::SourceAddress,
+            Self::NewOrdersPerAccount => LimitScope::Account,
+            Self::CertificatesPerRegisteredDomain => LimitScope::RegisteredDomain,
+            Self::CertificatesPerExactSet => LimitScope::ExactSet,
+            Self::FailedAuthorizationsPerHostname | Self::ConsecutiveFailuresPerHostname => {
+                LimitScope::AccountAndHostname
+            }
+        }
+    }
+
     /// When a token is taken. A limit that is only *checked* at new-order must be reserved there by a
     /// client, or orders in parallel all pass the same check.
     pub fn spent_at(self) -> SpentAt {
@@ -54,6 +72,32 @@ impl LimitName {
             Self::NewOrdersPerAccount => SpentAt::Order,
             Self::CertificatesPerRegisteredDomain | Self::CertificatesPerExactSet => SpentAt::Issuance,
             Self::FailedAuthorizationsPerHostname | Self::ConsecutiveFailuresPerHostname => SpentAt::Failure,
+        }
+    }
+}
+
+/// Whom one bucket of a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitScope {
+    SourceAddress,
+    Account,
+    /// Over all accounts of the CA.
+    RegisteredDomain,
+    /// Over all accounts of the CA.
+    ExactSet,
+    AccountAndHostname,
+}
+
+impl LimitScope {
+    /// The spelling in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SourceAddress => "source_address",
+            Self::Account => "account",
+            Self::RegisteredDomain => "registered_domain",
+            Self::ExactSet => "exact_set",
+            Self::AccountAndHostname => "account_and_hostname",
         }
     }
 }
