@@ -30,6 +30,8 @@ create table limit_reservations (
     ca text not null,
     limit_name text not null,
     key text not null,
+    -- How long one token takes to come back, as the limit was when the order went through the gate.
+    refill_micros bigint not null,
     primary key (order_id, limit_name, key)
 );
 create index limit_reservations_of_key on limit_reservations (ca, limit_name, key);

@@ -1,6 +1,10 @@
 -- A tenant's share of what is scarce, beside the others'.
 alter table tenants add column weight integer not null default 1 constraint tenants_weight check (weight between 1 and 1000);
 
+-- Before this instant the gate lets nothing through that the CA counts, as it last said. Told for whoever looks on; the
+-- gate itself counts anew each time.
+alter table accounts add column gate_closed_until timestamptz;
+
 -- How far each lane has come: the tag of the latest order that was let through, by lane.
 alter table accounts add column fair_clock bigint[] not null default '{0,0,0,0}'
     constraint accounts_fair_clock check (cardinality(fair_clock) = 4);

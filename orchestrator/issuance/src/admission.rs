@@ -5,8 +5,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::backoff::HostnameBackoff;
+use crate::exemption::Exemption;
+use crate::fairness::Lane;
 use crate::gcra::{Bucket, Decision};
 use crate::identifier::{Hostname, Identifiers};
+use crate::limit::LimitName;
+use crate::mirror::{self, Meters, Need};
 use crate::time::Timestamp;
 
 /// What the account has left.
@@ -27,12 +31,17 @@ pub struct Budget {
 #[derive(Debug, Clone)]
 pub struct Candidate<'a> {
     pub names: &'a Identifiers,
+    pub lane: Lane,
     /// When preflight saw every name answer.
     pub proven_at: Timestamp,
     /// What is remembered of those of its names that failed.
     pub backoffs: &'a [(Hostname, HostnameBackoff)],
     /// Its own flight is under way already: it is asked for again.
     pub again: bool,
+    /// Why the CA will not count it, if so.
+    pub exemption: Option<Exemption>,
+    /// What it wants of the buckets beside the account's.
+    pub needs: &'a [Need],
 }
 
 /// Why not now.
@@ -40,10 +49,12 @@ pub struct Candidate<'a> {
 pub enum Denial {
     /// The pending-authorization budget is used up; no instant is known, a release makes room.
     NoRoom { until: Timestamp },
-    /// The account's new-order bucket is empty.
+    /// The account's new-order bucket is empty, or what is left is kept for those for whom a person waits.
     NewOrders { until: Timestamp },
     /// The CA told the whole account to wait.
     Held { until: Timestamp },
+    /// Another limit has no token for it; one is promised for then.
+    Limit { limit: LimitName, key: Box<str>, until: Timestamp },
     /// A name rests after a failure.
     Backoff { hostname: Hostname, until: Timestamp },
     /// Another order is being validated at the same name.
@@ -57,9 +68,16 @@ impl Denial {
             Self::NoRoom { until }
             | Self::NewOrders { until }
             | Self::Held { until }
+            | Self::Limit { until, .. }
             | Self::Backoff { until, .. }
             | Self::TargetBusy { until, .. } => *until,
         }
+    }
+
+    /// It stands against every order of the account that the CA counts, and not against this one: asking for another
+    /// is of no use before [`until`](Self::until).
+    pub fn is_the_accounts(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::NewOrders { .. } | Self::Held { .. })
     }
 
     /// The spelling in metrics.
@@ -68,6 +86,7 @@ impl Denial {
             Self::NoRoom { .. } => "no_room",
             Self::NewOrders { .. } => "new_orders",
             Self::Held { .. } => "held",
+            Self::Limit { limit, .. } => limit.as_str(),
             Self::Backoff { .. } => "backoff",
             Self::TargetBusy { .. } => "target_busy",
         }
@@ -78,27 +97,89 @@ impl Denial {
 const ROOM_WAIT: Duration = Duration::from_millis(500);
 /// A flight takes about as long as a validation and a finalize.
 const TARGET_WAIT: Duration = Duration::from_secs(5);
+/// A person waits no longer than this for a new-order token: where one takes longer to come back, some are kept.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Of what is kept for those for whom a person waits: one in so many.
+const KEPT_SHARE: u32 = 20;
 
-/// Decides for `candidates` in their order, taking from `budget` and `flights` as it grants.
+impl Budget {
+    /// Authorizations that bulk work leaves to the others.
+    fn pending_kept(&self) -> u32 {
+        self.pending_max / KEPT_SHARE
+    }
+
+    /// New-order tokens that bulk work leaves to the others.
+    fn new_orders_kept(bucket: &Bucket) -> u32 {
+        if bucket.refill() <= PATIENCE {
+            0
+        } else {
+            (bucket.burst() / KEPT_SHARE).max(1).min(bucket.burst() - 1)
+        }
+    }
+}
+
+/// What an account may still order, as the gate left it. Other replicas may have taken of it since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// `None`: the CA does not count new orders.
+    new_orders: Option<(Bucket, Timestamp)>,
+    /// No new-order before this instant.
+    held_until: Timestamp,
+}
+
+impl Allowance {
+    /// Of what is left.
+    pub fn of(budget: &Budget) -> Self {
+        Self { new_orders: budget.new_orders, held_until: budget.held_until }
+    }
+
+    /// Nothing is known against anything.
+    pub const UNKNOWN: Self = Self { new_orders: None, held_until: Timestamp::EPOCH };
+
+    /// New orders that the CA would count and take at `instant`, seen from `now`.
+    pub fn at(&self, instant: Timestamp) -> u16 {
+        if instant < self.held_until {
+            return 0;
+        }
+        let left = self.new_orders.map(|(bucket, full_at)| bucket.remaining(full_at, instant));
+        left.map_or(u16::MAX, |left| u16::try_from(left).unwrap_or(u16::MAX))
+    }
+
+    /// The instant at which there will be more than at `now`.
+    pub fn more_at(&self, now: Timestamp) -> Timestamp {
+        let token_at = self.new_orders.map_or(now, |(bucket, full_at)| {
+            let left = bucket.remaining(full_at, now);
+            match bucket.spend(full_at, left.saturating_add(1), now) {
+                Decision::Granted { .. } => now,
+                Decision::Denied { retry_at } => retry_at,
+            }
+        });
+        token_at.max(self.held_until)
+    }
+}
+
+/// What is used up in the course of one decision.
+#[derive(Debug)]
+pub struct Books<'a> {
+    pub budget: &'a mut Budget,
+    pub flights: &'a mut HashSet<Box<str>>,
+    pub meters: &'a mut Meters,
+}
+
+/// Decides for `candidates` in their order, taking from the books as it grants.
 ///
 /// Once one is refused for want of room, all after it are: a large order must not be overtaken by small ones
-/// for ever.
-pub fn admit(
-    candidates: &[Candidate<'_>],
-    budget: &mut Budget,
-    flights: &mut HashSet<Box<str>>,
-    now: Timestamp,
-) -> Vec<Result<(), Denial>> {
-    let mut full = false;
+/// for ever. But bulk work holds up nobody else.
+pub fn admit(candidates: &[Candidate<'_>], books: &mut Books<'_>, now: Timestamp) -> Vec<Result<(), Denial>> {
+    let (mut full, mut full_for_bulk) = (false, false);
     candidates
         .iter()
         .map(|candidate| {
-            let decision = decide(candidate, budget, flights, full, now);
+            let bulk = candidate.lane == Lane::Bulk;
+            let decision = decide(candidate, books, full || (bulk && full_for_bulk), now);
             match &decision {
-                Ok(()) => {
-                    budget.pending += units(candidate);
-                    flights.extend(candidate.names.iter().map(|name| name.validation_target().into()));
-                }
+                Ok(()) => books.take(candidate),
+                Err(Denial::NoRoom { .. }) if bulk => full_for_bulk = true,
                 Err(Denial::NoRoom { .. }) => full = true,
                 Err(_) => {}
             }
@@ -111,15 +192,38 @@ fn units(candidate: &Candidate<'_>) -> u32 {
     u32::try_from(candidate.names.len()).unwrap_or(u32::MAX)
 }
 
+impl Books<'_> {
+    fn take(&mut self, candidate: &Candidate<'_>) {
+        self.budget.pending += units(candidate);
+        self.flights.extend(candidate.names.iter().map(|name| name.validation_target().into()));
+        // Asked again, it holds its reservations already.
+        for need in candidate.needs.iter().filter(|need| need.reserved && !candidate.again) {
+            if let Some(meter) = self.meters.get_mut(&need.bucket) {
+                meter.reserved += 1;
+            }
+        }
+    }
+
+    /// The bucket that makes it wait longest, if any does; the token that it waits for is promised to it.
+    fn check_limits(&mut self, candidate: &Candidate<'_>, now: Timestamp) -> Result<(), Denial> {
+        let waits = candidate.needs.iter().filter(|need| need.checked).filter_map(|need| {
+            let retry_at = self.meters.get(&need.bucket)?.check(now).err()?;
+            Some((retry_at, &need.bucket))
+        });
+        let Some((retry_at, bucket)) = waits.max_by_key(|(retry_at, _)| *retry_at) else { return Ok(()) };
+        let until = self.meters.get_mut(bucket).map_or(retry_at, |meter| meter.promise(retry_at));
+        Err(Denial::Limit { limit: bucket.limit, key: bucket.key.clone(), until })
+    }
+}
+
 fn decide(
     candidate: &Candidate<'_>,
-    budget: &mut Budget,
-    flights: &HashSet<Box<str>>,
+    books: &mut Books<'_>,
     full: bool,
     now: Timestamp,
 ) -> Result<(), Denial> {
-    if now < budget.held_until {
-        return Err(Denial::Held { until: budget.held_until });
+    if now < books.budget.held_until {
+        return Err(Denial::Held { until: books.budget.held_until });
     }
     let resting = candidate
         .backoffs
@@ -131,17 +235,28 @@ fn decide(
         return Err(Denial::Backoff { hostname: hostname.clone(), until });
     }
     if !candidate.again {
-        let busy = candidate.names.iter().find(|name| flights.contains(name.validation_target()));
+        let busy = candidate.names.iter().find(|name| books.flights.contains(name.validation_target()));
         if let Some(name) = busy {
             let until = now.after(TARGET_WAIT);
             return Err(Denial::TargetBusy { target: name.validation_target().into(), until });
         }
+        books.check_limits(candidate, now)?;
     }
-    if full || budget.pending.saturating_add(units(candidate)) > budget.pending_max {
+    let bulk = candidate.lane == Lane::Bulk && !candidate.again;
+    let budget = &mut *books.budget;
+    let kept = if bulk { budget.pending_kept() } else { 0 };
+    if full || budget.pending.saturating_add(units(candidate)).saturating_add(kept) > budget.pending_max {
         return Err(Denial::NoRoom { until: now.after(ROOM_WAIT) });
     }
+    if candidate.exemption.is_some() {
+        return Ok(());
+    }
     let Some((bucket, full_at)) = &mut budget.new_orders else { return Ok(()) };
-    match bucket.spend(*full_at, 1, now) {
+    let kept = if bulk { Budget::new_orders_kept(bucket) } else { 0 };
+    if let Decision::Denied { retry_at } = bucket.spend(*full_at, 1 + kept, now) {
+        return Err(Denial::NewOrders { until: retry_at });
+    }
+    match mirror::take_new_order(*bucket, *full_at, now) {
         Decision::Granted { full_at: after } => {
             *full_at = after;
             Ok(())
@@ -155,6 +270,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::AccountId;
+    use crate::mirror::{ARRIVAL_MARGIN, BucketKey, Meter};
     use crate::time::Fraction;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
@@ -170,14 +287,30 @@ mod tests {
     }
 
     fn candidate(names: &Identifiers) -> Candidate<'_> {
-        Candidate { names, proven_at: NOW, backoffs: &[], again: false }
+        Candidate {
+            names,
+            lane: Lane::Renewal,
+            proven_at: NOW,
+            backoffs: &[],
+            again: false,
+            exemption: None,
+            needs: &[],
+        }
+    }
+
+    fn decide_all(
+        candidates: &[Candidate<'_>],
+        budget: &mut Budget,
+        flights: &mut HashSet<Box<str>>,
+    ) -> Vec<Result<(), Denial>> {
+        admit(candidates, &mut Books { budget, flights, meters: &mut Meters::new() }, NOW)
     }
 
     #[test]
     fn a_large_order_is_not_overtaken_while_there_is_no_room_for_it() {
         let (large, small) = (names(0, 5), names(10, 1));
         let mut flights = HashSet::new();
-        let decisions = admit(&[candidate(&large), candidate(&small)], &mut budget(16), &mut flights, NOW);
+        let decisions = decide_all(&[candidate(&large), candidate(&small)], &mut budget(16), &mut flights);
         let denial = Err(Denial::NoRoom { until: NOW.after(ROOM_WAIT) });
         assert_eq!(decisions, [denial.clone(), denial]);
         assert!(flights.is_empty());
@@ -189,13 +322,13 @@ mod tests {
             (names(0, 1), Identifiers::new([Hostname::parse("*.h0.example.com").expect("a name")]));
         let wildcard = wildcard.expect("a set");
         let mut flights = HashSet::new();
-        let decisions = admit(&[candidate(&plain), candidate(&wildcard)], &mut budget(0), &mut flights, NOW);
+        let decisions = decide_all(&[candidate(&plain), candidate(&wildcard)], &mut budget(0), &mut flights);
         assert_eq!(decisions[0], Ok(()));
         assert!(
             matches!(&decisions[1], Err(Denial::TargetBusy { target, .. }) if &**target == "h0.example.com")
         );
         let again = Candidate { again: true, ..candidate(&plain) };
-        assert_eq!(admit(&[again], &mut budget(0), &mut flights, NOW), [Ok(())]);
+        assert_eq!(decide_all(&[again], &mut budget(0), &mut flights), [Ok(())]);
     }
 
     #[test]
@@ -216,7 +349,7 @@ mod tests {
             let backoff = HostnameBackoff::default().after_failure(at_ca, failed_at, Fraction::ZERO);
             let backoffs = [(hostname.clone(), backoff)];
             let resting = Candidate { backoffs: &backoffs, ..candidate(&one) };
-            assert_eq!(admit(&[resting], &mut budget(0), &mut HashSet::new(), NOW), [expected]);
+            assert_eq!(decide_all(&[resting], &mut budget(0), &mut HashSet::new()), [expected]);
         }
     }
 
@@ -226,12 +359,77 @@ mod tests {
         let bucket = Bucket::new(1, 1, Duration::from_secs(36)).expect("a bucket");
         let mut one_left = Budget { new_orders: Some((bucket, NOW)), ..budget(0) };
         let decisions =
-            admit(&[candidate(&first), candidate(&second)], &mut one_left, &mut HashSet::new(), NOW);
-        assert_eq!(decisions, [Ok(()), Err(Denial::NewOrders { until: NOW.after(Duration::from_secs(36)) })]);
+            decide_all(&[candidate(&first), candidate(&second)], &mut one_left, &mut HashSet::new());
+        assert_eq!(
+            decisions,
+            [
+                Ok(()),
+                Err(Denial::NewOrders { until: NOW.after(ARRIVAL_MARGIN).after(Duration::from_secs(36)) })
+            ]
+        );
         let until = NOW.after(Duration::from_secs(7));
         let mut held = Budget { held_until: until, ..budget(0) };
-        let decisions = admit(&[candidate(&first)], &mut held, &mut HashSet::new(), NOW);
+        let decisions = decide_all(&[candidate(&first)], &mut held, &mut HashSet::new());
         assert_eq!(decisions, [Err(Denial::Held { until })]);
+    }
+
+    #[test]
+    fn what_the_ca_counts_later_is_spoken_for_now_and_those_who_wait_are_promised_a_token_each() {
+        let (one, two, three) = (names(0, 1), names(1, 1), names(2, 1));
+        let week = Duration::from_hours(168);
+        let domain = BucketKey::of_domain("example.com");
+        let bucket = Bucket::new(1, 1, week).expect("a bucket");
+        let mut meters = Meters::from([(domain.clone(), Meter::full(bucket, NOW))]);
+        let needs = [Need { bucket: domain.clone(), checked: true, reserved: true }];
+        let unchecked = [Need { bucket: domain.clone(), checked: false, reserved: true }];
+        let candidates = [
+            Candidate { needs: &needs, ..candidate(&one) },
+            Candidate { needs: &needs, ..candidate(&two) },
+            Candidate { needs: &unchecked, ..candidate(&three) },
+            Candidate { needs: &needs, ..candidate(&two) },
+        ];
+        let (mut budget, mut flights) = (budget(0), HashSet::new());
+        let mut books = Books { budget: &mut budget, flights: &mut flights, meters: &mut meters };
+        let decisions = admit(&candidates, &mut books, NOW);
+        let denied = |weeks| {
+            let limit = LimitName::CertificatesPerRegisteredDomain;
+            Err(Denial::Limit { limit, key: "example.com".into(), until: NOW.after(week * weeks) })
+        };
+        assert_eq!(decisions, [Ok(()), denied(1), Ok(()), denied(2)]);
+        assert_eq!(meters[&domain].reserved, 2, "exempt from the check, counted all the same");
+        assert_eq!(budget.pending, 2, "what was denied holds nothing");
+    }
+
+    #[test]
+    fn bulk_work_leaves_room_for_those_for_whom_a_person_waits() {
+        let (one, two) = (names(0, 1), names(1, 1));
+        let bulk = Candidate { lane: Lane::Bulk, ..candidate(&one) };
+        let person = Candidate { lane: Lane::Interactive, ..candidate(&two) };
+        let no_room = Err(Denial::NoRoom { until: NOW.after(ROOM_WAIT) });
+        let decisions = decide_all(&[bulk.clone(), person.clone()], &mut budget(19), &mut HashSet::new());
+        assert_eq!(decisions, [no_room, Ok(())]);
+        // Four tokens, the next one in a quarter of an hour: one is kept.
+        let slow = Bucket::new(4, 4, Duration::from_hours(1)).expect("a bucket");
+        let used = NOW.after(slow.refill() * 3);
+        let mut last_one = Budget { new_orders: Some((slow, used)), ..budget(0) };
+        let decisions = decide_all(&[bulk.clone(), person.clone()], &mut last_one, &mut HashSet::new());
+        assert_eq!(decisions, [Err(Denial::NewOrders { until: NOW.after(slow.refill()) }), Ok(())]);
+        // As fast as Let's Encrypt's: nothing is kept, nobody waits long.
+        let fast = Bucket::new(300, 300, Duration::from_hours(3)).expect("a bucket");
+        let mut last_one = Budget { new_orders: Some((fast, NOW.after(fast.refill() * 299))), ..budget(0) };
+        assert_eq!(decide_all(&[bulk], &mut last_one, &mut HashSet::new()), [Ok(())]);
+    }
+
+    #[test]
+    fn exempt_orders_take_no_token() {
+        let one = names(0, 1);
+        let bucket = Bucket::new(1, 1, Duration::from_hours(3)).expect("a bucket");
+        let empty = NOW.after(bucket.refill());
+        let mut budget = Budget { new_orders: Some((bucket, empty)), ..budget(0) };
+        let exempt = Candidate { exemption: Some(Exemption::ExactSet), ..candidate(&one) };
+        assert_eq!(decide_all(&[exempt], &mut budget, &mut HashSet::new()), [Ok(())]);
+        assert_eq!(budget.new_orders, Some((bucket, empty)));
+        assert_eq!(BucketKey::of_account(AccountId(uuid::Uuid::nil())).limit, LimitName::NewOrdersPerAccount);
     }
 
     proptest! {
@@ -243,7 +441,7 @@ mod tests {
             let candidates: Vec<_> = sets.iter().map(candidate).collect();
             let mut budget = budget(used);
             let mut flights = HashSet::new();
-            let decisions = admit(&candidates, &mut budget, &mut flights, NOW);
+            let decisions = decide_all(&candidates, &mut budget, &mut flights);
             let granted: usize = decisions.iter().zip(&sizes).filter(|(one, _)| one.is_ok()).map(|(_, size)| size).sum();
             prop_assert_eq!(budget.pending, used + u32::try_from(granted).expect("small"));
             prop_assert!(granted == 0 || budget.pending <= budget.pending_max);

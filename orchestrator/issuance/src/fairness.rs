@@ -75,12 +75,12 @@ impl Turns {
     /// The lanes, the first one to be served first. A lane with nothing to do costs nothing: the next one is served.
     pub fn lanes(&self) -> [Lane; 4] {
         let mut lanes = Lane::ALL;
-        // The lowest of those that have waited long enough: it has the least chance otherwise.
-        let due =
-            Lane::ALL.into_iter().rev().find(|lane| self.passed_over[*lane as usize] >= PASSED_OVER_MAX);
-        if let Some(due) = due {
-            lanes[..=due as usize].rotate_right(1);
-        }
+        // Those that have waited long enough first, of them the lowest: it has the least chance otherwise. All of
+        // them, since one without work hides no other.
+        lanes.sort_by_key(|lane| {
+            let due = self.passed_over[*lane as usize] >= PASSED_OVER_MAX;
+            (!due, if due { -lane.number() } else { lane.number() })
+        });
         lanes
     }
 
@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(turns.lanes(), Lane::ALL);
             turns.served([Lane::Interactive]);
         }
-        assert_eq!(turns.lanes(), [Lane::Bulk, Lane::Urgent, Lane::Interactive, Lane::Renewal]);
+        assert_eq!(turns.lanes(), [Lane::Bulk, Lane::Renewal, Lane::Urgent, Lane::Interactive]);
         turns.served([Lane::Bulk]);
         assert_eq!(turns.lanes()[0], Lane::Renewal);
         // Nothing was there.

@@ -1,6 +1,7 @@
 //! An order and the stages of its life. A stage carries exactly the facts that are true in it.
 
 use crate::authorization::Authorization;
+use crate::exemption::Exemptions;
 use crate::fault::Fault;
 use crate::identifier::Identifiers;
 use crate::time::Timestamp;
@@ -147,6 +148,8 @@ pub struct Order {
     pub profile: Option<Box<str>>,
     /// The certificate this one renews (RFC 9773 §5).
     pub replaces: Option<Box<str>>,
+    /// Until when, and why, the CA does not count it.
+    pub exemptions: Exemptions,
     pub stage: Stage,
     pub authorizations: Vec<Authorization>,
     /// Looks at the CA's object, or tries of a step, since the stage last changed.

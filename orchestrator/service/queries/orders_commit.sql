@@ -6,11 +6,13 @@ with step as (
         $1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::integer[],
         $8::boolean[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::integer[],
         $14::text[], $15::text[], $16::timestamptz[], $17::bytea[], $18::bytea[], $19::text[], $20::text[],
-        $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::boolean[]
+        $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::boolean[], $60::boolean[], $61::boolean[],
+        $62::timestamptz[], $63::timestamptz[], $64::timestamptz[]
     ) as step (
         order_id, lease_epoch, stage, due_at, lease_expires_at, looks, failures, split, proven_at, admitted_at,
         hold_until, reserved_authorizations, asks, ca_order_url, finalize_url, ca_expires_at, key_sealed, csr_der,
-        certificate_url, fault_class, fault_detail, fault_hostname, ended_at, replaces, lands
+        certificate_url, fault_class, fault_detail, fault_hostname, ended_at, replaces, lands, releases, in_line,
+        set_exempt_until, ari_exempt_from, ari_exempt_until
     )
 ),
 written as (
@@ -38,11 +40,15 @@ written as (
         fault_detail = step.fault_detail,
         fault_hostname = step.fault_hostname,
         ended_at = step.ended_at,
-        replaces = step.replaces
+        replaces = step.replaces,
+        in_line = step.in_line,
+        set_exempt_until = step.set_exempt_until,
+        ari_exempt_from = step.ari_exempt_from,
+        ari_exempt_until = step.ari_exempt_until
     from step
     where orders.order_id = step.order_id and orders.lease_epoch = step.lease_epoch
     returning orders.order_id, orders.tenant_id, orders.certificate_id, orders.account_id, orders.names,
-        orders.key_sealed, step.lands
+        orders.key_sealed, step.lands, step.releases
 ),
 ledger as (
     insert into authorizations (
@@ -106,6 +112,32 @@ issued as (
         chain_pem, key_sealed, not_before, not_after, $47
     from chain
     on conflict (order_id) do nothing
+    returning order_id, account_id, names
+),
+-- What was held of limits for an order that is over, or back home. Where it was issued, the CA has counted it now.
+released as (
+    delete from limit_reservations
+    using written
+    where limit_reservations.order_id = written.order_id and written.releases
+    returning limit_reservations.order_id, limit_reservations.ca, limit_name, key, refill_micros
+),
+counted as (
+    insert into buckets (ca, limit_name, key, full_at)
+    select ca, limit_name, key, $47 + sum(refill_micros) * interval '1 microsecond'
+    from released join issued using (order_id)
+    group by ca, limit_name, key
+    -- Everybody takes these locks in one order.
+    order by ca, limit_name, key
+    on conflict (ca, limit_name, key) do update
+    set full_at = greatest(buckets.full_at, $47) + (excluded.full_at - $47)
+),
+remembered as (
+    insert into issued_sets (ca, set_key, issued_at)
+    select distinct
+        accounts.ca, encode(sha256(convert_to(array_to_string(issued.names, ','), 'UTF8')), 'hex') as set_key, $47
+    from issued join accounts using (account_id)
+    order by 1, 2
+    on conflict (ca, set_key) do update set issued_at = greatest(issued_sets.issued_at, excluded.issued_at)
 ),
 -- The CA has validated these names: what was remembered against them is forgotten.
 forgiven as (

@@ -1,8 +1,20 @@
+-- $1 orders, $2 their certificates, $3 lane, $4 now, $5 tags, $6 for how many seconds a CA remembers an exact set
 insert into orders (
-    order_id, tenant_id, certificate_id, account_id, names, profile, lane, stage, due_at, accepted_at
+    order_id, tenant_id, certificate_id, account_id, names, profile, lane, stage, due_at, accepted_at, fair_tag, in_line,
+    set_exempt_until
 )
 select
     wished.order_id, certificates.tenant_id, certificates.certificate_id, certificates.account_id,
-    certificates.names, certificates.profile, $3, 'accepted', $4, $4
-from unnest($1::uuid[], $2::uuid[]) as wished (order_id, certificate_id)
+    certificates.names, certificates.profile, $3, 'accepted', $4, $4, wished.fair_tag, true,
+    (
+        -- Issued lately for the same names: the CA takes it for a renewal.
+        select issued_sets.issued_at + $6 * interval '1 second'
+        from issued_sets
+        where issued_sets.ca = accounts.ca
+            and issued_sets.set_key
+                = encode(sha256(convert_to(array_to_string(certificates.names, ','), 'UTF8')), 'hex')
+            and issued_sets.issued_at + $6 * interval '1 second' > $4
+    )
+from unnest($1::uuid[], $2::uuid[], $5::bigint[]) as wished (order_id, certificate_id, fair_tag)
 join certificates using (certificate_id)
+join accounts using (account_id)

@@ -52,13 +52,17 @@ pub(crate) async fn moving(store: &Store) -> sqlx::Result<i64> {
 }
 
 /// How long nothing will happen: the time until the first order that is not parked is due. `None` while something
-/// is due or in hand, and where nothing is to come.
+/// is due or in hand, and where nothing is to come. Who stands at a closed gate is due when it opens.
 pub(super) async fn idle_for(store: &Store, now: Timestamp) -> sqlx::Result<Option<Duration>> {
     let now = instant(now);
     let row = sqlx::query(
-        "select count(*) filter (where lease_holder is not null or due_at <= $1),
-                min(due_at) filter (where stage <> 'parked')
-         from orders",
+        "select count(*) filter (where lease_holder is not null or (due_at <= $1 and not at_the_gate)),
+                least(min(due_at) filter (where stage <> 'parked' and due_at > $1),
+                      min(gate_closed_until) filter (where at_the_gate))
+         from orders
+         join accounts using (account_id)
+         cross join lateral (
+             select in_line and not exempt and coalesce(gate_closed_until > $1, false)) as stands (at_the_gate)",
     )
     .bind(now)
     .fetch_one(store.pool())

@@ -37,15 +37,19 @@ impl Sight {
     pub(crate) async fn of(world: &World) -> sqlx::Result<Self> {
         let row = sqlx::query(
             "select
-                count(*) filter (where due_at <= $1) as due,
+                count(*) filter (where due_at <= $1 and not at_the_gate) as due,
                 count(*) filter (where due_at > $1 and lease_holder is not null) as leased,
                 count(*) filter (where due_at is not null and (stage <> 'parked' or lease_holder is not null))
                     + (select count(*) from orphans where resolved_at is null),
-                min(due_at) filter (where due_at > $1 and (stage <> 'parked' or lease_holder is not null)),
+                least(min(due_at) filter (where due_at > $1 and (stage <> 'parked' or lease_holder is not null)),
+                    min(gate_closed_until) filter (where at_the_gate)),
                 min(due_at) filter (where due_at > $1 and stage = 'parked'),
                 min(due_at) filter (where due_at > $1 and stage not in ('parked', 'accepted', 'admitted')),
                 coalesce(sum(hashtext(orders::text)::bigint), 0)::bigint
-             from orders",
+             from orders
+             join accounts using (account_id)
+             cross join lateral (
+                 select in_line and not exempt and coalesce(gate_closed_until > $1, false)) as stands (at_the_gate)",
         )
         .bind(instant(world.clock.now()))
         .fetch_one(world.store.pool())

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use issuance::answer::Wake;
+use issuance::fairness::Lane;
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Identifiers;
 use issuance::order::{Order, Stage};
 use issuance::time::Timestamp;
 use lockkeeper::store::Store;
 use lockkeeper::store::aftermath::{Aftermath, NameRests, Successor, SuccessorKind};
-use lockkeeper::store::leases::{Claim, Replica};
+use lockkeeper::store::leases::{Claim, InLine, Replica, Stand};
 use lockkeeper::store::steps::{Event, StepEnd};
 use lockkeeper_tests::world::hostname;
 use serde_json::json;
@@ -36,7 +37,9 @@ pub(crate) const ONE_ORDER: &str = "
 
 async fn claim(store: &Store, now: Timestamp) -> Claim {
     let replica = Replica(Uuid::from_u128(5));
-    let claimed = store.claim_unproven(replica, now, LEASE, 1).await.expect("the database");
+    assert_eq!(store.line_up(now, 10).await.expect("the database"), 1);
+    let wanted = InLine { stand: Stand::Unproven, lanes: Lane::ALL.to_vec(), only_exempt: false };
+    let claimed = store.claim_in_line(replica, now, LEASE, wanted, 1).await.expect("the database");
     claimed.claims.into_iter().next().expect("the order is due")
 }
 

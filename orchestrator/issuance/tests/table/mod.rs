@@ -209,6 +209,7 @@ fn order_of(stage: issuance::order::Stage) -> Order {
         names: issuance::identifier::Identifiers::new(names).expect("a set"),
         profile: None,
         replaces: None,
+        exemptions: issuance::exemption::Exemptions::NONE,
         stage,
         authorizations: Vec::new(),
         looks: 0,

@@ -39,6 +39,7 @@ impl Row {
             names,
             profile: None,
             replaces: (attempt == 0).then(|| "the certificate before".into()),
+            exemptions: issuance::exemption::Exemptions::NONE,
             stage: Stage::Accepted { proven_at: None },
             authorizations: Vec::new(),
             looks: 0,

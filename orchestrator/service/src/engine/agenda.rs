@@ -17,11 +17,15 @@ pub(super) enum Queue {
     Proven,
     /// To be proven at home.
     Unproven,
+    /// Out of line until their instant comes.
+    Waiting,
 }
 
 impl Queue {
-    pub(super) fn of(order: &Order) -> Self {
+    /// Where an order is that is due at `due_at`.
+    pub(super) fn of(order: &Order, due_at: Timestamp, now: Timestamp) -> Self {
         match order.stage {
+            Stage::Accepted { .. } | Stage::Parked { .. } if due_at > now => Self::Waiting,
             Stage::Accepted { proven_at: Some(_) } => Self::Proven,
             Stage::Accepted { proven_at: None } | Stage::Parked { .. } => Self::Unproven,
             _ => Self::InFlight,

@@ -1,4 +1,4 @@
-//! Claims as much as there are seats for, and hands each order to an attempt of its own.
+//! Claims as much as there are seats for and the gate will let through, and hands each order to an attempt of its own.
 //!
 //! Woken by whoever made something due, by attempts that end, and by the earliest instant it knows of;
 //! looks at the database at its poll interval for what it was not told.
@@ -6,33 +6,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use issuance::fairness::{Lane, Turns};
+use issuance::time::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::store::StoreError;
-use crate::store::leases::{Claim, Claimed};
+use crate::store::leases::{Claim, Claimed, InLine, Stand};
 
 use super::agenda::{Agenda, Queue};
 use super::executor::{AttemptEnd, Executor};
+use super::gate::Sight;
 use super::seat::{Seat, Waiters, Waiting};
 use super::{EngineParts, EngineSettings};
 
 /// Orders taken up by one claim, at the most.
 const CLAIM_MAX: usize = 64;
+/// Orders lined up by one look at those that wait, at the most.
+const LINE_UP_MAX: u16 = 512;
 /// Orders that wait for the CA hold no seat, so those due within this are taken up together.
 const GATHER: Duration = Duration::from_millis(10);
 /// While others wait for a place at the CA, provers are called by as many at a time as this part of all.
 const PROVERS_CALLED: usize = 4;
 /// With no room at the gate, somebody else's release is noticed this late.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
+/// Names are proven for what the gate will let through within this: a proof is good for ten minutes only.
+const PROVEN_AHEAD: Duration = Duration::from_mins(1);
+/// And for a few more, since some names will not be ready.
+const PROVEN_SPARE: u16 = 4;
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     parts: EngineParts,
     settings: EngineSettings,
     executor: Arc<Executor>,
+    sight: Sight,
     workers: TaskTracker,
     stop: CancellationToken,
     permits: Arc<Semaphore>,
@@ -42,11 +52,26 @@ pub(super) struct Dispatcher {
     comers: mpsc::UnboundedReceiver<Waiting>,
     door: mpsc::UnboundedSender<Waiting>,
     waiters: Waiters,
+    turns: Turns,
     in_flight: Agenda,
     proven: Agenda,
     unproven: Agenda,
+    waiting: Agenda,
     /// The gate was full; new work is not claimed before.
     no_room_until: Option<tokio::time::Instant>,
+    /// The last one at the gate found no room: one at a time tries, until somebody gets through.
+    cramped: bool,
+    /// What is left is kept for other lanes until then.
+    bulk_closed_until: Timestamp,
+}
+
+/// How many of a line are worth a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// So many.
+    Any(u16),
+    /// So many, and none that the CA counts: the gate would refuse it.
+    Exempt(u16),
 }
 
 impl Dispatcher {
@@ -54,6 +79,7 @@ impl Dispatcher {
         parts: EngineParts,
         settings: EngineSettings,
         executor: Arc<Executor>,
+        sight: Sight,
         workers: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -63,6 +89,7 @@ impl Dispatcher {
             parts,
             settings,
             executor,
+            sight,
             workers,
             stop,
             permits: Arc::new(Semaphore::new(usize::from(settings.permits))),
@@ -72,10 +99,14 @@ impl Dispatcher {
             comers,
             door,
             waiters: Waiters::default(),
+            turns: Turns::default(),
             in_flight: Agenda::new(GATHER),
             proven: Agenda::new(Duration::ZERO),
             unproven: Agenda::new(Duration::ZERO),
+            waiting: Agenda::new(Duration::ZERO),
             no_room_until: None,
+            cramped: false,
+            bulk_closed_until: Timestamp::EPOCH,
         }
     }
 
@@ -109,6 +140,7 @@ impl Dispatcher {
     }
 
     fn ring(&mut self) {
+        self.waiting.ring();
         self.in_flight.ring();
         self.proven.ring();
         self.unproven.ring();
@@ -116,18 +148,34 @@ impl Dispatcher {
 
     fn note(&mut self, end: AttemptEnd) {
         match end {
-            AttemptEnd::Due(Queue::InFlight, at) => self.in_flight.note(at),
-            AttemptEnd::Due(Queue::Proven, at) => self.proven.note(at),
-            AttemptEnd::Due(Queue::Unproven, at) => {
-                self.unproven.note(at);
+            AttemptEnd::Due(Queue::InFlight, at) => {
+                self.in_flight.note(at);
+                self.cramped = false;
+            }
+            AttemptEnd::Due(Queue::Waiting, at) => {
+                self.waiting.note(at);
                 // The names of it that are ready may have been given an order of their own.
+                self.proven.ring();
                 self.unproven.ring();
             }
-            AttemptEnd::NoRoom(at) => {
-                self.proven.note(at);
+            AttemptEnd::Due(Queue::Proven, at) => self.proven.note(at),
+            AttemptEnd::Due(Queue::Unproven, at) => self.unproven.note(at),
+            AttemptEnd::NoRoom => {
+                self.proven.ring();
+                self.cramped = true;
                 self.no_room_until = Some(tokio::time::Instant::now() + NO_ROOM_PAUSE);
             }
-            AttemptEnd::Rests => self.no_room_until = None,
+            AttemptEnd::Closed(lane, until) => {
+                if lane == Lane::Bulk {
+                    self.bulk_closed_until = until;
+                }
+                self.proven.ring();
+                self.unproven.ring();
+            }
+            AttemptEnd::Rests => {
+                self.no_room_until = None;
+                self.cramped = false;
+            }
             AttemptEnd::Lost => {}
         }
     }
@@ -136,7 +184,7 @@ impl Dispatcher {
     fn pause(&mut self) -> Duration {
         let now = self.parts.clock.now();
         let seats = free_seats(&self.permits) > 0;
-        let mut pause = self.settings.poll_interval;
+        let mut pause = self.settings.poll_interval.min(self.waiting.pause(now));
         if seats {
             pause = pause.min(self.in_flight.pause(now));
         }
@@ -157,6 +205,14 @@ impl Dispatcher {
     /// budget, which new work would wait for.
     async fn claim(&mut self) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
+        if self.waiting.pause(now).is_zero() {
+            let lined_up = self.parts.store.line_up(now, LINE_UP_MAX).await?;
+            self.waiting.looked(now, lined_up == LINE_UP_MAX, self.settings.poll_interval);
+            if lined_up > 0 {
+                self.proven.ring();
+                self.unproven.ring();
+            }
+        }
         let expected = if self.in_flight.pause(now).is_zero() { self.in_flight.expected(now) } else { 0 };
         let kept = free_seats(&self.permits).min(u16::try_from(expected).unwrap_or(u16::MAX));
         if self.no_room_until.is_some_and(|until| until <= tokio::time::Instant::now()) {
@@ -175,19 +231,75 @@ impl Dispatcher {
         }
         let seats = free_seats(&self.permits);
         if seats > 0 && self.proven.pause(now).is_zero() {
-            let (store, lease) = (&self.parts.store, self.settings.lease);
-            let claimed = store.claim_proven(self.parts.replica, now, lease, seats).await?;
-            let filled = self.start(claimed, seats, false);
+            let allowed = self.sight.allowance().at(now).min(if self.cramped { 1 } else { u16::MAX });
+            let call = if allowed == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(allowed)) };
+            let filled = self.claim_in_line(Stand::Proven, call, false).await?;
             self.proven.looked(now, filled, self.settings.poll_interval);
+            self.come_back_for_more(call, seats, now);
         }
         let seats = self.provers_to_call();
         if seats > 0 && self.unproven.pause(now).is_zero() {
-            let (store, lease) = (&self.parts.store, self.settings.lease);
-            let claimed = store.claim_unproven(self.parts.replica, now, lease, seats).await?;
-            let filled = self.start(claimed, seats, true);
+            let call = self.provers_worth_calling(seats).await?;
+            let filled = self.claim_in_line(Stand::Unproven, call, true).await?;
             self.unproven.looked(now, filled, self.settings.poll_interval);
+            self.come_back_for_more(call, seats, now);
         }
         Ok(())
+    }
+
+    /// What the gate did not allow now is looked at again when it will.
+    fn come_back_for_more(&mut self, call: Call, seats: u16, now: Timestamp) {
+        if call != Call::Any(seats) {
+            let mut more_at = self.sight.allowance().more_at(now);
+            if self.cramped {
+                more_at = more_at.max(now.after(NO_ROOM_PAUSE));
+            }
+            self.proven.note(more_at);
+            self.unproven.note(more_at);
+        }
+        if now < self.bulk_closed_until {
+            self.proven.note(self.bulk_closed_until);
+            self.unproven.note(self.bulk_closed_until);
+        }
+    }
+
+    /// True if every seat asked for was filled.
+    async fn claim_in_line(&mut self, stand: Stand, call: Call, proving: bool) -> Result<bool, StoreError> {
+        let (Call::Any(seats) | Call::Exempt(seats)) = call;
+        let now = self.parts.clock.now();
+        let lanes = self.turns.lanes().to_vec();
+        let wanted = match call {
+            Call::Exempt(_) => InLine { stand, lanes, only_exempt: true },
+            Call::Any(_) if now < self.bulk_closed_until => {
+                let exempt = InLine { stand, lanes: vec![Lane::Bulk], only_exempt: true };
+                self.start_in_line(exempt, seats, proving).await?;
+                let lanes = lanes.into_iter().filter(|lane| *lane != Lane::Bulk).collect();
+                InLine { stand, lanes, only_exempt: false }
+            }
+            Call::Any(_) => InLine { stand, lanes, only_exempt: false },
+        };
+        self.start_in_line(wanted, seats, proving).await
+    }
+
+    async fn start_in_line(&mut self, wanted: InLine, seats: u16, proving: bool) -> Result<bool, StoreError> {
+        let (now, lease) = (self.parts.clock.now(), self.settings.lease);
+        let claimed = self.parts.store.claim_in_line(self.parts.replica, now, lease, wanted, seats).await?;
+        self.turns.served(claimed.claims.iter().map(|claim| claim.owner.lane));
+        Ok(self.start(claimed, seats, proving))
+    }
+
+    /// Of `seats`, those whose orders will find the gate open while their proofs are good.
+    async fn provers_worth_calling(&self, seats: u16) -> Result<Call, StoreError> {
+        let soon = self.parts.clock.now().after(PROVEN_AHEAD);
+        let allowed = self.sight.allowance().at(soon);
+        if allowed >= self.settings.proving {
+            return Ok(Call::Any(seats));
+        }
+        let at_work = self.settings.proving.saturating_sub(free_seats(&self.proving));
+        let wanted = if allowed == 0 { 0 } else { allowed.saturating_add(PROVEN_SPARE) };
+        let standing = self.parts.store.proven_and_counted(wanted).await?;
+        let missing = wanted.saturating_sub(standing).saturating_sub(at_work);
+        Ok(if missing == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(missing)) })
     }
 
     /// Gives those at the door the free places at the CA, but for `kept`.

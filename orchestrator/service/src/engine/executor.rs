@@ -6,6 +6,7 @@ use std::time::Duration;
 use issuance::admission::Denial;
 use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
 use issuance::authorization::Authorization;
+use issuance::fairness::Lane;
 use issuance::ids::{AccountId, OrderId};
 use issuance::order::Stage;
 use issuance::profile::CaProfile;
@@ -67,7 +68,9 @@ pub(super) enum AttemptEnd {
     /// Due again then, in that queue.
     Due(Queue, Timestamp),
     /// The gate has no room: claiming more of the kind is of no use for a moment.
-    NoRoom(Timestamp),
+    NoRoom,
+    /// The gate lets nobody of that lane through before that instant, but for what the CA does not count.
+    Closed(Lane, Timestamp),
     /// At rest: room was made.
     Rests,
     /// The order is somebody else's, or its lease runs out by itself.
@@ -159,10 +162,7 @@ impl Executor {
             reach!(After, Step, step.as_str());
             let (answer, chain) = match performed.unwrap_or_else(|_| Performed::late()) {
                 Performed::Answer(answered) => *answered,
-                Performed::NoRoom(until) => {
-                    self.give_back(hand, Wake::At(until)).await?;
-                    return Ok(AttemptEnd::NoRoom(until));
-                }
+                Performed::Refused(denial) => return self.back_in_line(hand, &denial).await,
                 Performed::LeaseLost => {
                     return Err(CommitError::LeaseLost { order: hand.claim.owner.order });
                 }
@@ -192,7 +192,10 @@ impl Executor {
             }
             match wake {
                 Wake::Now => {}
-                Wake::At(at) => return Ok(AttemptEnd::Due(Queue::of(&hand.claim.order), at)),
+                Wake::At(at) => {
+                    let queue = Queue::of(&hand.claim.order, at, context.now);
+                    return Ok(AttemptEnd::Due(queue, at));
+                }
                 Wake::Never => return Ok(AttemptEnd::Rests),
             }
         }
@@ -239,6 +242,9 @@ impl Executor {
         let request = AdmissionRequest {
             lease: hand.claim.lease,
             names: order.names.clone(),
+            lane: hand.claim.owner.lane,
+            fair_tag: hand.claim.owner.fair_tag,
+            exemptions: order.exemptions,
             proven_at,
             profile: order.profile.clone(),
             again,
@@ -246,7 +252,7 @@ impl Executor {
         let granted = |admission| Performed::answer(Answer::Admission(admission), None);
         match self.gate.ask(request).await {
             GateAnswer::Granted(reservation) => granted(Admission::Granted(reservation)),
-            GateAnswer::Denied(Denial::NoRoom { until }) => Performed::NoRoom(until),
+            GateAnswer::Denied(denial) if denial.is_the_accounts() => Performed::Refused(denial),
             GateAnswer::Denied(denial) => {
                 debug!(denial = denial.as_str(), until = %denial.until(), "The gate says: not yet");
                 granted(Admission::Denied { until: denial.until() })
@@ -266,10 +272,30 @@ impl Executor {
 
     async fn give_back(&self, mut hand: InHand, wake: Wake) -> Result<AttemptEnd, CommitError> {
         self.commit(&mut hand, wake, Aftermath::default()).await?;
+        let now = self.clock.now();
+        let due = |at| AttemptEnd::Due(Queue::of(&hand.claim.order, at, now), at);
         Ok(match wake {
             Wake::Never => AttemptEnd::Rests,
-            Wake::At(at) => AttemptEnd::Due(Queue::of(&hand.claim.order), at),
-            Wake::Now => AttemptEnd::Due(Queue::of(&hand.claim.order), self.clock.now()),
+            Wake::At(at) => due(at),
+            Wake::Now => due(now),
+        })
+    }
+
+    /// The account has nothing left for it: it keeps its place in the line, and nobody is fetched from there in vain.
+    /// One in doubt is at the CA already, perhaps, and in no line.
+    async fn back_in_line(&self, mut hand: InHand, denial: &Denial) -> Result<AttemptEnd, CommitError> {
+        let now = self.clock.now();
+        let order = &mut hand.claim.order;
+        // What has ceased to be exempt must not be fetched as such again.
+        order.exemptions = order.exemptions.still_at(now);
+        if let Stage::Admitted { .. } = order.stage {
+            return self.give_back(hand, Wake::At(denial.until())).await;
+        }
+        let lane = hand.claim.owner.lane;
+        self.give_back(hand, Wake::At(now)).await?;
+        Ok(match denial {
+            Denial::NoRoom { .. } => AttemptEnd::NoRoom,
+            _ => AttemptEnd::Closed(lane, denial.until()),
         })
     }
 
@@ -349,7 +375,8 @@ fn poison_rest(stage: &Stage) -> Duration {
 
 enum Performed {
     Answer(Box<Downloaded>),
-    NoRoom(Timestamp),
+    /// The account may order nothing more for now.
+    Refused(Denial),
     LeaseLost,
 }
 

@@ -1,15 +1,15 @@
 //! The gate, as executors see it: admissions asked for in one moment are decided in one transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use issuance::admission::Denial;
+use issuance::admission::{Allowance, Denial};
 use issuance::order::Reservation;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::store::admissions::{AdmissionOutcome, AdmissionRequest};
+use crate::store::admissions::{AdmissionOutcome, AdmissionRequest, Admitted};
 
 use super::EngineParts;
 use super::batch::Batcher;
@@ -36,14 +36,37 @@ pub(super) struct Gate {
     batcher: Batcher<AdmissionRequest, GateAnswer>,
 }
 
+/// What the account may still order, as the gate last saw it: for whoever decides how many to bring before it.
+#[derive(Debug, Clone)]
+pub(super) struct Sight(Arc<Mutex<Allowance>>);
+
+impl Sight {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Allowance::UNKNOWN)))
+    }
+
+    pub(super) fn allowance(&self) -> Allowance {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, allowance: Allowance) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = allowance;
+    }
+}
+
 impl Gate {
-    pub(super) fn start(parts: &EngineParts, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+    pub(super) fn start(
+        parts: &EngineParts,
+        sight: Sight,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let (store, account, clock) = (parts.store.clone(), parts.account_id, Arc::clone(&parts.clock));
         let profile = Arc::clone(&parts.profile);
         let instruments = GateInstruments::register();
         let batcher = Batcher::start(BATCH_MAX, tasks, stop, move |requests: Vec<AdmissionRequest>| {
             let (store, clock, profile) = (store.clone(), Arc::clone(&clock), Arc::clone(&profile));
-            let instruments = instruments.clone();
+            let (instruments, sight) = (instruments.clone(), sight.clone());
             async move {
                 let started = tokio::time::Instant::now();
                 let admitted = loop {
@@ -57,17 +80,22 @@ impl Gate {
                 };
                 instruments.took(started.elapsed());
                 match admitted {
-                    Ok(outcomes) => outcomes
-                        .into_iter()
-                        .map(|outcome| {
-                            instruments.record(&outcome);
-                            match outcome {
-                                AdmissionOutcome::Granted(reservation) => GateAnswer::Granted(reservation),
-                                AdmissionOutcome::Denied(denial) => GateAnswer::Denied(denial),
-                                AdmissionOutcome::LeaseLost => GateAnswer::LeaseLost,
-                            }
-                        })
-                        .collect(),
+                    Ok(Admitted { outcomes, allowance }) => {
+                        sight.set(allowance);
+                        outcomes
+                            .into_iter()
+                            .map(|outcome| {
+                                instruments.record(&outcome);
+                                match outcome {
+                                    AdmissionOutcome::Granted(reservation) => {
+                                        GateAnswer::Granted(reservation)
+                                    }
+                                    AdmissionOutcome::Denied(denial) => GateAnswer::Denied(denial),
+                                    AdmissionOutcome::LeaseLost => GateAnswer::LeaseLost,
+                                }
+                            })
+                            .collect()
+                    }
                     Err(error) => {
                         warn!(error = &error as &dyn std::error::Error, "The gate did not answer");
                         requests.iter().map(|_| GateAnswer::Unavailable).collect()

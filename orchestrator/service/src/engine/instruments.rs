@@ -59,7 +59,17 @@ const ADMISSIONS: &str = "lockkeeper_admissions_total";
 impl GateInstruments {
     pub(super) fn register() -> Self {
         describe_counter!(ADMISSIONS, "Decisions of the gate, by result.");
-        for result in ["no_room", "new_orders", "held", "backoff", "target_busy", "lease_lost"] {
+        for result in [
+            "no_room",
+            "new_orders",
+            "held",
+            "certificates_per_registered_domain",
+            "certificates_per_exact_set",
+            "failed_authorizations_per_hostname",
+            "backoff",
+            "target_busy",
+            "lease_lost",
+        ] {
             counter!(ADMISSIONS, "result" => result).increment(0);
         }
         describe_histogram!("lockkeeper_gate_duration_seconds", "Seconds one transaction of the gate took.");

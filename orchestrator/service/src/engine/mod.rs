@@ -44,7 +44,7 @@ use crate::store::leases::Replica;
 use self::committer::Committer;
 use self::dispatcher::Dispatcher;
 use self::executor::Executor;
-use self::gate::Gate;
+use self::gate::{Gate, Sight};
 use self::inbox::Inbox;
 use self::instruments::Instruments;
 use self::performer::Performer;
@@ -109,7 +109,8 @@ impl Engine {
         let (inbox_tasks, inbox_stop) = (TaskTracker::new(), CancellationToken::new());
         let inbox = Inbox::new(&parts, inbox_tasks.clone(), inbox_stop.clone());
         let instruments = Instruments::register();
-        let gate = Gate::start(&parts, &services, services_stop.clone());
+        let sight = Sight::new();
+        let gate = Gate::start(&parts, sight.clone(), &services, services_stop.clone());
         let committer = Committer::start(&parts, &services, services_stop.clone());
         let executor = Arc::new(Executor {
             performer: Performer {
@@ -133,7 +134,7 @@ impl Engine {
             stop: stop.clone(),
             instruments,
         });
-        let dispatcher = Dispatcher::new(parts, settings, executor, workers.clone(), stop.clone());
+        let dispatcher = Dispatcher::new(parts, settings, executor, sight, workers.clone(), stop.clone());
         workers.spawn(dispatcher.run());
         let drain = settings.drain;
         Self { stop, workers, services, services_stop, inbox_stop, inbox_tasks, drain }

@@ -7,11 +7,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use issuance::admission::{self, Budget, Candidate, Denial};
+use issuance::admission::{self, Allowance, Books, Budget, Candidate, Denial};
 use issuance::backoff::HostnameBackoff;
+use issuance::exemption::{Exemption, Exemptions};
+use issuance::fairness::Lane;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, OrderId};
-use issuance::limit::{Limit, LimitName};
+use issuance::mirror::{self, BucketKey, Meters, Need, Rules};
 use issuance::order::Reservation;
 use issuance::profile::CaProfile;
 use issuance::settle::Pressure;
@@ -20,7 +22,7 @@ use sqlx::types::Uuid;
 use sqlx::{Postgres, Transaction};
 
 use super::leases::Lease;
-use super::{Store, StoreError, backoffs, sql_instant, summary};
+use super::{Store, StoreError, backoffs, flights, meters, sql_instant, summary};
 use crate::mishaps::{lacks, reach_write};
 
 /// An order at the gate.
@@ -29,6 +31,10 @@ pub struct AdmissionRequest {
     pub lease: Lease,
     pub names: Identifiers,
     pub proven_at: Timestamp,
+    pub lane: Lane,
+    /// Its place in the line of its lane.
+    pub fair_tag: i64,
+    pub exemptions: Exemptions,
     /// The certificate profile to ask for, committed with the intent.
     pub profile: Option<Box<str>>,
     /// new-order may have been executed already: it is asked for again, from the recovery reserve.
@@ -45,22 +51,33 @@ pub enum AdmissionOutcome {
     LeaseLost,
 }
 
+/// What the gate has said to a batch, and what an account has left after it.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// In the order of the requests.
+    pub outcomes: Vec<AdmissionOutcome>,
+    pub allowance: Allowance,
+}
+
 /// The account's row, locked.
 struct LockedAccount {
+    ca: String,
+    fair_clock: Vec<i64>,
+    closed_until: Option<Timestamp>,
     pending_max: u32,
     recovery_reserve: u32,
     held_until: Timestamp,
 }
 
 impl Store {
-    /// Decides for `requests`, oldest first, and commits what is granted. The outcomes are in their order.
+    /// Decides for `requests`, oldest first, and commits what is granted.
     pub async fn admit(
         &self,
         account: AccountId,
         requests: &[AdmissionRequest],
         profile: &CaProfile,
         now: Timestamp,
-    ) -> Result<Vec<AdmissionOutcome>, StoreError> {
+    ) -> Result<Admitted, StoreError> {
         let mut tx = self.begin("admissions.admit").await?;
         let locked = lock(&mut tx, account, now).await?;
         let targets: Vec<String> = requests
@@ -68,9 +85,15 @@ impl Store {
             .flat_map(|request| &request.names)
             .map(|name| name.validation_target().to_owned())
             .collect();
-        let (mut budget, mut flights) = count(&mut tx, account, &locked, &targets, profile, now).await?;
+        let rules = meters::rules(&mut tx, &locked.ca, account, profile, now).await?;
+        let (mut budget, mut flights) = count(&mut tx, account, &locked, &targets, &rules, now).await?;
         let remembered = remembered(&mut tx, account, &targets).await?;
+        let wants: Vec<Wants> = requests.iter().map(|request| Wants::of(request, account, now)).collect();
+        let before =
+            meters::read(&mut tx, &locked.ca, &rules, wants.iter().flat_map(|one| &one.needs), now).await?;
+        let mut meters = before.clone();
 
+        let untouched = budget.new_orders;
         let mut decisions = Vec::with_capacity(requests.len());
         for again in [true, false] {
             // What is in doubt goes first, and may use the reserve.
@@ -86,24 +109,70 @@ impl Store {
                 .iter()
                 .map(|(index, failures)| Candidate {
                     names: &requests[*index].names,
+                    lane: requests[*index].lane,
                     proven_at: requests[*index].proven_at,
                     backoffs: failures,
                     again,
+                    exemption: wants[*index].exemption,
+                    needs: &wants[*index].needs,
                 })
                 .collect();
-            let outcomes = admission::admit(&candidates, &mut budget, &mut flights, now);
+            let mut books = Books { budget: &mut budget, flights: &mut flights, meters: &mut meters };
+            let outcomes = admission::admit(&candidates, &mut books, now);
             decisions.extend(batch.iter().map(|(index, _)| *index).zip(outcomes));
         }
         decisions.sort_by_key(|(index, _)| *index);
         let decisions: Vec<_> = decisions.into_iter().map(|(_, decision)| decision).collect();
 
-        let spent = budget.new_orders.map(|(_, full_at)| full_at);
-        let outcomes = grant(&mut tx, requests, decisions, spent, profile, now).await?;
+        meters::promise(&mut tx, &locked.ca, &before, &meters).await?;
+        if wants.iter().any(|one| one.exemption.is_none()) {
+            tell_whether_closed(&mut tx, account, locked.closed_until, &decisions).await?;
+        }
+        let spent = (budget.new_orders != untouched).then_some(budget.new_orders).flatten();
+        let taken = Taken {
+            new_orders_full_at: spent.map(|(_, full_at)| full_at),
+            fair_clock: clock_after(&locked.fair_clock, requests, &decisions),
+            meters: &meters,
+        };
+        let outcomes = grant(&mut tx, requests, &wants, decisions, taken, profile, now).await?;
         reach_write!(Before, "admission", "admissions.commit");
         tx.commit().await.map_err(StoreError::of("admissions.commit"))?;
         reach_write!(After, "admission", "admissions.commit");
-        Ok(outcomes)
+        let allowance = Allowance::of(&budget);
+        Ok(Admitted { outcomes, allowance })
     }
+}
+
+/// What one request wants of the limits.
+struct Wants {
+    exemption: Option<Exemption>,
+    needs: Vec<Need>,
+}
+
+impl Wants {
+    fn of(request: &AdmissionRequest, account: AccountId, now: Timestamp) -> Self {
+        let exemption = request.exemptions.at(now);
+        let set_is_known = request.exemptions.set_until.is_some_and(|until| now < until);
+        Self { exemption, needs: mirror::needs(&request.names, account, exemption, set_is_known) }
+    }
+}
+
+/// What a decision has taken, beside what stands in the rows of its orders.
+struct Taken<'a> {
+    new_orders_full_at: Option<Timestamp>,
+    fair_clock: Vec<i64>,
+    meters: &'a Meters,
+}
+
+/// How far the lanes have come with what was granted.
+fn clock_after(before: &[i64], requests: &[AdmissionRequest], decisions: &[Result<(), Denial>]) -> Vec<i64> {
+    let mut clock = before.to_vec();
+    for (request, decision) in requests.iter().zip(decisions) {
+        if let (Ok(()), Some(lane)) = (decision, clock.get_mut(request.lane as usize)) {
+            *lane = (*lane).max(request.fair_tag);
+        }
+    }
+    clock
 }
 
 impl Store {
@@ -133,7 +202,7 @@ async fn lock(
     now: Timestamp,
 ) -> Result<LockedAccount, StoreError> {
     let row = sqlx::query!(
-        "select pending_authorizations_max, recovery_reserve, held_until, stopped_at
+        "select ca, fair_clock, gate_closed_until, pending_authorizations_max, recovery_reserve, held_until, stopped_at
          from accounts where account_id = $1 for no key update",
         account.0
     )
@@ -146,10 +215,36 @@ async fn lock(
         None => row.held_until.map_or(Timestamp::EPOCH, Timestamp::from),
     };
     Ok(LockedAccount {
+        ca: row.ca,
+        fair_clock: row.fair_clock,
+        closed_until: row.gate_closed_until.map(Timestamp::from),
         pending_max: u32::try_from(row.pending_authorizations_max).unwrap_or(0),
         recovery_reserve: u32::try_from(row.recovery_reserve).unwrap_or(0),
         held_until,
     })
+}
+
+/// Tells when the account is asked again, where it had nothing left for somebody; and that it has, where it had.
+async fn tell_whether_closed(
+    tx: &mut Transaction<'static, Postgres>,
+    account: AccountId,
+    told: Option<Timestamp>,
+    decisions: &[Result<(), Denial>],
+) -> Result<(), StoreError> {
+    let denials = decisions.iter().filter_map(|decision| decision.as_ref().err());
+    let until = denials.filter(|denial| denial.is_the_accounts()).map(Denial::until).max();
+    if until == told {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update accounts set gate_closed_until = $2 where account_id = $1",
+        account.0,
+        until.map(sql_instant)
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+    .map_err(StoreError::of("admissions.tell"))
 }
 
 /// What is held and what is left, and which of `targets` are in flight.
@@ -158,14 +253,14 @@ async fn count(
     account: AccountId,
     locked: &LockedAccount,
     targets: &[String],
-    profile: &CaProfile,
+    rules: &Rules,
     now: Timestamp,
 ) -> Result<(Budget, HashSet<Box<str>>), StoreError> {
     let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now), targets)
         .fetch_one(&mut **tx)
         .await
         .map_err(StoreError::of("admissions.count"))?;
-    let bucket = profile.limit(LimitName::NewOrdersPerAccount).and_then(Limit::bucket);
+    let bucket = rules.bucket(&BucketKey::of_account(account));
     let full_at = usage.new_orders_full_at.map_or(now, Timestamp::from);
     let reserved = if lacks!(ReservationBeforeCall) { 0 } else { usage.reserved };
     let budget = Budget {
@@ -196,73 +291,28 @@ fn failures_of(
         .collect()
 }
 
-/// Another account's admitter may have started a flight since it was looked: whoever inserts first flies.
-async fn take_off(
-    tx: &mut Transaction<'static, Postgres>,
-    flying: &[(OrderId, &Identifiers)],
-) -> Result<HashSet<OrderId>, StoreError> {
-    let (mut targets, mut orders): (Vec<String>, Vec<Uuid>) = (Vec::new(), Vec::new());
-    for (order, names) in flying {
-        let mut own: Vec<&str> = names.iter().map(Hostname::validation_target).collect();
-        own.sort_unstable();
-        own.dedup();
-        targets.extend(own.iter().map(|&target| target.to_owned()));
-        orders.extend(own.iter().map(|_| order.0));
-    }
-    let taken = sqlx::query_scalar!(
-        "insert into flights (validation_target, order_id)
-         select * from unnest($1::text[], $2::uuid[])
-         on conflict (validation_target) do nothing
-         returning order_id",
-        &targets,
-        &orders
-    )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(StoreError::of("admissions.take_off"))?;
-    let mut wanted: HashMap<Uuid, usize> = HashMap::new();
-    for order in orders {
-        *wanted.entry(order).or_default() += 1;
-    }
-    for order in taken {
-        if let Some(missing) = wanted.get_mut(&order) {
-            *missing -= 1;
-        }
-    }
-    let grounded: Vec<Uuid> =
-        wanted.iter().filter(|(_, missing)| **missing > 0).map(|(order, _)| *order).collect();
-    ground(tx, &grounded).await?;
-    Ok(grounded.into_iter().map(OrderId).collect())
-}
-
-/// Takes back what was taken off in this transaction.
-async fn ground(tx: &mut Transaction<'static, Postgres>, orders: &[Uuid]) -> Result<(), StoreError> {
-    if !orders.is_empty() {
-        sqlx::query!("delete from flights where order_id = any($1)", orders)
-            .execute(&mut **tx)
-            .await
-            .map_err(StoreError::of("admissions.ground"))?;
-    }
-    Ok(())
-}
-
 async fn grant(
     tx: &mut Transaction<'static, Postgres>,
     requests: &[AdmissionRequest],
+    wants: &[Wants],
     decisions: Vec<Result<(), Denial>>,
-    new_orders_full_at: Option<Timestamp>,
+    taken: Taken<'_>,
     profile: &CaProfile,
     now: Timestamp,
 ) -> Result<Vec<AdmissionOutcome>, StoreError> {
     let granted = || {
-        requests.iter().zip(&decisions).filter(|(_, decision)| decision.is_ok()).map(|(request, _)| request)
+        let asked = requests.iter().zip(wants).zip(&decisions);
+        asked.filter(|(_, decision)| decision.is_ok()).map(|(asked, _)| asked)
     };
     let flying: Vec<_> = granted()
-        .filter(|request| !request.again)
-        .map(|request| (request.lease.order, &request.names))
+        .filter(|(request, _)| !request.again)
+        .map(|(request, _)| (request.lease.order, &request.names))
         .collect();
-    let grounded = if flying.is_empty() { HashSet::new() } else { take_off(tx, &flying).await? };
-    let going: Vec<_> = granted().filter(|request| !grounded.contains(&request.lease.order)).collect();
+    let grounded = if flying.is_empty() { HashSet::new() } else { flights::take_off(tx, &flying).await? };
+    let going: Vec<_> = granted().filter(|(request, _)| !grounded.contains(&request.lease.order)).collect();
+    let held = Held::of(&going, taken.meters);
+    let counts: Vec<bool> = going.iter().map(|(_, wants)| wants.exemption.is_none()).collect();
+    let going: Vec<_> = going.into_iter().map(|(request, _)| request).collect();
     let mut reservations = HashMap::new();
     if !going.is_empty() {
         let orders: Vec<Uuid> = going.iter().map(|request| request.lease.order.0).collect();
@@ -280,7 +330,13 @@ async fn grant(
             &epochs,
             &proven,
             &profiles as &[Option<String>],
-            new_orders_full_at.map(sql_instant)
+            taken.new_orders_full_at.map(sql_instant),
+            &counts,
+            &held.orders,
+            &held.limits,
+            &held.keys,
+            &held.refills,
+            &taken.fair_clock
         )
         .fetch_all(&mut **tx)
         .await
@@ -300,7 +356,7 @@ async fn grant(
             .filter(|request| !request.again && !reservations.contains_key(&request.lease.order))
             .map(|request| request.lease.order.0)
             .collect();
-        ground(tx, &overtaken).await?;
+        flights::ground(tx, &overtaken).await?;
     }
     Ok(requests
         .iter()
@@ -319,6 +375,31 @@ async fn grant(
             }
         })
         .collect())
+}
+
+/// What the CA will count when it issues, column by column.
+#[derive(Default)]
+struct Held {
+    orders: Vec<Uuid>,
+    limits: Vec<String>,
+    keys: Vec<String>,
+    refills: Vec<i64>,
+}
+
+impl Held {
+    fn of(going: &[(&AdmissionRequest, &Wants)], meters: &Meters) -> Self {
+        let mut held = Self::default();
+        for (request, wants) in going.iter().filter(|(request, _)| !request.again) {
+            for need in wants.needs.iter().filter(|need| need.reserved) {
+                let Some(meter) = meters.get(&need.bucket) else { continue };
+                held.orders.push(request.lease.order.0);
+                held.limits.push(need.bucket.limit.as_str().to_owned());
+                held.keys.push(need.bucket.key.to_string());
+                held.refills.push(i64::try_from(meter.bucket.refill().as_micros()).unwrap_or(i64::MAX));
+            }
+        }
+        held
+    }
 }
 
 /// The CA's clock and ours may differ.

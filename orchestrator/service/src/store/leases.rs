@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use issuance::fairness::Lane;
 use issuance::ids::OrderId;
 use issuance::order::Order;
 use issuance::time::Timestamp;
@@ -39,6 +40,45 @@ pub struct Claimed {
     pub unreadable: Vec<StoreError>,
 }
 
+/// Where orders stand before they go to the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// To be proven at home.
+    Unproven,
+    /// Proven at home, before the gate.
+    Proven,
+}
+
+impl Stand {
+    /// As the column `queue` says it.
+    fn queue(self) -> i16 {
+        match self {
+            Self::Unproven => 0,
+            Self::Proven => 1,
+        }
+    }
+}
+
+impl Stand {
+    /// What a claim there is called.
+    pub fn claim(self) -> &'static str {
+        match self {
+            Self::Unproven => "claim_unproven",
+            Self::Proven => "claim_proven",
+        }
+    }
+}
+
+/// Which orders in line are wanted.
+#[derive(Debug, Clone)]
+pub struct InLine {
+    pub stand: Stand,
+    /// The lanes, the first one to be served first.
+    pub lanes: Vec<Lane>,
+    /// Only those that the CA does not count: the others would be told no.
+    pub only_exempt: bool,
+}
+
 /// Which process holds leases: kept in its data folder, so that it knows its own after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replica(pub Uuid);
@@ -70,53 +110,47 @@ impl Store {
         Ok(claimed(rows, ledger, expires_at))
     }
 
-    /// Claims up to `limit` due orders whose names are proven and which wait for the gate.
-    pub async fn claim_proven(
+    /// Claims up to `limit` orders that stand in one of the lines before the gate.
+    pub async fn claim_in_line(
         &self,
         replica: Replica,
         now: Timestamp,
         lease: Duration,
+        wanted: InLine,
         limit: u16,
     ) -> Result<Claimed, StoreError> {
         let expires_at = now.after(lease);
-        reach_write!(Before, "claim_proven", "leases.claim_proven");
-        let rows = sqlx::query_file_as!(
-            OrderRow,
-            "queries/orders_claim_proven.sql",
-            sql_instant(now),
-            i64::from(limit),
-            sql_instant(expires_at),
-            replica.0
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(StoreError::of("leases.claim_proven"))?;
-        reach_write!(After, "claim_proven", "leases.claim_proven");
-        Ok(claimed(rows, HashMap::new(), expires_at))
-    }
-
-    /// Claims up to `limit` due orders whose names are to be proven at home.
-    pub async fn claim_unproven(
-        &self,
-        replica: Replica,
-        now: Timestamp,
-        lease: Duration,
-        limit: u16,
-    ) -> Result<Claimed, StoreError> {
-        let expires_at = now.after(lease);
-        reach_write!(Before, "claim_unproven", "leases.claim_unproven");
-        let rows = sqlx::query_file_as!(
-            OrderRow,
-            "queries/orders_claim_unproven.sql",
-            sql_instant(now),
-            i64::from(limit),
-            sql_instant(expires_at),
-            replica.0
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(StoreError::of("leases.claim_unproven"))?;
-        reach_write!(After, "claim_unproven", "leases.claim_unproven");
+        let lanes: Vec<i16> = wanted.lanes.iter().map(|lane| lane.number()).collect();
+        reach_write!(Before, wanted.stand.claim(), "leases.claim_in_line");
+        let rows = if wanted.only_exempt {
+            sqlx::query_file_as!(
+                OrderRow,
+                "queries/orders_claim_exempt.sql",
+                sql_instant(now),
+                i64::from(limit),
+                sql_instant(expires_at),
+                replica.0,
+                &lanes,
+                wanted.stand.queue()
+            )
+            .fetch_all(self.pool())
+            .await
+        } else {
+            sqlx::query_file_as!(
+                OrderRow,
+                "queries/orders_claim_in_line.sql",
+                sql_instant(now),
+                i64::from(limit),
+                sql_instant(expires_at),
+                replica.0,
+                &lanes,
+                wanted.stand.queue()
+            )
+            .fetch_all(self.pool())
+            .await
+        };
+        let rows = rows.map_err(StoreError::of("leases.claim_in_line"))?;
+        reach_write!(After, wanted.stand.claim(), "leases.claim_in_line");
         Ok(claimed(rows, HashMap::new(), expires_at))
     }
 

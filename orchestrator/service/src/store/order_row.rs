@@ -1,6 +1,8 @@
 //! An order as a row, and back. What makes no sense in a row is an error with the row's id, never a guess.
 
 use issuance::authorization::{Authorization, AuthorizationStatus, Challenge};
+use issuance::exemption::Exemptions;
+use issuance::fairness::Lane;
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, CertificateId, OrderId, TenantId};
@@ -22,6 +24,10 @@ pub(super) struct OrderRow {
     pub(super) profile: Option<String>,
     pub(super) replaces: Option<String>,
     pub(super) lane: i16,
+    pub(super) fair_tag: i64,
+    pub(super) set_exempt_until: Option<OffsetDateTime>,
+    pub(super) ari_exempt_from: Option<OffsetDateTime>,
+    pub(super) ari_exempt_until: Option<OffsetDateTime>,
     pub(super) stage: String,
     pub(super) lease_epoch: i64,
     pub(super) rescues: i32,
@@ -76,7 +82,9 @@ pub struct Ownership {
     pub tenant: TenantId,
     pub certificate: CertificateId,
     pub account: AccountId,
-    pub lane: i16,
+    pub lane: Lane,
+    /// Its place in the line of its lane.
+    pub fair_tag: i64,
 }
 
 impl OrderRow {
@@ -86,7 +94,8 @@ impl OrderRow {
             tenant: TenantId(self.tenant_id),
             certificate: CertificateId(self.certificate_id),
             account: AccountId(self.account_id),
-            lane: self.lane,
+            lane: Lane::from_number(self.lane).unwrap_or(Lane::Bulk),
+            fair_tag: self.fair_tag,
         }
     }
 
@@ -127,6 +136,14 @@ impl OrderRow {
             units: u32::try_from(self.reserved_authorizations).map_err(|error| self.nonsense(error))?,
             asks: u32::try_from(self.asks).map_err(|error| self.nonsense(error))?,
         }))
+    }
+
+    fn exemptions(&self) -> Exemptions {
+        let window = self.ari_exempt_from.zip(self.ari_exempt_until);
+        Exemptions {
+            set_until: self.set_exempt_until.map(Timestamp::from),
+            renewal_info: window.map(|(from, until)| (from.into(), until.into())),
+        }
     }
 
     fn request(&self) -> Result<CertificateRequest, StoreError> {
@@ -192,6 +209,7 @@ impl OrderRow {
             names: Identifiers::new(names).map_err(|error| self.nonsense(error))?,
             profile: self.profile.as_deref().map(Box::from),
             replaces: self.replaces.as_deref().map(Box::from),
+            exemptions: self.exemptions(),
             stage: self.stage()?,
             authorizations: ledger
                 .into_iter()

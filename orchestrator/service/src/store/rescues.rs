@@ -79,7 +79,8 @@ impl Store {
     pub async fn rest_poison(&self, poison: &Poison, until: Timestamp) -> Result<bool, StoreError> {
         sqlx::query!(
             "update orders
-             set lease_epoch = lease_epoch + 1, lease_expires_at = null, lease_holder = null, rescues = 0, due_at = $3
+             set lease_epoch = lease_epoch + 1, lease_expires_at = null, lease_holder = null, rescues = 0, due_at = $3,
+                 in_line = false
              where order_id = $1 and lease_epoch = $2 and lease_expires_at is not null",
             poison.order.0,
             poison.epoch,

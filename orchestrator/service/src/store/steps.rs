@@ -84,10 +84,15 @@ struct OrderColumns {
     ended_at: Vec<Option<OffsetDateTime>>,
     replaces: Vec<Option<String>>,
     lands: Vec<bool>,
+    releases: Vec<bool>,
+    in_line: Vec<bool>,
+    set_exempt_until: Vec<Option<OffsetDateTime>>,
+    ari_exempt_from: Vec<Option<OffsetDateTime>>,
+    ari_exempt_until: Vec<Option<OffsetDateTime>>,
 }
 
 impl OrderColumns {
-    fn push(&mut self, end: &StepEnd) {
+    fn push(&mut self, end: &StepEnd, now: Timestamp) {
         let (order, stage) = (&end.order, &end.order.stage);
         self.order_id.push(end.lease.order.0);
         self.lease_epoch.push(end.lease.epoch);
@@ -139,6 +144,12 @@ impl OrderColumns {
         self.replaces.push(order.replaces.as_deref().map(str::to_owned));
         let back_home = matches!(stage, Stage::Accepted { .. } | Stage::Parked { .. });
         self.lands.push(back_home || order.is_at_rest());
+        self.releases.push(back_home || stage.is_ended());
+        self.in_line.push(back_home && matches!(end.wake, Wake::At(at) if at <= now));
+        self.set_exempt_until.push(order.exemptions.set_until.map(sql_instant));
+        let window = order.exemptions.renewal_info;
+        self.ari_exempt_from.push(window.map(|(from, _)| sql_instant(from)));
+        self.ari_exempt_until.push(window.map(|(_, until)| sql_instant(until)));
     }
 }
 
@@ -272,7 +283,7 @@ async fn write(
     let mint = Mint::at(now);
     for end in ends {
         let order = end.lease.order;
-        orders.push(end);
+        orders.push(end, now);
         for entry in &end.ledger {
             ledger.push(order, entry, &mint);
         }
@@ -346,7 +357,12 @@ async fn write(
         &event_order,
         &event_id,
         &event_kind,
-        &event_data
+        &event_data,
+        &orders.releases,
+        &orders.in_line,
+        &orders.set_exempt_until as &[Option<OffsetDateTime>],
+        &orders.ari_exempt_from as &[Option<OffsetDateTime>],
+        &orders.ari_exempt_until as &[Option<OffsetDateTime>]
     )
     .fetch_all(connection)
     .await

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use issuance::exemption::SET_REMEMBERED_FOR;
+use issuance::fairness::Lane;
 use issuance::identifier::Hostname;
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
@@ -10,11 +12,12 @@ use sqlx::PgConnection;
 use sqlx::types::Uuid;
 
 use super::imports::Wish;
+use super::lines::{self, Entrance};
 use super::mint::Mint;
 use super::{StoreError, sql_instant};
 
 /// Behind urgent, interactive and renewal orders.
-const LANE_BULK: i16 = 3;
+const LANE: Lane = Lane::Bulk;
 
 /// A wish whose tenant is known and owns the names.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +53,7 @@ pub(super) async fn grant(
         let labels = serde_json::json!(wished.wish.labels);
         let Some(stored) = stored.get(&nr) else {
             let id = mint.uuid();
-            to_order.push(id);
+            to_order.push((id, wished.tenant));
             create.push(id, wished, labels);
             continue;
         };
@@ -61,7 +64,7 @@ pub(super) async fn grant(
             continue;
         }
         if !same_names {
-            to_order.push(stored.id);
+            to_order.push((stored.id, wished.tenant));
         }
         change.push(stored.id, wished, labels);
     }
@@ -70,7 +73,7 @@ pub(super) async fn grant(
     counts.orders = to_order.len() as u64;
     insert(conn, now, account, import, &create).await?;
     update(conn, &change).await?;
-    order(conn, now, mint, &to_order).await?;
+    order(conn, now, mint, account, &to_order).await?;
     Ok(counts)
 }
 
@@ -174,15 +177,26 @@ async fn order(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
-    certificates: &[Uuid],
+    account: AccountId,
+    certificates: &[(Uuid, Uuid)],
 ) -> Result<(), StoreError> {
     if certificates.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = certificates.iter().map(|_| mint.uuid()).collect();
-    sqlx::query_file!("queries/orders_insert_accepted.sql", &ids, certificates, LANE_BULK, sql_instant(now))
-        .execute(conn)
-        .await
-        .map_err(StoreError::of("orders.insert"))?;
+    let (certificates, tenants): (Vec<Uuid>, Vec<Uuid>) = certificates.iter().copied().unzip();
+    let tags = lines::join(conn, Entrance { account, lane: LANE, comes_back: false }, &tenants).await?;
+    sqlx::query_file!(
+        "queries/orders_insert_accepted.sql",
+        &ids,
+        &certificates,
+        LANE.number(),
+        sql_instant(now),
+        &tags,
+        SET_REMEMBERED_FOR.as_secs_f64()
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("orders.insert"))?;
     Ok(())
 }
