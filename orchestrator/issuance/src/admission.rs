@@ -118,46 +118,6 @@ impl Budget {
     }
 }
 
-/// What an account may still order, as the gate left it. Other replicas may have taken of it since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// `None`: the CA does not count new orders.
-    new_orders: Option<(Bucket, Timestamp)>,
-    /// No new-order before this instant.
-    held_until: Timestamp,
-}
-
-impl Allowance {
-    /// Of what is left.
-    pub fn of(budget: &Budget) -> Self {
-        Self { new_orders: budget.new_orders, held_until: budget.held_until }
-    }
-
-    /// Nothing is known against anything.
-    pub const UNKNOWN: Self = Self { new_orders: None, held_until: Timestamp::EPOCH };
-
-    /// New orders that the CA would count and take at `instant`, seen from `now`.
-    pub fn at(&self, instant: Timestamp) -> u16 {
-        if instant < self.held_until {
-            return 0;
-        }
-        let left = self.new_orders.map(|(bucket, full_at)| bucket.remaining(full_at, instant));
-        left.map_or(u16::MAX, |left| u16::try_from(left).unwrap_or(u16::MAX))
-    }
-
-    /// The instant at which there will be more than at `now`.
-    pub fn more_at(&self, now: Timestamp) -> Timestamp {
-        let token_at = self.new_orders.map_or(now, |(bucket, full_at)| {
-            let left = bucket.remaining(full_at, now);
-            match bucket.spend(full_at, left.saturating_add(1), now) {
-                Decision::Granted { .. } => now,
-                Decision::Denied { retry_at } => retry_at,
-            }
-        });
-        token_at.max(self.held_until)
-    }
-}
-
 /// What is used up in the course of one decision.
 #[derive(Debug)]
 pub struct Books<'a> {

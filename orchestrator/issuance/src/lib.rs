@@ -5,6 +5,7 @@
 //! crate names and hands the answers back.
 
 pub mod admission;
+pub mod allowance;
 pub mod answer;
 pub mod authorization;
 pub mod backoff;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use issuance::admission::{Allowance, Denial};
+use issuance::admission::Denial;
+use issuance::allowance::Allowance;
 use issuance::order::Reservation;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -7,7 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use issuance::admission::{self, Allowance, Books, Budget, Candidate, Denial};
+use issuance::admission::{self, Books, Budget, Candidate, Denial};
+use issuance::allowance::Allowance;
 use issuance::backoff::HostnameBackoff;
 use issuance::exemption::{Exemption, Exemptions};
 use issuance::fairness::Lane;
