@@ -122,6 +122,11 @@ id!(
     "imp"
 );
 id!(
+    /// One override of a limit.
+    LimitOverrideId,
+    "lov"
+);
+id!(
     /// One event of the outbox.
     EventId,
     "evt"

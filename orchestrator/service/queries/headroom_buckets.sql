@@ -1,12 +1,15 @@
--- $1 account, $2 now, $3 buckets of each limit: the ones that take longest to fill
-select limit_name as "limit_name!", key as "key!", full_at as "full_at!", touched as "touched!"
-from (
-    select
-        limit_name, key, full_at,
-        count(*) over (partition by limit_name) as touched,
-        row_number() over (partition by limit_name order by full_at desc, key) as place
-    from limits
-    where account_id = $1 and full_at > $2
+-- $1 CA, $2 now, $3 account's UUID, $4 buckets of each limit: the ones that take longest to fill
+select emptiest.limit_name as "limit_name!", emptiest.key as "key!", emptiest.full_at as "full_at!"
+from unnest($5::text[]) as wanted (limit_name)
+cross join lateral (
+    select limit_name, key, full_at
+    from buckets
+    where ca = $1 and limit_name = wanted.limit_name and full_at > $2
+        and (
+            limit_name in ('certificates_per_registered_domain', 'certificates_per_exact_set')
+            or key = $3 or key like $3 || '/%'
+        )
+    order by full_at desc
+    limit $4
 ) as emptiest
-where place <= $3
-order by limit_name, place
+order by emptiest.limit_name, emptiest.full_at desc, emptiest.key

@@ -92,8 +92,11 @@ async fn headroom_is_what_the_books_leave(pool: PgPool) {
              insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, status, origin, opened_at, expires_at, submit_intended_at, submitted_at, settled_at)
                 select gen_random_uuid(), tenant_id, account_id, order_id, 'u', 'pending', 'ours', '2026-11-21', '2026-11-28', '2026-11-21', '2026-11-21', '2026-11-21'
                 from orders where stage = 'admitted';
-             insert into limits select account_id, 'new_orders_per_account', account_id::text, '2026-11-21T10:05:17Z' from accounts;
-             insert into limits select account_id, 'failed_authorizations_per_hostname', 'old.com', '2026-11-01' from accounts;
+             insert into buckets (ca, limit_name, key, full_at) select ca, 'new_orders_per_account', account_id::text, '2026-11-21T10:05:17Z' from accounts;
+             insert into buckets (ca, limit_name, key, full_at) select ca, 'failed_authorizations_per_hostname', gen_random_uuid() || '/theirs.com', '2026-12-01' from accounts;
+             insert into buckets (ca, limit_name, key, full_at) select ca, 'certificates_per_registered_domain', 'busy.com', '2026-11-28T09:00:00Z' from accounts;
+             insert into limit_reservations select order_id, ca, 'certificates_per_registered_domain', 'busy.com', 1 from orders join accounts using (account_id) limit 1;
+             insert into buckets (ca, limit_name, key, full_at) select ca, 'failed_authorizations_per_hostname', account_id || '/old.com', '2026-11-01' from accounts;
              insert into hostname_backoffs (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail, failed_at)
                 select account_id, 'bad.com', 1, '2026-11-22', true, 'tls', 'x', '2026-11-21' from accounts",
         )
@@ -112,4 +115,11 @@ async fn headroom_is_what_the_books_leave(pool: PgPool) {
     let failed =
         limits.iter().find(|limit| limit["name"] == "failed_authorizations_per_hostname").expect("listed");
     assert_eq!((&failed["buckets_touched"], &failed["buckets"]), (&json!(0), &json!([])));
+    assert_eq!(orders["demand"], json!({"within_1h": 1, "within_24h": 1, "within_7d": 1}));
+    let domains =
+        limits.iter().find(|limit| limit["name"] == "certificates_per_registered_domain").expect("listed");
+    // 50 a week: of busy.com, all but what came back in an hour is gone.
+    assert_eq!(domains["bands"], json!({"empty": 1, "low": 0, "high": 0}));
+    assert_eq!((&domains["worst_ratio"], &domains["reserved"]), (&json!(0.0), &json!(1)));
+    assert_eq!((&domains["buckets"][0]["key"], &domains["demand"]), (&json!("busy.com"), &json!(null)));
 }

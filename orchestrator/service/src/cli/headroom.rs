@@ -12,6 +12,21 @@ pub async fn run(api: &ApiClient, output: Output) -> Result<Exit, CliError> {
     if let Some(reason) = &headroom.stopped_reason {
         notice(&format!("the CA refuses the account, orders wait: {reason}"));
     }
+    for limit in &headroom.limits {
+        if let Some(demand) = limit.demand {
+            notice(&format!(
+                "{}: {} orders want one within an hour, {} within a day, {} within a week{}",
+                limit.name.as_str(),
+                demand.within_1h,
+                demand.within_24h,
+                demand.within_7d,
+                limit.exhausted_at.map_or_else(String::new, |at| format!("; used up at {at}"))
+            ));
+        }
+        if limit.overridden {
+            notice(&format!("{}: an override holds, see lockkeeper ca override list", limit.name.as_str()));
+        }
+    }
     if let Some(until) = headroom.held_until {
         notice(&format!("no new order is placed before {until}: the CA has asked for it"));
     }
@@ -31,6 +46,10 @@ fn rows(headroom: &Headroom) -> Vec<[String; 6]> {
     ]];
     for limit in &headroom.limits {
         let name = || limit.name.as_str().to_owned();
+        if limit.reserved > 0 {
+            let spoken_for = format!("{} spoken for by orders in flight", limit.reserved);
+            rows.push([name(), spoken_for, dash(), limit.burst.to_string(), dash(), dash()]);
+        }
         for bucket in &limit.buckets {
             rows.push([
                 name(),

@@ -120,7 +120,7 @@ fn age(since: Option<Timestamp>, now: Timestamp) -> f64 {
 }
 
 /// Exact up to 2³², and nobody has more.
-fn measured(count: u64) -> f64 {
+pub(super) fn measured(count: u64) -> f64 {
     u32::try_from(count).unwrap_or(u32::MAX).into()
 }
 

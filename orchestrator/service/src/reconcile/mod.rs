@@ -5,6 +5,7 @@
 //! settle   what is open past its deadline, what expired before it was settled
 //! orphans  what workers learnt too late
 //! audit    a sample of the ledger against the CA
+//! headroom what is left of the CA's limits; measures, and repairs nothing
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
@@ -12,6 +13,7 @@
 //! transaction that finds its own conditions still true, and none touches an order that somebody works on.
 
 mod audit;
+mod headroom;
 mod instruments;
 mod orphans;
 mod rescue;
@@ -35,6 +37,7 @@ use crate::store::leases::Replica;
 use crate::store::{Store, StoreError};
 
 pub use self::audit::Audit;
+pub use self::headroom::HeadroomWatch;
 use self::instruments::Instruments;
 pub use self::orphans::Orphans;
 pub use self::rescue::Rescue;
@@ -132,6 +135,7 @@ impl Reconcilers {
         reconcilers.run(Rescue::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Settle::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Orphans::new(parts.clone()), settings.interval, parts);
+        reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);
         reconcilers

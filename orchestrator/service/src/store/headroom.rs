@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use issuance::demand::{self, HORIZONS};
+use issuance::gcra::Bucket;
 use issuance::ids::AccountId;
-use issuance::limit::{Limit, LimitName};
+use issuance::limit::{Limit, LimitName, LimitScope};
+use issuance::mirror::BucketKey;
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::summary::count;
-use super::{Store, StoreError, sql_instant};
+use super::{Store, StoreError, meters, sql_instant};
 
 /// Buckets shown of each limit: the emptiest ones. The rest are counted.
 const BUCKETS_SHOWN: i64 = 10;
 
 /// The headroom of one account at its CA.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Headroom {
     pub account_id: AccountId,
     pub ca: String,
@@ -46,15 +49,46 @@ pub struct PendingBudget {
 }
 
 /// One limit and its emptiest buckets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitHeadroom {
     pub name: LimitName,
+    pub scope: LimitScope,
     pub burst: u32,
     pub refill_count: u32,
     pub refill_period_seconds: u64,
+    /// The numbers are not the CA profile's: an override holds.
+    pub overridden: bool,
     /// Buckets that are not full; every other bucket of this limit holds `burst`.
     pub buckets_touched: u64,
+    pub bands: Bands,
+    /// What the emptiest bucket has left, as a share of its burst; 1 where all are full.
+    pub worst_ratio: f64,
+    /// Tokens that orders in flight will take when the CA issues.
+    pub reserved: u64,
+    /// Orders that want a token of the account's bucket; `null` where each bucket has a demand of its own.
+    pub demand: Option<Demand>,
+    /// When the account's bucket has nothing left for somebody who wants it.
+    pub exhausted_at: Option<Timestamp>,
     pub buckets: Vec<BucketHeadroom>,
+}
+
+/// Of the buckets that are not full, how many have how much left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bands {
+    /// A tenth or less.
+    pub empty: u64,
+    /// More, up to a half.
+    pub low: u64,
+    /// More than a half.
+    pub high: u64,
+}
+
+/// Orders queued that the CA will count, by when they want to be placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    pub within_1h: u64,
+    pub within_24h: u64,
+    pub within_7d: u64,
 }
 
 /// One bucket.
@@ -95,12 +129,13 @@ pub async fn read(
     .map_err(StoreError::of("headroom.account"))?;
     let Some(row) = found else { return Ok(None) };
 
+    let ca = row.ca.clone();
     let max = count(row.pending_authorizations_max.into());
     let recovery_reserve = count(row.recovery_reserve.into());
     let (reserved, held) = (count(row.reserved), count(row.held));
     Ok(Some(Headroom {
         account_id: account,
-        ca: row.ca,
+        ca: row.ca.clone(),
         stopped_reason: row.stopped_reason,
         held_until: row.held_until.map(Timestamp::from).filter(|until| *until > now),
         pending_authorizations: PendingBudget {
@@ -111,7 +146,7 @@ pub async fn read(
             open: count(row.open),
             remaining: max.saturating_sub(recovery_reserve).saturating_sub(reserved + held),
         },
-        limits: limits(store, now, account, profile).await?,
+        limits: limits(store, now, account, &ca, profile).await?,
         orders_by_stage: orders_by_stage(store, account).await?,
         hostnames_in_backoff: count(row.in_backoff),
     }))
@@ -121,23 +156,84 @@ async fn limits(
     store: &Store,
     now: Timestamp,
     account: AccountId,
+    ca: &str,
     profile: &CaProfile,
 ) -> Result<Vec<LimitHeadroom>, StoreError> {
-    let rows = sqlx::query_file!("queries/headroom_buckets.sql", account.0, sql_instant(now), BUCKETS_SHOWN)
-        .fetch_all(store.pool())
+    let mut conn = store.pool().acquire().await.map_err(StoreError::of("headroom.connect"))?;
+    let rules = meters::rules(&mut conn, ca, account, profile, now).await?;
+    // A limit's own rule; buckets with an override of their own are measured by it where they are shown.
+    let limits: Vec<(Limit, Bucket, bool)> = profile
+        .limits
+        .iter()
+        .filter_map(|told| {
+            let any = BucketKey { limit: told.name, key: account.0.to_string().into() };
+            let limit = rules.limit(&any)?;
+            Some((limit, limit.bucket()?, limit != *told))
+        })
+        .collect();
+    let names: Vec<String> = limits.iter().map(|(limit, ..)| limit.name.as_str().to_owned()).collect();
+    let bursts: Vec<f64> = limits.iter().map(|(limit, ..)| limit.burst.into()).collect();
+    let refills: Vec<f64> = limits.iter().map(|(_, bucket, _)| bucket.refill().as_secs_f64() * 1e6).collect();
+    let account_key = account.0.to_string();
+    let bands = sqlx::query_file!(
+        "queries/headroom_bands.sql",
+        ca,
+        sql_instant(now),
+        account_key,
+        &names,
+        &bursts,
+        &refills
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(StoreError::of("headroom.bands"))?;
+    let rows = sqlx::query_file!(
+        "queries/headroom_buckets.sql",
+        ca,
+        sql_instant(now),
+        account_key,
+        BUCKETS_SHOWN,
+        &names
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(StoreError::of("headroom.buckets"))?;
+    let [hour, day, week] = HORIZONS.map(|within| sql_instant(now.after(within)));
+    let wanted = sqlx::query_file!("queries/headroom_demand.sql", account.0, hour, day, week)
+        .fetch_one(&mut *conn)
         .await
-        .map_err(StoreError::of("headroom.buckets"))?;
-    let headroom = |limit: &Limit| {
-        let bucket = limit.bucket()?;
+        .map_err(StoreError::of("headroom.demand"))?;
+    let wanted = [count(wanted.hour), count(wanted.day), count(wanted.week)];
+    let headroom = |(limit, bucket, overridden): (Limit, Bucket, bool)| {
+        let band = bands.iter().find(|band| band.limit_name == limit.name.as_str());
         let mine = || rows.iter().filter(|row| row.limit_name == limit.name.as_str());
-        Some(LimitHeadroom {
+        let full_at = mine().next().map_or(now, |row| Timestamp::from(row.full_at));
+        let is_the_accounts = limit.name.scope() == LimitScope::Account;
+        LimitHeadroom {
             name: limit.name,
+            scope: limit.name.scope(),
             burst: limit.burst,
             refill_count: limit.count,
             refill_period_seconds: limit.period_seconds,
-            buckets_touched: mine().next().map_or(0, |row| count(row.touched)),
+            overridden,
+            buckets_touched: band.map_or(0, |band| count(band.touched)),
+            bands: Bands {
+                empty: band.map_or(0, |band| count(band.empty)),
+                low: band.map_or(0, |band| count(band.low)),
+                high: band.map_or(0, |band| count(band.high)),
+            },
+            worst_ratio: band.map_or(1.0, |band| band.worst),
+            reserved: band.map_or(0, |band| count(band.reserved)),
+            demand: is_the_accounts.then_some(Demand {
+                within_1h: wanted[0],
+                within_24h: wanted[1],
+                within_7d: wanted[2],
+            }),
+            exhausted_at: demand::exhausted_at(&bucket, full_at, wanted, now).filter(|_| is_the_accounts),
             buckets: mine()
                 .map(|row| {
+                    let key = BucketKey { limit: limit.name, key: row.key.as_str().into() };
+                    let bucket = rules.bucket(&key).unwrap_or(bucket);
                     let full_at = Timestamp::from(row.full_at);
                     BucketHeadroom {
                         key: row.key.clone(),
@@ -147,9 +243,9 @@ async fn limits(
                     }
                 })
                 .collect(),
-        })
+        }
     };
-    Ok(profile.limits.iter().filter_map(headroom).collect())
+    Ok(limits.into_iter().map(headroom).collect())
 }
 
 async fn orders_by_stage(store: &Store, account: AccountId) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -19,6 +19,7 @@ pub mod headroom;
 pub mod hostnames;
 pub mod imports;
 pub mod leases;
+pub mod limit_overrides;
 pub mod lines;
 mod meters;
 mod mint;
