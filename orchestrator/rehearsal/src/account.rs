@@ -111,7 +111,7 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
         let place = Key::Address(address);
         state
             .limits
-            .check(LimitName::NewAccountsPerAddress, place.clone(), now)
+            .check_all([(LimitName::NewAccountsPerAddress, place.clone())], now)
             .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
         state.limits.spend(LimitName::NewAccountsPerAddress, place, now);
     }

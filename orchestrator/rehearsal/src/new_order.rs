@@ -8,18 +8,18 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use http::StatusCode;
 use issuance::identifier::{Hostname, HostnameError, Identifiers, IdentifiersError};
-use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::account::Account;
+use crate::admission::Admission;
 use crate::authorization::{self, Authorization, Event, Standing};
 use crate::ca::Ca;
 use crate::challenge::ChallengeKind;
 use crate::endpoint::Endpoint;
 use crate::faults::Effect;
-use crate::limits::{self, Key};
+use crate::limits;
 use crate::order::{self, Order, Progress, Status};
 use crate::problem::{Kind, Problem};
 use crate::renewal_info::{self, Replacement};
@@ -81,43 +81,58 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
             profile.names_max
         )));
     }
-    let mut admission = Admission::of(&state, names.as_ref(), replacement.as_ref(), now);
-    if without_limits {
-        admission = Admission { spends_new_order: false, exempt: true, ..admission };
-    }
+    let admission = Admission::of(&state, names.as_ref(), replacement.as_ref(), without_limits, now);
     admission
-        .check(&state, account, names.as_ref(), now)
+        .take(&mut state.limits, account, names.as_ref(), now)
         .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
-    // Last, since a refusal of names gives the new-order token back.
-    if let Some(problem) = refused {
-        return Err(problem);
-    }
-    let names =
-        names.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
-    let set: Arc<str> = names.canonical().into();
+    let wanted = Accepted { account, profile_name, profile, names, refused, replacement, now };
+    let number = match wanted.find_or_place(&mut state, &ca) {
+        Ok(number) => number,
+        Err(problem) => {
+            admission.give_back(&mut state.limits, account, now);
+            return Err(problem);
+        }
+    };
+    state.limits.count_new_order(admission.cost());
+    let order = &state.orders[number];
+    Ok(order::answer(&ca, &state, order, StatusCode::CREATED, &signed.base, now))
+}
 
-    let reused =
-        if ca.rules.order_reuse { reusable(&mut state, account, &set, &profile_name, now) } else { None };
-    let number = if let Some(number) = reused {
-        number
-    } else {
-        let plan = Plan::of(&mut state, &ca, account, &profile_name, profile, &names, now);
+/// What the limits have let through.
+struct Accepted<'a> {
+    account: Number<Account>,
+    profile_name: Arc<str>,
+    profile: &'a Profile,
+    names: Option<Identifiers>,
+    refused: Option<Problem>,
+    replacement: Option<Replacement>,
+    now: Timestamp,
+}
+
+impl Accepted<'_> {
+    /// What Boulder does behind its limits: an error from here gives the new-order token back.
+    fn find_or_place(self, state: &mut State, ca: &Ca) -> Result<Number<Order>, Problem> {
+        let Self { account, profile_name, profile, names, refused, replacement, now } = self;
+        if let Some(problem) = refused {
+            return Err(problem);
+        }
+        let names =
+            names.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
+        let set: Arc<str> = names.canonical().into();
+        if ca.rules.order_reuse
+            && let Some(number) = reusable(state, account, &set, &profile_name, now)
+        {
+            return Ok(number);
+        }
+        let plan = Plan::of(state, ca, account, &profile_name, profile, &names, now);
         let pending = state.ledger.pending_of(account);
         let cap = ca.rules.pending_authorizations_max;
         if !plan.missing.is_empty() && cap.is_some_and(|cap| pending >= u64::from(cap)) {
             return Err(limits::too_many_pending());
         }
-        plan.place(
-            &mut state,
-            &ca,
-            Placement { account, profile_name, profile, names, set, replacement, now },
-        )
-    };
-    if admission.spends_new_order {
-        state.limits.spend(LimitName::NewOrdersPerAccount, Key::Account(account), now);
+        let placement = Placement { account, profile_name, profile, names, set, replacement, now };
+        Ok(plan.place(state, ca, placement))
     }
-    let order = &state.orders[number];
-    Ok(order::answer(&ca, &state, order, StatusCode::CREATED, &signed.base, now))
 }
 
 /// Boulder fails open: where its limits cannot be asked, they do not apply.
@@ -218,60 +233,6 @@ fn refusal_text(error: &HostnameError) -> &'static str {
         HostnameError::SpecialUse { .. } | HostnameError::UnknownSuffix { .. } => {
             "Domain name does not end with a valid public suffix (TLD)"
         }
-    }
-}
-
-/// Which limits an order stands under.
-struct Admission {
-    spends_new_order: bool,
-    renewal: bool,
-    exempt: bool,
-}
-
-impl Admission {
-    fn of(
-        state: &State,
-        names: Option<&Identifiers>,
-        replacement: Option<&Replacement>,
-        now: Timestamp,
-    ) -> Self {
-        let exempt = replacement.is_some_and(|replacement| replacement.in_window);
-        let last = names.and_then(|names| state.issued_sets.get(names.canonical().as_str()));
-        let renewal = last.is_some_and(|set| set.is_renewed_at(now));
-        Self { spends_new_order: !exempt && !renewal, renewal, exempt }
-    }
-
-    fn check(
-        &self,
-        state: &State,
-        account: Number<Account>,
-        names: Option<&Identifiers>,
-        now: Timestamp,
-    ) -> Result<(), limits::Refusal> {
-        if self.exempt {
-            return Ok(());
-        }
-        let mut wanted = Vec::new();
-        if self.spends_new_order {
-            wanted.push((LimitName::NewOrdersPerAccount, Key::Account(account)));
-        }
-        if let Some(names) = names {
-            if !self.renewal {
-                let domains: BTreeSet<&str> = names.iter().map(Hostname::registered_domain).collect();
-                wanted.extend(
-                    domains.into_iter().map(|domain| {
-                        (LimitName::CertificatesPerRegisteredDomain, Key::Domain(domain.into()))
-                    }),
-                );
-            }
-            wanted.push((LimitName::CertificatesPerExactSet, Key::Set(names.canonical().into())));
-            wanted.extend(
-                names.iter().map(|name| {
-                    (LimitName::FailedAuthorizationsPerHostname, Key::Name(account, name.clone()))
-                }),
-            );
-        }
-        state.limits.check_all(wanted, now)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::state::Number;
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     names: HashMap<Number<Account>, BTreeSet<Hostname>>,
+    refused: u64,
 }
 
 impl Pauses {
@@ -28,7 +29,7 @@ impl Pauses {
 
     /// Refuses an order that holds a paused name: no wait is given, since only a person ends it.
     pub(crate) fn check(
-        &self,
+        &mut self,
         account: Number<Account>,
         wanted: &Identifiers,
         base: &Base,
@@ -39,6 +40,7 @@ impl Pauses {
         if hit.is_empty() {
             return Ok(());
         }
+        self.refused += 1;
         let url = base.url(&format!("/sfe/v1/unpause?jwt={account}"));
         Err(Problem::new(
             Kind::RateLimited,
@@ -48,6 +50,11 @@ impl Pauses {
                 hit.join(", ")
             ),
         ))
+    }
+
+    /// Orders refused for a paused name.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
     }
 
     fn unpause(&mut self, account: Number<Account>) -> usize {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use issuance::limit::{Limit, LimitName};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::LimitOverride;
+
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
@@ -46,6 +48,9 @@ pub struct CaRules {
     pub pending_authorizations_max: Option<u32>,
     /// Token buckets. A limit that is not listed does not exist.
     pub limits: Vec<Limit>,
+    /// Other numbers for some, which no client is told.
+    /// [`RehearsalCa::set_overrides`](crate::ca::RehearsalCa::set_overrides) replaces them.
+    pub overrides: Vec<LimitOverride>,
     /// Names that are refused as `rejectedIdentifier`, with everything below them.
     pub refused_domains: Vec<String>,
     pub terms_of_service: String,
@@ -130,6 +135,7 @@ impl CaRules {
                 limit(LimitName::FailedAuthorizationsPerHostname, 5, 5, HOUR),
                 limit(LimitName::ConsecutiveFailuresPerHostname, 1_152, 1, DAY),
             ],
+            overrides: Vec::new(),
             refused_domains: Vec::new(),
             terms_of_service: "https://rehearsal.invalid/terms/v1".to_owned(),
             caa_identities: vec!["rehearsal.invalid".to_owned()],
@@ -187,6 +193,11 @@ impl CaRules {
             profiles: BTreeMap::new(),
             ..Self::boulder()
         }
+    }
+
+    /// The limit of that name, if this CA has one.
+    pub fn limit(&self, name: LimitName) -> Option<Limit> {
+        self.limits.iter().find(|limit| limit.name == name).copied()
     }
 
     /// The profile an order asked for; the empty name is the default.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State as Shared};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State as Shared};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -27,8 +27,8 @@ use crate::faults::{self, Cut, Line, Refused};
 use crate::problem::{Kind, Problem};
 use crate::signed::{Peer, Requester};
 use crate::{
-    account, audit, authorization, certificate, challenge, finalize, key_change, new_order, order, pausing,
-    renewal_info, reply, revocation,
+    account, audit, authorization, certificate, challenge, finalize, key_change, limits, new_order, order,
+    pausing, renewal_info, reply, revocation,
 };
 
 /// A peer that does not finish its TLS handshake in this time is dropped.
@@ -66,6 +66,9 @@ fn router(ca: &Arc<Ca>) -> Router {
         .route("/audit/authorizations", get(audit::read_authorizations))
         .route("/audit/orders", get(audit::read_orders))
         .route("/faults", get(faults::read).put(faults::replace))
+        .route("/limits", get(limits::read).put(limits::replace))
+        // A fleet's worth of sets.
+        .route("/history", post(limits::remember).layer(DefaultBodyLimit::disable()))
         .fallback(async || Problem::not_found("Page not found"))
         .method_not_allowed_fallback(async || {
             Problem::malformed("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
@@ -170,13 +173,16 @@ impl Connection {
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, cut: Cut) {
         let Self { ca, router, peer } = self;
-        let to_cut = cut.clone();
+        let (to_cut, answers) = (cut.clone(), Arc::clone(&ca));
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(to_cut.clone());
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(router.oneshot(request).await.into_response()) }
+            let (router, ca) = (router.clone(), Arc::clone(&answers));
+            async move {
+                let _answering = ca.activity.answering();
+                Ok::<_, Infallible>(router.oneshot(request).await.into_response())
+            }
         });
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service);

@@ -106,7 +106,7 @@ pub(crate) fn start(ca: &Arc<Ca>, attempt: Attempt) {
         state.verdicts.keep_back(Verdict { attempt, outcome }, now.after(Duration::from_millis(after_ms)));
         return;
     }
-    ca.validations.send_modify(|running| *running += 1);
+    ca.activity.begin_validation();
     ca.tasks.spawn(run(Arc::clone(ca), attempt, fault));
 }
 
@@ -136,7 +136,7 @@ async fn run(ca: Arc<Ca>, attempt: Attempt, fault: Option<Effect>) {
             state.verdicts.keep_back(verdict, now.after(kept_back));
         }
     }
-    ca.validations.send_modify(|running| *running -= 1);
+    ca.activity.end_validation();
 }
 
 /// Enters a verdict.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::world::World;
 
-const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
+pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
 
 pub(crate) async fn driven(rules: CaRules) -> (RehearsalCa, Arc<DrivenClock>) {
     let clock = Arc::new(DrivenClock::new(START));

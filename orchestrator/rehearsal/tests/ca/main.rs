@@ -1,6 +1,7 @@
 //! The rehearsal CA as a client meets it: over the wire, against the facts observed on a running Boulder.
 
 mod authorizations;
+mod books;
 mod client;
 mod faults;
 mod fleet;
