@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
+use issuance::identifier::Hostname;
 use issuance::limit::LimitName;
 use issuance::time::{Clock, Timestamp};
 use rustls::ServerConfig;
@@ -22,6 +23,7 @@ use crate::endpoint::{Endpoint, Traffic};
 use crate::faults::{Effect, FaultReport, Faults, Plan, PlanError, Release, Target};
 use crate::issuer::{Issuer, IssuerError, ServerIdentity};
 use crate::limits::{History, HistoryError, LimitOverride, LimitReport, LimitUsage, OverrideError, Owner};
+use crate::load_balancer::LoadBalancer;
 use crate::nonce::Nonces;
 use crate::resolver::DnsView;
 pub use crate::rules::CaRules;
@@ -134,6 +136,7 @@ impl RehearsalCa {
             scheme: if tls.is_some() { "https" } else { "http" },
             state: Mutex::new(state),
             validator: Validator::new(dns, config.http_port, &config.rules),
+            load_balancer: LoadBalancer::new(&config.rules.request_rates),
             rules: config.rules,
             clock: SkewedClock::new(config.clock),
             faults: Faults::new(),
@@ -228,6 +231,12 @@ impl RehearsalCa {
         self.ca.activity.quiet().await;
     }
 
+    /// What `POST /incidents` does: these certificates, of any of these names or all that were issued so far, should be
+    /// replaced at once, and `url` says why. Returns how many they are.
+    pub fn declare_incident(&self, url: &str, names: &[Hostname]) -> usize {
+        self.ca.declare_incident(url, names)
+    }
+
     /// What `PUT /limits` does: these overrides and no others from now on.
     pub fn set_overrides(&self, overrides: Vec<LimitOverride>) -> Result<(), OverrideError> {
         self.ca.set_overrides(overrides)
@@ -302,6 +311,7 @@ pub(crate) struct Ca {
     pub(crate) chance: Chance,
     pub(crate) nonces: Nonces,
     pub(crate) traffic: Traffic,
+    pub(crate) load_balancer: LoadBalancer,
     pub(crate) issuer: Issuer,
     pub(crate) tasks: TaskTracker,
     pub(crate) activity: Activity,

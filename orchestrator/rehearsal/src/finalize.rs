@@ -231,9 +231,10 @@ fn record(
         account,
         names,
         der: leaf.der.into(),
-        not_before: leaf.not_before,
+        issued_at: now,
         not_after: leaf.not_after,
         revoked_at: None,
+        incident: None,
         replaced_by: None,
     });
     state.certificate_by_serial.insert(serial, certificate);

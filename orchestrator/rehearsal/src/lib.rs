@@ -10,6 +10,7 @@ pub mod clock;
 pub mod faults;
 pub mod fleet;
 pub mod limits;
+pub mod load_balancer;
 pub mod pebble;
 pub mod rules;
 
@@ -31,6 +32,7 @@ mod jws;
 mod key;
 mod key_change;
 mod ledger;
+mod names;
 mod new_order;
 mod nonce;
 mod order;

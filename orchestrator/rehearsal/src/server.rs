@@ -27,8 +27,8 @@ use crate::faults::{self, Cut, Line, Refused};
 use crate::problem::{Kind, Problem};
 use crate::signed::{Peer, Requester};
 use crate::{
-    account, audit, authorization, certificate, challenge, finalize, key_change, limits, new_order, order,
-    pausing, renewal_info, reply, revocation,
+    account, audit, authorization, certificate, challenge, finalize, key_change, limits, load_balancer,
+    new_order, order, pausing, renewal_info, reply, revocation,
 };
 
 /// A peer that does not finish its TLS handshake in this time is dropped.
@@ -66,6 +66,7 @@ fn router(ca: &Arc<Ca>) -> Router {
         .route("/audit/authorizations", get(audit::read_authorizations))
         .route("/audit/orders", get(audit::read_orders))
         .route("/faults", get(faults::read).put(faults::replace))
+        .route("/incidents", post(renewal_info::declare))
         .route("/limits", get(limits::read).put(limits::replace))
         // A fleet's worth of sets.
         .route("/history", post(limits::remember).layer(DefaultBodyLimit::disable()))
@@ -75,6 +76,7 @@ fn router(ca: &Arc<Ca>) -> Router {
         })
         .layer(middleware::from_fn_with_state(Arc::clone(ca), dress))
         .layer(middleware::from_fn_with_state(Arc::clone(ca), faults::strike))
+        .layer(middleware::from_fn_with_state(Arc::clone(ca), load_balancer::guard))
         .with_state(Arc::clone(ca))
 }
 
@@ -94,7 +96,7 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
         None => next.run(Request::from_parts(parts, body)).await,
     };
     if let Some(kind) = response.extensions().get::<Kind>() {
-        ca.traffic.problem(*kind);
+        ca.traffic.problem(*kind, response.status());
     }
     if gives_nonce && let Ok(nonce) = HeaderValue::from_str(&ca.nonces.issue(&ca.chance)) {
         response.headers_mut().insert("replay-nonce", nonce);
@@ -103,7 +105,7 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
         response.headers_mut().insert("boulder-requester", HeaderValue::from(account.value()));
     }
     if !is_directory {
-        reply::add_link(&mut response, &base.url("/directory"), "index");
+        reply::add_first_link(&mut response, &base.url("/directory"), "index");
     }
     response
         .headers_mut()

@@ -115,6 +115,10 @@ impl<T> Table<T> {
         self.0.iter()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.0.iter_mut()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -8,7 +8,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::key::Key;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 const LIMITS_PAGE: &str = "https://letsencrypt.org/docs/rate-limits/";
 /// Boulder spreads clients that were refused together by up to this share of the wait.
@@ -61,10 +61,13 @@ impl Refusal {
                 "new-certificates-per-exact-set-of-identifiers",
             ),
         };
-        Problem::rate_limited(
-            format!("{what} in the last {window}, retry after {retry_at}: see {LIMITS_PAGE}#{anchor}"),
-            Some(header),
-        )
+        let detail =
+            format!("{what} in the last {window}, retry after {retry_at}: see {LIMITS_PAGE}#{anchor}");
+        if header.is_zero() {
+            // Less than half a second: Boulder says nothing then.
+            return Problem::new(Kind::RateLimited, detail);
+        }
+        Problem::rate_limited(detail, Some(header))
     }
 }
 

@@ -28,6 +28,8 @@ pub struct LimitReport {
     pub new_orders: NewOrderTally,
     /// Answers 429 for a paused name, which no limit is named in.
     pub paused: u64,
+    /// Requests that the load balancer answered 503.
+    pub turned_away: u64,
     /// New-orders by account, as far as they cost a token.
     pub accounts: BTreeMap<u64, LimitUsage>,
     /// The first hundred answers 429 that named a limit, and the last one.
@@ -48,6 +50,7 @@ impl Ca {
             limits: limits.books.tallies(),
             new_orders: limits.books.new_orders,
             paused: state.pauses.refused(),
+            turned_away: self.load_balancer.turned_away(),
             accounts: accounts.collect(),
             refusals: limits.books.refusals(),
         }

@@ -19,7 +19,7 @@ pub struct RehearsalCaArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14000")]
     listen: SocketAddr,
-    /// What kind of CA it is: rehearsal, boulder, letsencrypt, pebble-like or generic.
+    /// What kind of CA it is: rehearsal, boulder, letsencrypt, letsencrypt-staging, pebble-like or generic.
     #[arg(long, value_name = "NAME", default_value = "rehearsal")]
     profile: String,
     /// The DNS server that validation asks [default: the machine's first].
