@@ -157,3 +157,19 @@ pub(crate) async fn unpause(
     reply::set_location(&mut response, &format!("/sfe/v1/unpause-status?count={count}"));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_click_frees_50000_names_at_the_most() {
+        let (mut pauses, account, now) = (Pauses::default(), Number::of(1), Timestamp::EPOCH);
+        for number in 0..50_001 {
+            let name = Hostname::parse(&format!("h{number}.com")).expect("a name");
+            pauses.pause(account, name, now);
+        }
+        assert_eq!([(); 3].map(|()| pauses.unpause(account, now)), [50_000, 1, 0]);
+        assert_eq!(pauses.unpause(Number::of(2), now), 0);
+    }
+}

@@ -24,7 +24,7 @@ async fn admitted(client: &Client, stem: &str) -> usize {
 }
 
 #[tokio::test]
-async fn an_override_holds_from_the_moment_it_is_set() {
+pub(crate) async fn an_override_holds_from_the_moment_it_is_set() {
     let rules = boulder();
     let new_orders = rules.limit(LimitName::NewOrdersPerAccount).expect("a limit");
     let half = LimitOverride::scaled(new_orders, 0.5);
@@ -53,7 +53,7 @@ async fn an_override_holds_from_the_moment_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_registered_domain_has_an_override_of_its_own_and_an_account_its_own_buckets() {
+pub(crate) async fn a_registered_domain_has_an_override_of_its_own_and_an_account_its_own_buckets() {
     let rules = boulder();
     let domains = rules.limit(LimitName::CertificatesPerRegisteredDomain).expect("a limit");
     let (ca, _) = driven(rules).await;

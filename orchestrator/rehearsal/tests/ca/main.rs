@@ -3,6 +3,7 @@
 mod authorizations;
 mod books;
 mod client;
+mod conformance;
 mod faults;
 mod fleet;
 mod issuance;
