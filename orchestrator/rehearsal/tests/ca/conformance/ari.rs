@@ -7,10 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use issuance::identifier::Hostname;
 use issuance::limit::LimitName;
 use issuance::time::Clock as _;
+use rehearsal::ca::CaRules;
 use serde_json::json;
 
 use super::{fail, limit, limited};
-use crate::client::Client;
+use crate::client::{Client, ERROR};
 use crate::limits::{boulder, driven};
 use crate::renewal::{issued, window};
 
@@ -119,6 +120,18 @@ pub(crate) async fn the_window_does_not_free_a_paused_name() {
     fail(&client, "a.com").await;
     let refused = client.order_with(&["a.com"], json!({ "replaces": id })).await;
     assert!(refused.field("detail").starts_with("Your account is temporarily prevented"), "{}", refused.text);
+}
+
+#[tokio::test]
+pub(crate) async fn the_window_does_not_bend_policy() {
+    let (ca, clock) = driven(CaRules { refused_domains: vec!["bank.com".to_owned()], ..boulder() }).await;
+    let client = Client::registered(&ca).await;
+    let (_, id) = issued(&client, &ca, &["a.com"]).await;
+    let (start, _) = window(&client.fetch(&format!("/acme/renewal-info/{id}")).await);
+    clock.advance(clock.now().until(start));
+    let refused = client.order_with(&["a.com", "www.bank.com"], json!({ "replaces": id })).await;
+    assert_eq!((refused.status, refused.field("type")), (400, format!("{ERROR}rejectedIdentifier").as_str()));
+    client.order_with(&["a.com"], json!({ "replaces": id })).await.assert_ok(201);
 }
 
 /// The set always, the domain only if the set was not issued lately.

@@ -73,6 +73,10 @@ facts! {
     "rule.domain-is-global",
     "Certificates per registered domain are counted over all accounts." =>
     crate::limits::certificates_are_checked_at_the_order_and_spent_at_issuance;
+    "rule.set-is-global",
+    "An exact set is counted over all accounts." =>
+    super::rules::an_exact_set_is_counted_over_all_accounts;
+
 
     "rule.several-domains",
     "A certificate counts once for each registered domain in it." =>
@@ -137,6 +141,10 @@ facts! {
     "rule.jitter",
     "The wait is the true one and up to 3 % more, drawn anew at each refusal." =>
     super::rules::each_refusal_draws_its_own_jitter;
+    "rule.no-wait",
+    "Less than half a second is no wait: the refusal has neither `Retry-After` nor the help link." =>
+    super::rules::less_than_half_a_second_is_no_wait;
+
 
     "rule.fails-open",
     "Where the limits cannot be asked, a limited account is served after a short wait." =>
@@ -229,6 +237,10 @@ facts! {
     "ari.exempt-from-all",
     "Inside the window an order stands under no limit." =>
     super::ari::the_window_exempts_from_every_limit;
+    "ari.failures-charged",
+    "A failure inside the window is charged all the same." =>
+    super::ari::the_window_exempts_from_every_limit;
+
 
     "ari.revoked-not-exempt",
     "What replaces a revoked certificate is never exempt." =>
@@ -237,6 +249,10 @@ facts! {
     "ari.paused-not-exempt",
     "A paused name is refused inside the window, too." =>
     super::ari::the_window_does_not_free_a_paused_name;
+    "ari.policy",
+    "Names are refused inside the window, too." =>
+    super::ari::the_window_does_not_bend_policy;
+
 
     "ari.still-spends",
     "What is exempt still spends: the exact set always, the domains only if the set was not issued in 120 days." =>

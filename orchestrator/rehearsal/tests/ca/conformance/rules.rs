@@ -193,3 +193,25 @@ pub(crate) async fn an_order_needs_no_token_where_the_set_was_issued_before_the_
     client.order(&["b.com"]).await.assert_ok(201);
     client.order(&["a.com"]).await.assert_ok(201);
 }
+
+#[tokio::test]
+pub(crate) async fn an_exact_set_is_counted_over_all_accounts() {
+    let (ca, _, client) = limited(vec![limit(SET, 2, 604_800)]).await;
+    for client in [&client, &Client::registered(&ca).await] {
+        client.issue(&ca, &["a.com"]).await;
+    }
+    assert_eq!(Client::registered(&ca).await.order(&["a.com"]).await.status, 429);
+}
+
+/// The header is rounded, and where it would be zero there is none, and no help.
+#[tokio::test]
+pub(crate) async fn less_than_half_a_second_is_no_wait() {
+    let (_ca, clock, client) = limited(vec![limit(ORDERS, 1, 3_600)]).await;
+    client.order(&["a.com"]).await.assert_ok(201);
+    clock.advance(Duration::from_millis(3_599_700));
+    let refused = client.order(&["b.com"]).await;
+    assert!(refused.field("detail").starts_with("too many new orders (1)"), "{}", refused.text);
+    assert_eq!((refused.status, refused.header("retry-after"), refused.links().len()), (429, None, 1));
+    clock.advance(Duration::from_millis(300));
+    client.order(&["b.com"]).await.assert_ok(201);
+}
