@@ -46,7 +46,7 @@ pub struct RefusalRecord {
     pub limit: LimitName,
     /// Address, account, registered domain, canonical set, or account and hostname with a slash between.
     pub key: String,
-    /// When there is a token; the client was told that or a little later.
+    /// When there is a token; the client was told that, rounded, and up to 3 % more of the wait.
     pub retry_at: Timestamp,
 }
 
