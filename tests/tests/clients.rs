@@ -10,11 +10,15 @@ use anyhow::{Context, ensure};
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy,
 };
+use issuance::limit::LimitName;
+use issuance::time::Clock as _;
 use lockkeeper_tests::https_client::{self, InstantAcmeClient};
 use lockkeeper_tests::world::{hostname, pairs};
 use rehearsal::audit::Audit;
-use rehearsal::ca::{CaConfig, RehearsalCa};
+use rehearsal::ca::{CaConfig, CaRules, RehearsalCa};
+use rehearsal::clock::RealClock;
 use rehearsal::fleet::{Fault, Fleet, FleetConfig};
+use rehearsal::limits::{History, LimitOverride, Owner, PastIssuance, UsedTokens};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -32,11 +36,16 @@ struct Scene {
 
 impl Scene {
     async fn set(stem: &str) -> anyhow::Result<Self> {
+        Self::set_by(stem, CaRules::default()).await
+    }
+
+    async fn set_by(stem: &str, rules: CaRules) -> anyhow::Result<Self> {
         let answers_at = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let fleet =
             Fleet::start(FleetConfig { sites: pairs(stem, 1), ..FleetConfig::new(answers_at) }).await?;
         let (dns, http_port) = (Some(fleet.dns_addr()), fleet.http_port());
-        let ca = RehearsalCa::start(CaConfig { tls: true, dns, http_port, ..CaConfig::default() }).await?;
+        let config = CaConfig { tls: true, rules, dns, http_port, ..CaConfig::default() };
+        let ca = RehearsalCa::start(config).await?;
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("root.pem"), ca.tls_root_pem().context("it speaks TLS")?)?;
         Ok(Self { ca, fleet, answers_at, folder })
@@ -101,6 +110,15 @@ async fn succeeds(mut command: Command) -> anyhow::Result<()> {
     let (out, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     ensure!(ended.status.success(), "{}\n{out}\n{errors}", ended.status);
     Ok(())
+}
+
+/// What a client that gets no certificate says.
+async fn fails(mut command: Command) -> anyhow::Result<String> {
+    let ended = timeout(WITHIN, command.stdin(Stdio::null()).kill_on_drop(true).output()).await??;
+    let (out, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    ensure!(!ended.status.success(), "it got one\n{out}\n{errors}");
+    // certbot folds its lines.
+    Ok(format!("{out} {errors}").split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn starts(mut command: Command) -> anyhow::Result<Child> {
@@ -203,5 +221,144 @@ async fn instant_acme_gets_a_certificate() -> anyhow::Result<()> {
     assert_one_certificate_and_nothing_open(&scene.ca.audit());
     server.abort();
     scene.strike().await;
+    Ok(())
+}
+
+/// How a limit of Let's Encrypt is met, and what its refusal begins and ends with.
+struct Meeting {
+    limit: LimitName,
+    /// Told to a CA with the numbers of production.
+    history: fn(&[&str; 2]) -> History,
+    /// At first so many tokens are there, where it is not a matter of history.
+    burst: Option<u32>,
+    /// Runs that fail for another reason: the first name is broken.
+    failing_runs: usize,
+    says: &'static str,
+    refers_to: &'static str,
+}
+
+fn used(limit: LimitName, of: Owner, tokens: u32) -> History {
+    History { used: vec![UsedTokens { limit, of, tokens }], ..History::default() }
+}
+
+fn nothing(_: &[&str; 2]) -> History {
+    History::default()
+}
+
+const PAGE: &str = "see https://letsencrypt.org/docs/rate-limits/#";
+
+fn meetings() -> [Meeting; 5] {
+    [
+        Meeting {
+            limit: LimitName::NewOrdersPerAccount,
+            history: |_| used(LimitName::NewOrdersPerAccount, Owner::Account(1), 300),
+            burst: None,
+            failing_runs: 0,
+            says: "too many new orders (300) from this account in the last 3h0m0s, retry after 20",
+            refers_to: "new-orders-per-account",
+        },
+        Meeting {
+            limit: LimitName::CertificatesPerRegisteredDomain,
+            history: |names| {
+                used(LimitName::CertificatesPerRegisteredDomain, Owner::Domain(names[0].to_owned()), 50)
+            },
+            burst: None,
+            failing_runs: 0,
+            says: "too many certificates (50) already issued for",
+            refers_to: "new-certificates-per-registered-domain",
+        },
+        Meeting {
+            limit: LimitName::CertificatesPerExactSet,
+            history: |names| {
+                let names: Vec<_> = names.iter().map(|name| hostname(name)).collect();
+                let at = RealClock.now();
+                History { issued: vec![PastIssuance { names, at }; 5], ..History::default() }
+            },
+            burst: None,
+            failing_runs: 0,
+            says: "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s",
+            refers_to: "new-certificates-per-exact-set-of-identifiers",
+        },
+        Meeting {
+            limit: LimitName::FailedAuthorizationsPerHostname,
+            history: nothing,
+            burst: Some(1),
+            failing_runs: 1,
+            says: "too many failed authorizations (1) for",
+            refers_to: "authorization-failures-per-identifier-per-account",
+        },
+        Meeting {
+            limit: LimitName::ConsecutiveFailuresPerHostname,
+            history: nothing,
+            burst: Some(1),
+            failing_runs: 2,
+            says: "Your account is temporarily prevented from requesting certificates for",
+            refers_to: "",
+        },
+    ]
+}
+
+/// Each limit in a scene of its own: the client gets nothing, and prints the CA's words.
+async fn meets_the_limits(
+    stem: &str,
+    client: fn(&Scene, [&'static str; 2]) -> Command,
+    names: [&'static str; 2],
+) -> anyhow::Result<()> {
+    for meeting in meetings() {
+        let rules = CaRules { checks_caa: false, ..CaRules::preset("letsencrypt")? };
+        let limit = rules.limit(meeting.limit).context("production has it")?;
+        let scene = Scene::set_by(stem, rules).await?;
+        scene.ca.remember((meeting.history)(&names))?;
+        if let Some(burst) = meeting.burst {
+            let fewer = LimitOverride { burst, ..LimitOverride::everybody(limit) };
+            scene.ca.set_overrides(vec![fewer])?;
+        }
+        for _ in 0..meeting.failing_runs {
+            scene.fleet.set_fault(&hostname(names[0]), Some(Fault::NotFound));
+            fails(client(&scene, names)).await?;
+        }
+        let said = fails(client(&scene, names)).await?;
+        // Debian's certbot 2.1.0 stumbles over its own error (`AttributeError: can't set attribute`) and prints nothing
+        // of it; what the CA said is in its log.
+        let logged = scene.file("logs/letsencrypt.log").unwrap_or_default();
+        let said = format!("{said} {logged}");
+        ensure!(said.contains(meeting.says), "no {:?} in {said}", meeting.says);
+        let link = if meeting.refers_to.is_empty() { "/sfe/v1/unpause?jwt=eyJ" } else { PAGE };
+        ensure!(said.contains(&format!("{link}{}", meeting.refers_to)), "no link in {said}");
+        let (report, audit) = (scene.ca.limits(), scene.ca.audit());
+        let refused = report.limits.get(&meeting.limit).map_or(0, |tally| tally.refused) + report.paused;
+        assert_eq!((refused, audit.rate_limited, audit.certificates), (1, 1, 0), "{report:?}");
+        scene.strike().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn certbot_meets_the_limits() -> anyhow::Result<()> {
+    meets_the_limits("certbot", Scene::certbot, ["certbot-0.com", "www.certbot-0.com"]).await
+}
+
+#[tokio::test]
+async fn lego_meets_the_limits() -> anyhow::Result<()> {
+    meets_the_limits("lego", Scene::lego, ["lego-0.com", "www.lego-0.com"]).await
+}
+
+/// An address that makes too many accounts is told so, whatever client it runs.
+#[tokio::test]
+async fn both_meet_the_limit_of_new_accounts() -> anyhow::Result<()> {
+    let names = ["lego-0.com", "www.lego-0.com"];
+    let says = "too many new registrations (1) from this IP address in the last 3h0m0s";
+    for lego_is_first in [true, false] {
+        let rules = CaRules { checks_caa: false, ..CaRules::preset("letsencrypt")? };
+        let limit = rules.limit(LimitName::NewAccountsPerAddress).context("production has it")?;
+        let one = LimitOverride { burst: 1, ..LimitOverride::everybody(limit) };
+        let scene = Scene::set_by("lego", CaRules { overrides: vec![one], ..rules }).await?;
+        let (lego, certbot) = (scene.lego(names), scene.certbot(names));
+        let (first, second) = if lego_is_first { (lego, certbot) } else { (certbot, lego) };
+        succeeds(first).await?;
+        let said = fails(second).await?;
+        ensure!(said.contains(says), "no {says:?} in {said}");
+        scene.strike().await;
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Accounts (RFC 8555 §7.3): creation with or without external binding, update, deactivation, orders list.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::extract::{Path, Query, State as Shared};
@@ -30,6 +31,8 @@ use crate::state::Number;
 pub(crate) struct Account {
     pub(crate) key: Arc<PublicKey>,
     pub(crate) deactivated: bool,
+    /// Until then the front end, which has not heard of it, goes on as if it were not.
+    pub(crate) cached_until: Option<Timestamp>,
     pub(crate) contact: Vec<String>,
     pub(crate) external_binding: Option<Box<RawValue>>,
     pub(crate) created_at: Timestamp,
@@ -111,7 +114,7 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
         let place = Key::Address(address);
         state
             .limits
-            .check(LimitName::NewAccountsPerAddress, place.clone(), now)
+            .check_all([(LimitName::NewAccountsPerAddress, place.clone())], now)
             .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
         state.limits.spend(LimitName::NewAccountsPerAddress, place, now);
     }
@@ -121,6 +124,7 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
         None => state.accounts.push(Account {
             key: Arc::clone(key),
             deactivated: false,
+            cached_until: None,
             contact: wanted.contact,
             external_binding: wanted.external_account_binding,
             created_at: now,
@@ -161,14 +165,18 @@ pub(crate) async fn update(
         return Err(Problem::unauthorized("Request signing key did not match account key"));
     }
     let update = if signed.is_read() { None } else { Some(signed.payload::<Update>()?) };
-    let (mut state, _) = ca.state();
+    let (mut state, now) = ca.state();
     let account = state
         .accounts
         .find_mut(number)
         .ok_or_else(|| Problem::new(Kind::AccountDoesNotExist, "Account not found"))?;
     if let Some(update) = update {
         match update.status.as_deref() {
-            Some("deactivated") => account.deactivated = true,
+            Some("deactivated") => {
+                account.deactivated = true;
+                let cached = Duration::from_secs(ca.rules.account_cache_seconds);
+                account.cached_until = Some(now.after(cached));
+            }
             None | Some("valid") => (),
             Some(_) => return Err(Problem::malformed("Invalid value provided for status field")),
         }

@@ -30,7 +30,7 @@ pub struct Audit {
     pub certificates: u64,
     /// Exact sets of names that were certified more than once.
     pub duplicate_certificates: u64,
-    /// Answers of the type `rateLimited`.
+    /// Answers 429 `rateLimited`; those of a CA that is merely busy are 503.
     pub rate_limited: u64,
     /// Endpoint → requests, of any method and whatever the answer.
     pub requests: BTreeMap<String, u64>,

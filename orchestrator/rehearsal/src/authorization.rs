@@ -232,6 +232,6 @@ pub(crate) fn charge_failure(state: &mut State, account: Number<Account>, name: 
     let key = Key::Name(account, name.clone());
     state.limits.spend(LimitName::FailedAuthorizationsPerHostname, key.clone(), now);
     if !state.limits.spend(LimitName::ConsecutiveFailuresPerHostname, key, now) {
-        state.pauses.pause(account, name.clone());
+        state.pauses.pause(account, name.clone(), now);
     }
 }

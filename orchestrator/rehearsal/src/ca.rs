@@ -6,20 +6,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
+use issuance::identifier::Hostname;
+use issuance::limit::LimitName;
 use issuance::time::{Clock, Timestamp};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::activity::Activity;
 use crate::audit::{Audit, AuthorizationRecord, CertificateRecord, Filter, OrderRecord};
 use crate::chance::Chance;
 use crate::clock::{RealClock, SkewedClock};
 use crate::endpoint::{Endpoint, Traffic};
 use crate::faults::{Effect, FaultReport, Faults, Plan, PlanError, Release, Target};
 use crate::issuer::{Issuer, IssuerError, ServerIdentity};
+use crate::limits::{History, HistoryError, LimitOverride, LimitReport, LimitUsage, OverrideError, Owner};
+use crate::load_balancer::LoadBalancer;
 use crate::nonce::Nonces;
 use crate::resolver::DnsView;
 pub use crate::rules::CaRules;
@@ -40,6 +44,8 @@ pub struct CaConfig {
     pub rules: CaRules,
     /// What goes wrong from the start; [`RehearsalCa::set_faults`] replaces it.
     pub faults: Plan,
+    /// What happened before it started; [`RehearsalCa::remember`] adds to it.
+    pub history: History,
     /// The resolver that validation asks. May be absent only if the rules say `always_valid`.
     pub dns: Option<SocketAddr>,
     /// The port on which HTTP-01 is validated, in place of 80.
@@ -57,6 +63,7 @@ impl Default for CaConfig {
             tls: false,
             rules: CaRules::default(),
             faults: Plan::default(),
+            history: History::default(),
             dns: None,
             http_port: DEFAULT_HTTP_PORT,
             seed: 0,
@@ -82,6 +89,10 @@ pub enum StartError {
     },
     #[error("no resolver to validate with: configure one, or rules that say always_valid")]
     NoResolver,
+    #[error("the overrides make no sense")]
+    Overrides(#[from] OverrideError),
+    #[error("the history makes no sense")]
+    History(#[from] HistoryError),
     #[error("the fault plan makes no sense")]
     Faults(#[from] PlanError),
     #[error("could not make the CA's keys and certificates")]
@@ -117,11 +128,15 @@ impl RehearsalCa {
         } else {
             (None, None)
         };
+        let mut state = State::new(&config.rules, now);
+        state.limits.set_overrides(config.rules.overrides.clone())?;
+        state.remember(config.history, now)?;
         let ca = Arc::new(Ca {
             address,
             scheme: if tls.is_some() { "https" } else { "http" },
-            state: Mutex::new(State::new(&config.rules)),
+            state: Mutex::new(state),
             validator: Validator::new(dns, config.http_port, &config.rules),
+            load_balancer: LoadBalancer::new(&config.rules.request_rates),
             rules: config.rules,
             clock: SkewedClock::new(config.clock),
             faults: Faults::new(),
@@ -130,7 +145,7 @@ impl RehearsalCa {
             traffic: Traffic::default(),
             issuer: Issuer::new(now)?,
             tasks: TaskTracker::new(),
-            validations: watch::Sender::new(0),
+            activity: Activity::default(),
             stop: CancellationToken::new(),
         });
         ca.set_faults(config.faults)?;
@@ -200,8 +215,53 @@ impl RehearsalCa {
     /// Returns when no validation is under way: every submitted challenge has its verdict, or a fault keeps the
     /// verdict back until a time to come.
     pub async fn idle(&self) {
-        // Fails only if the sender is gone, and `self` holds it.
-        drop(self.ca.validations.subscribe().wait_for(|running| *running == 0).await);
+        self.ca.activity.no_validation().await;
+    }
+
+    /// Whether no request is being answered and no challenge looked at. What a fault holds or delays counts as being
+    /// answered; a verdict that is kept back until a time to come, or an order that is `processing` until then, does
+    /// not: nothing happens to it before the clock moves. A request that its client has sent and the CA has not read
+    /// yet is not seen: who drives a clock must also know that no client waits.
+    pub fn is_quiet(&self) -> bool {
+        self.ca.activity.is_quiet()
+    }
+
+    /// Returns when [`RehearsalCa::is_quiet`].
+    pub async fn quiet(&self) {
+        self.ca.activity.quiet().await;
+    }
+
+    /// What `POST /incidents` does: these certificates, of any of these names or all that were issued so far, should be
+    /// replaced at once, and `url` says why. Returns how many they are.
+    pub fn declare_incident(&self, url: &str, names: &[Hostname]) -> usize {
+        self.ca.declare_incident(url, names)
+    }
+
+    /// What `PUT /limits` does: these overrides and no others from now on.
+    pub fn set_overrides(&self, overrides: Vec<LimitOverride>) -> Result<(), OverrideError> {
+        self.ca.set_overrides(overrides)
+    }
+
+    /// What `POST /history` does: what is to have happened before.
+    pub fn remember(&self, history: History) -> Result<(), HistoryError> {
+        self.ca.remember(history)
+    }
+
+    /// What `GET /limits` says.
+    pub fn limits(&self) -> LimitReport {
+        self.ca.limit_report()
+    }
+
+    /// What one bucket would have given and what was taken from it, hour by hour since the start: of
+    /// [`LimitName::NewOrdersPerAccount`] by account, or of [`LimitName::CertificatesPerRegisteredDomain`] by domain.
+    /// `None` where nothing is limited.
+    pub fn usage(&self, limit: LimitName, owner: &Owner) -> Option<LimitUsage> {
+        self.ca.limit_usage(limit, owner)
+    }
+
+    /// Whose buckets of that limit anything was taken from.
+    pub fn owners(&self, limit: LimitName) -> Vec<Owner> {
+        self.ca.limit_owners(limit)
     }
 
     /// Serves in the foreground until `signal` comes, then stops as [`RehearsalCa::stop`] does.
@@ -251,10 +311,10 @@ pub(crate) struct Ca {
     pub(crate) chance: Chance,
     pub(crate) nonces: Nonces,
     pub(crate) traffic: Traffic,
+    pub(crate) load_balancer: LoadBalancer,
     pub(crate) issuer: Issuer,
     pub(crate) tasks: TaskTracker,
-    /// How many attempts are under way.
-    pub(crate) validations: watch::Sender<usize>,
+    pub(crate) activity: Activity,
     pub(crate) stop: CancellationToken,
 }
 

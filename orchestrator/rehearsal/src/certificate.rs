@@ -23,9 +23,11 @@ pub(crate) struct Certificate {
     pub(crate) account: Number<Account>,
     pub(crate) names: Identifiers,
     pub(crate) der: Box<[u8]>,
-    pub(crate) not_before: Timestamp,
+    pub(crate) issued_at: Timestamp,
     pub(crate) not_after: Timestamp,
     pub(crate) revoked_at: Option<Timestamp>,
+    /// Where one can read why it should be replaced at once.
+    pub(crate) incident: Option<Arc<str>>,
     /// The latest order that said it replaces this certificate.
     pub(crate) replaced_by: Option<Number<Order>>,
 }

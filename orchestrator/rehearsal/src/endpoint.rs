@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Kind;
@@ -100,8 +101,9 @@ impl Traffic {
         }
     }
 
-    pub(crate) fn problem(&self, kind: Kind) {
-        if kind == Kind::RateLimited {
+    /// A busy CA says `rateLimited`, too, and means something else.
+    pub(crate) fn problem(&self, kind: Kind, status: StatusCode) {
+        if kind == Kind::RateLimited && status == StatusCode::TOO_MANY_REQUESTS {
             self.rate_limited.fetch_add(1, Ordering::Relaxed);
         }
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,7 +25,7 @@ use crate::limits::Key;
 use crate::order::{self, Order, Progress, Status};
 use crate::problem::{Kind, Problem};
 use crate::signed::Signed;
-use crate::state::{IssuedSet, Number, State};
+use crate::state::{Number, State};
 
 const CONTEXT: &str = "Error finalizing order";
 
@@ -231,9 +231,10 @@ fn record(
         account,
         names,
         der: leaf.der.into(),
-        not_before: leaf.not_before,
+        issued_at: now,
         not_after: leaf.not_after,
         revoked_at: None,
+        incident: None,
         replaced_by: None,
     });
     state.certificate_by_serial.insert(serial, certificate);
@@ -247,15 +248,19 @@ fn record(
     }
 
     let renewal = state.issued_sets.get(&set).is_some_and(|issued| issued.is_renewed_at(now));
-    let issued = state.issued_sets.entry(Arc::clone(&set)).or_insert(IssuedSet { count: 0, last_at: now });
+    let issued = state.issued_sets.entry(Arc::clone(&set)).or_default();
     issued.count += 1;
-    issued.last_at = now;
+    issued.last_at = Some(now);
     if issued.count == 2 {
         state.duplicate_sets += 1;
     }
     state.limits.spend(LimitName::CertificatesPerExactSet, Key::Set(set), now);
     if !renewal {
         for domain in domains {
+            let own = state.limits.domain_key(account, &domain);
+            if own != Key::Domain(domain.clone()) {
+                state.limits.spend(LimitName::CertificatesPerRegisteredDomain, own, now);
+            }
             state.limits.spend(LimitName::CertificatesPerRegisteredDomain, Key::Domain(domain), now);
         }
     }

@@ -47,7 +47,6 @@ pub(crate) struct Issuer {
 #[derive(Debug)]
 pub(crate) struct Leaf {
     pub(crate) der: Vec<u8>,
-    pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
 }
 
@@ -110,7 +109,7 @@ impl Issuer {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(key, &self.intermediate).map_err(failed("a leaf"))?;
-        Ok(Leaf { der: certificate.der().to_vec(), not_before, not_after })
+        Ok(Leaf { der: certificate.der().to_vec(), not_after })
     }
 
     /// The chain to the first root.

@@ -1,25 +1,26 @@
 //! New orders (RFC 8555 §7.4): checked in Boulder's sequence, found again if they are there already.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
 use http::StatusCode;
-use issuance::identifier::{Hostname, HostnameError, Identifiers, IdentifiersError};
-use issuance::limit::LimitName;
+use issuance::identifier::{Hostname, Identifiers};
 use issuance::time::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::account::Account;
+use crate::admission::Admission;
 use crate::authorization::{self, Authorization, Event, Standing};
 use crate::ca::Ca;
 use crate::challenge::ChallengeKind;
+use crate::directory::Base;
 use crate::endpoint::Endpoint;
 use crate::faults::Effect;
-use crate::limits::{self, Key};
+use crate::limits;
+use crate::names::{self, Named, WantedIdentifier};
 use crate::order::{self, Order, Progress, Status};
 use crate::problem::{Kind, Problem};
 use crate::renewal_info::{self, Replacement};
@@ -38,13 +39,6 @@ struct Wanted {
     profile: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct WantedIdentifier {
-    #[serde(rename = "type")]
-    kind: String,
-    value: String,
-}
-
 /// `POST /acme/new-order`
 pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Result<Response, Problem> {
     let account = signed.account()?;
@@ -52,72 +46,129 @@ pub(crate) async fn create(Shared(ca): Shared<Arc<Ca>>, signed: Signed) -> Resul
     if wanted.not_before.is_some() || wanted.not_after.is_some() {
         return Err(Problem::malformed("NotBefore and NotAfter are not supported"));
     }
-    let ParsedNames { names, refused, count } = parse_names(&wanted.identifiers, &ca.rules.refused_domains)?;
-
+    let named = names::parse(&wanted.identifiers, &ca.rules.refused_domains)?;
     let without_limits = limits_are_out(&ca).await;
-
-    let (mut state, now) = ca.state();
-    if let Some(names) = &names {
-        state.pauses.check(account, names, &signed.base)?;
-    }
-    let replacement = match (&wanted.replaces, &names) {
-        (Some(certificate), Some(names)) => Some(renewal_info::check_replacement(
-            &state,
-            ca.issuer.key_identifier(),
-            account,
-            certificate,
-            names,
-            now,
-        )?),
-        _ => None,
-    };
-    let profile_name: Arc<str> = wanted.profile.unwrap_or_default().into();
-    let profile = ca.rules.profile(&profile_name).ok_or_else(|| {
-        Problem::new(Kind::InvalidProfile, format!("profile name \"{profile_name}\" not recognized"))
-    })?;
-    if count > profile.names_max {
-        return Err(Problem::malformed(format!(
-            "Order cannot contain more than {} identifiers",
-            profile.names_max
-        )));
-    }
-    let mut admission = Admission::of(&state, names.as_ref(), replacement.as_ref(), now);
-    if without_limits {
-        admission = Admission { spends_new_order: false, exempt: true, ..admission };
-    }
-    admission
-        .check(&state, account, names.as_ref(), now)
-        .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
-    // Last, since a refusal of names gives the new-order token back.
-    if let Some(problem) = refused {
-        return Err(problem);
-    }
-    let names =
-        names.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
-    let set: Arc<str> = names.canonical().into();
-
-    let reused =
-        if ca.rules.order_reuse { reusable(&mut state, account, &set, &profile_name, now) } else { None };
-    let number = if let Some(number) = reused {
-        number
+    let accepted = Accepted::by_limits(&ca, account, wanted, named, &signed.base, without_limits)?;
+    let slow = ca.draw(Endpoint::NewOrder, None, |effect| matches!(effect, Effect::SlowPlacement { .. }));
+    let placed = if let Some(Effect::SlowPlacement { ms }) = slow {
+        accepted.place_slowly(&ca, Duration::from_millis(ms)).await
     } else {
-        let plan = Plan::of(&mut state, &ca, account, &profile_name, profile, &names, now);
-        let pending = state.ledger.pending_of(account);
+        let (mut state, now) = ca.state();
+        accepted.find_or_place(&mut state, &ca, now)
+    };
+    let (mut state, now) = ca.state();
+    match placed {
+        Ok(number) => {
+            state.limits.count_new_order(accepted.admission.cost());
+            let order = &state.orders[number];
+            Ok(order::answer(&ca, &state, order, StatusCode::CREATED, &signed.base, now))
+        }
+        Err(problem) => {
+            accepted.admission.give_back(&mut state.limits, account, now);
+            Err(problem)
+        }
+    }
+}
+
+/// What the limits have let through. What goes wrong from here gives the new-order token back.
+struct Accepted<'a> {
+    account: Number<Account>,
+    profile_name: Arc<str>,
+    profile: &'a Profile,
+    named: Named,
+    replacement: Option<Replacement>,
+    admission: Admission,
+}
+
+impl<'a> Accepted<'a> {
+    /// In Boulder's sequence: paused names, `replaces`, the profile, the limits.
+    fn by_limits(
+        ca: &'a Ca,
+        account: Number<Account>,
+        wanted: Wanted,
+        named: Named,
+        base: &Base,
+        without_limits: bool,
+    ) -> Result<Self, Problem> {
+        let (mut state, now) = ca.state();
+        let names = named.good.as_ref();
+        if let Some(names) = names {
+            state.pauses.check(account, names, base, now)?;
+        }
+        let replacement = match (&wanted.replaces, names) {
+            (Some(certificate), Some(names)) => Some(renewal_info::check_replacement(
+                &state,
+                ca.issuer.key_identifier(),
+                account,
+                certificate,
+                names,
+                now,
+            )?),
+            _ => None,
+        };
+        let profile_name: Arc<str> = wanted.profile.unwrap_or_default().into();
+        let profile = ca.rules.profile(&profile_name).ok_or_else(|| {
+            Problem::new(Kind::InvalidProfile, format!("profile name \"{profile_name}\" not recognized"))
+        })?;
+        let admission = Admission::of(&state, names, replacement.as_ref(), without_limits, now);
+        admission
+            .take(&mut state.limits, account, names, now)
+            .map_err(|refusal| refusal.into_problem(now, ca.chance.fraction()))?;
+        Ok(Self { account, profile_name, profile, named, replacement, admission })
+    }
+
+    /// The names, if the CA certifies them.
+    fn names(&self) -> Result<&Identifiers, Problem> {
+        if self.named.count > self.profile.names_max {
+            return Err(Problem::malformed(format!(
+                "Order cannot contain more than {} identifiers",
+                self.profile.names_max
+            )));
+        }
+        match (&self.named.refused, &self.named.good) {
+            (Some(problem), _) => Err(problem.clone()),
+            (None, Some(names)) => Ok(names),
+            (None, None) => Err(Problem::malformed("NewOrder request did not specify any identifiers")),
+        }
+    }
+
+    fn find(&self, state: &mut State, ca: &Ca, now: Timestamp) -> Result<Option<Number<Order>>, Problem> {
+        let set: Arc<str> = self.names()?.canonical().into();
+        let found = || reusable(state, self.account, &set, &self.profile_name, now);
+        Ok(ca.rules.order_reuse.then(found).flatten())
+    }
+
+    fn find_or_place(&self, state: &mut State, ca: &Ca, now: Timestamp) -> Result<Number<Order>, Problem> {
+        match self.find(state, ca, now)? {
+            Some(number) => Ok(number),
+            None => self.place(state, ca, now),
+        }
+    }
+
+    /// Boulder's race: it looks for the order first, and by the time it creates one there may be another.
+    async fn place_slowly(&self, ca: &Ca, wait: Duration) -> Result<Number<Order>, Problem> {
+        let found = {
+            let (mut state, now) = ca.state();
+            self.find(&mut state, ca, now)?
+        };
+        ca.wait(wait).await;
+        let (mut state, now) = ca.state();
+        match found {
+            Some(number) => Ok(number),
+            None => self.place(&mut state, ca, now),
+        }
+    }
+
+    fn place(&self, state: &mut State, ca: &Ca, now: Timestamp) -> Result<Number<Order>, Problem> {
+        let names = self.names()?;
+        let plan = Plan::of(state, ca, self, names, now);
+        let pending = state.ledger.pending_of(self.account);
         let cap = ca.rules.pending_authorizations_max;
         if !plan.missing.is_empty() && cap.is_some_and(|cap| pending >= u64::from(cap)) {
             return Err(limits::too_many_pending());
         }
-        plan.place(
-            &mut state,
-            &ca,
-            Placement { account, profile_name, profile, names, set, replacement, now },
-        )
-    };
-    if admission.spends_new_order {
-        state.limits.spend(LimitName::NewOrdersPerAccount, Key::Account(account), now);
+        Ok(plan.place(state, ca, self, names.clone(), now))
     }
-    let order = &state.orders[number];
-    Ok(order::answer(&ca, &state, order, StatusCode::CREATED, &signed.base, now))
 }
 
 /// Boulder fails open: where its limits cannot be asked, they do not apply.
@@ -126,153 +177,6 @@ async fn limits_are_out(ca: &Ca) -> bool {
     let Some(Effect::LimitStoreOutage { after_ms }) = fault else { return false };
     ca.wait(Duration::from_millis(after_ms)).await;
     true
-}
-
-/// The identifiers of a request. A name that policy refuses is reported only after the limits had their say.
-struct ParsedNames {
-    /// The good ones, if any.
-    names: Option<Identifiers>,
-    refused: Option<Problem>,
-    /// Distinct names, good and bad.
-    count: usize,
-}
-
-fn parse_names(identifiers: &[WantedIdentifier], refused_domains: &[String]) -> Result<ParsedNames, Problem> {
-    if identifiers.is_empty() {
-        return Err(Problem::malformed("NewOrder request did not specify any identifiers"));
-    }
-    let (mut good, mut bad) = (BTreeSet::new(), Vec::new());
-    for WantedIdentifier { kind, value } in identifiers {
-        if kind != "dns" {
-            return Err(Problem::new(
-                Kind::UnsupportedIdentifier,
-                format!("NewOrder request included unsupported identifier: type {kind:?}, value {value:?}"),
-            ));
-        }
-        match Hostname::parse(value) {
-            Ok(name) if is_refused(&name, refused_domains) => bad.push((
-                value,
-                "The ACME server refuses to issue a certificate for this domain name, because it is \
-                 forbidden by policy",
-            )),
-            Ok(name) => {
-                good.insert(name);
-            }
-            Err(error) => bad.push((value, refusal_text(&error))),
-        }
-    }
-    let count = good.len() + bad.len();
-    let names = match Identifiers::new(good) {
-        Ok(names) => Some(names),
-        Err(IdentifiersError::Redundant { name }) => {
-            return Err(Problem::malformed(format!(
-                "Error creating new order :: Domain name \"{name}\" is redundant with a wildcard domain in \
-                 the same request. Remove one or the other from the certificate request."
-            )));
-        }
-        Err(IdentifiersError::TooMany { .. }) => {
-            return Err(Problem::malformed("Order cannot contain more than 100 identifiers"));
-        }
-        Err(IdentifiersError::None | IdentifiersError::Duplicate { .. }) => None,
-    };
-    let refused = bad.first().map(|(name, why)| {
-        let first = format!("Error creating new order :: Cannot issue for \"{name}\": {why}");
-        if bad.len() == 1 {
-            return Problem::new(Kind::RejectedIdentifier, first);
-        }
-        let others = bad.len() - 1;
-        let subs = bad
-            .iter()
-            .map(|(name, why)| (Problem::new(Kind::RejectedIdentifier, *why), (*name).clone()))
-            .collect();
-        Problem::new(
-            Kind::RejectedIdentifier,
-            format!("{first} (and {others} more problems. Refer to sub-problems for more information.)"),
-        )
-        .with_subproblems(subs)
-    });
-    Ok(ParsedNames { names, refused, count })
-}
-
-fn is_refused(name: &Hostname, refused_domains: &[String]) -> bool {
-    refused_domains.iter().any(|domain| {
-        let rest = name.validation_target().strip_suffix(domain.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    })
-}
-
-/// Boulder's words for each kind of bad name.
-fn refusal_text(error: &HostnameError) -> &'static str {
-    match error {
-        HostnameError::Empty => "Identifier value (name) is empty",
-        HostnameError::Whitespace | HostnameError::Underscore | HostnameError::Characters => {
-            "Domain name contains an invalid character"
-        }
-        HostnameError::Wildcard => "Wildcard domain name must be of the form *.<name>",
-        HostnameError::Address => "The ACME server can not issue a certificate for an IP address",
-        HostnameError::Label => "Domain name contains an invalid label",
-        HostnameError::TooLong { .. } => "Domain name is longer than 253 bytes",
-        HostnameError::OneLabel => "Domain name needs at least one dot",
-        HostnameError::TooManyLabels { .. } => "Domain name has more than 10 labels (parts)",
-        HostnameError::PublicSuffix => "Domain name is an ICANN TLD",
-        HostnameError::SpecialUse { .. } | HostnameError::UnknownSuffix { .. } => {
-            "Domain name does not end with a valid public suffix (TLD)"
-        }
-    }
-}
-
-/// Which limits an order stands under.
-struct Admission {
-    spends_new_order: bool,
-    renewal: bool,
-    exempt: bool,
-}
-
-impl Admission {
-    fn of(
-        state: &State,
-        names: Option<&Identifiers>,
-        replacement: Option<&Replacement>,
-        now: Timestamp,
-    ) -> Self {
-        let exempt = replacement.is_some_and(|replacement| replacement.in_window);
-        let last = names.and_then(|names| state.issued_sets.get(names.canonical().as_str()));
-        let renewal = last.is_some_and(|set| set.is_renewed_at(now));
-        Self { spends_new_order: !exempt && !renewal, renewal, exempt }
-    }
-
-    fn check(
-        &self,
-        state: &State,
-        account: Number<Account>,
-        names: Option<&Identifiers>,
-        now: Timestamp,
-    ) -> Result<(), limits::Refusal> {
-        if self.exempt {
-            return Ok(());
-        }
-        let mut wanted = Vec::new();
-        if self.spends_new_order {
-            wanted.push((LimitName::NewOrdersPerAccount, Key::Account(account)));
-        }
-        if let Some(names) = names {
-            if !self.renewal {
-                let domains: BTreeSet<&str> = names.iter().map(Hostname::registered_domain).collect();
-                wanted.extend(
-                    domains.into_iter().map(|domain| {
-                        (LimitName::CertificatesPerRegisteredDomain, Key::Domain(domain.into()))
-                    }),
-                );
-            }
-            wanted.push((LimitName::CertificatesPerExactSet, Key::Set(names.canonical().into())));
-            wanted.extend(
-                names.iter().map(|name| {
-                    (LimitName::FailedAuthorizationsPerHostname, Key::Name(account, name.clone()))
-                }),
-            );
-        }
-        state.limits.check_all(wanted, now)
-    }
 }
 
 /// Boulder looks at one order only: the unexpired one of this set that expires first, whoever owns it. One
@@ -300,31 +204,13 @@ struct Plan {
     missing: Vec<Hostname>,
 }
 
-struct Placement<'a> {
-    account: Number<Account>,
-    profile_name: Arc<str>,
-    profile: &'a Profile,
-    names: Identifiers,
-    set: Arc<str>,
-    replacement: Option<Replacement>,
-    now: Timestamp,
-}
-
 impl Plan {
-    fn of(
-        state: &mut State,
-        ca: &Ca,
-        account: Number<Account>,
-        profile_name: &Arc<str>,
-        profile: &Profile,
-        names: &Identifiers,
-        now: Timestamp,
-    ) -> Self {
+    fn of(state: &mut State, ca: &Ca, wanted: &Accepted<'_>, names: &Identifiers, now: Timestamp) -> Self {
         let mut plan = Self { found: Vec::new(), missing: Vec::new() };
         // What is reused must outlive an eighth of the order, between an hour and a day.
-        let life_left = Duration::from_secs((profile.order_seconds / 8).clamp(3_600, 86_400));
+        let life_left = Duration::from_secs((wanted.profile.order_seconds / 8).clamp(3_600, 86_400));
         for name in names {
-            let key = (account, Arc::clone(profile_name), name.clone());
+            let key = (wanted.account, Arc::clone(&wanted.profile_name), name.clone());
             let candidates = state.reusable.get_mut(&key).filter(|_| ca.rules.authorization_reuse);
             let found = candidates.and_then(|candidates| {
                 candidates.retain(|number| {
@@ -343,8 +229,16 @@ impl Plan {
         plan
     }
 
-    fn place(self, state: &mut State, ca: &Ca, placement: Placement<'_>) -> Number<Order> {
-        let Placement { account, profile_name, profile, names, set, replacement, now } = placement;
+    fn place(
+        self,
+        state: &mut State,
+        ca: &Ca,
+        wanted: &Accepted<'_>,
+        names: Identifiers,
+        now: Timestamp,
+    ) -> Number<Order> {
+        let Accepted { account, profile_name, profile, replacement, .. } = wanted;
+        let (account, set): (_, Arc<str>) = (*account, names.canonical().into());
         let mut expires_at = now.after(Duration::from_secs(profile.order_seconds));
         let mut authorizations = self.found;
         for number in &authorizations {
@@ -369,7 +263,7 @@ impl Plan {
             authorizations.push(state.ledger.create(|number| Authorization {
                 number,
                 account,
-                profile: Arc::clone(&profile_name),
+                profile: Arc::clone(profile_name),
                 name,
                 token: ca.chance.token().into(),
                 challenges: challenges.into(),
@@ -383,7 +277,7 @@ impl Plan {
         state.orders.push(Order {
             number,
             account,
-            profile: profile_name,
+            profile: Arc::clone(profile_name),
             names,
             set: Arc::clone(&set),
             expires_at,
@@ -397,7 +291,7 @@ impl Plan {
             account.orders.push(number);
         }
         if let Some(replacement) = replacement {
-            renewal_info::mark_replaced(state, &replacement, number);
+            renewal_info::mark_replaced(state, replacement, number);
         }
         number
     }

@@ -158,6 +158,12 @@ impl Problem {
         Self { retry_after, help: true, ..Self::new(Kind::RateLimited, detail) }
     }
 
+    /// Too much to do, which is no quota.
+    pub(crate) fn busy(retry_after: Duration) -> Self {
+        let busy = Self::new(Kind::RateLimited, "Service busy; retry later.");
+        Self { retry_after: Some(retry_after), ..busy.with_status(StatusCode::SERVICE_UNAVAILABLE) }
+    }
+
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status: status.as_u16(), ..self }
     }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
-use issuance::identifier::Identifiers;
+use issuance::identifier::{Hostname, Identifiers};
 use issuance::time::Timestamp;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::ca::Ca;
@@ -22,6 +24,7 @@ use crate::state::{Number, State};
 
 const POLL_INTERVAL: Duration = Duration::from_hours(6);
 const POLL_INTERVAL_SPREAD: f64 = 0.2;
+const CONTEXT: &str = "Could not validate ARI 'replaces' field";
 /// Below this a certificate is renewed at half of its life instead of two thirds.
 const SHORT_LIVED: Duration = Duration::from_hours(10 * 24);
 
@@ -35,15 +38,16 @@ pub(crate) struct Replacement {
 }
 
 /// The window for a certificate: 2 % of its life wide, in whole seconds, since that is what clients are
-/// told and held to. One that was revoked should be replaced at once, which its window says by lying in the
-/// past.
+/// told and held to. Boulder counts that life from the moment of issuance. What was revoked or is part of an incident
+/// should be replaced at once, which its window says by lying in the past.
 pub(crate) fn window(certificate: &Certificate, now: Timestamp) -> (Timestamp, Timestamp) {
-    if certificate.revoked_at.is_some() {
+    if certificate.revoked_at.is_some() || certificate.incident.is_some() {
         return (now.before(Duration::from_hours(1)), now.before(Duration::from_mins(30)));
     }
-    let life = certificate.not_before.until(certificate.not_after);
-    let share = if life < SHORT_LIVED { 0.5 } else { 2.0 / 3.0 };
-    let centre = certificate.not_before.after(life.mul_f64(share));
+    // The last second belongs to it.
+    let life = certificate.issued_at.until(certificate.not_after.after(Duration::from_secs(1)));
+    let left = if life < SHORT_LIVED { life / 2 } else { life / 3 };
+    let centre = certificate.not_after.before(left);
     let whole = |at: Timestamp| Timestamp::from_unix_seconds(at.unix_seconds());
     (whole(centre.before(life / 100)), whole(centre.after(life / 100)))
 }
@@ -51,10 +55,18 @@ pub(crate) fn window(certificate: &Certificate, now: Timestamp) -> (Timestamp, T
 /// `GET /acme/renewal-info/{certificate}`
 pub(crate) async fn read(Shared(ca): Shared<Arc<Ca>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let (state, now) = ca.state();
-    let number = find(&state, ca.issuer.key_identifier(), &id)?;
-    let (start, end) = window(&state.certificates[number], now);
+    let serial = parse(ca.issuer.key_identifier(), &id)
+        .map_err(|problem| problem.within("while parsing ARI CertID an error occurred"))?;
+    let certificate =
+        find(&state, &serial).ok_or_else(|| Problem::not_found("Requested certificate was not found"))?;
+    let certificate = &state.certificates[certificate];
+    let (start, end) = window(certificate, now);
+    let mut body =
+        json!({ "suggestedWindow": { "start": reply::instant(start), "end": reply::instant(end) } });
+    if let Some(url) = &certificate.incident {
+        body["explanationURL"] = Value::from(&**url);
+    }
     drop(state);
-    let body = json!({ "suggestedWindow": { "start": reply::instant(start), "end": reply::instant(end) } });
     let mut response = reply::json(StatusCode::OK, &body);
     let interval = ca.chance.around(POLL_INTERVAL, POLL_INTERVAL_SPREAD);
     reply::set_retry_after(&mut response, interval.as_secs());
@@ -63,23 +75,32 @@ pub(crate) async fn read(Shared(ca): Shared<Arc<Ca>>, Path(id): Path<String>) ->
 
 /// RFC 9773 §4.1: base64url of the authority key identifier, a dot, base64url of the serial number's DER
 /// content, leading zero byte included.
-fn find(state: &State, key_identifier: &[u8], id: &str) -> Result<Number<Certificate>, Problem> {
-    let malformed = |what: &str| Problem::malformed(format!("Parsing ARI CertID failed :: {what}"));
-    let (issuer, serial) = id.split_once('.').ok_or_else(|| malformed("not two parts"))?;
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url"));
-    let (issuer, serial) = (decode(issuer)?, decode(serial)?);
-    let unknown = || Problem::not_found("Certificate replaced by this order was not found");
+fn parse(key_identifier: &[u8], id: &str) -> Result<Vec<u8>, Problem> {
+    let parts = id.split_once('.').filter(|(issuer, serial)| !issuer.is_empty() && !serial.is_empty());
+    let (issuer, serial) = parts.ok_or_else(|| Problem::malformed("Invalid path"))?;
+    let issuer = URL_SAFE_NO_PAD.decode(issuer).map_err(|_| {
+        Problem::malformed("Authority Key Identifier was not base64url-encoded or contained padding")
+    })?;
     if issuer != key_identifier {
-        return Err(unknown());
+        return Err(Problem::not_found(
+            "path contained an Authority Key Identifier that did not match a known issuer",
+        ));
     }
-    let serial = match serial.as_slice() {
-        [0, rest @ ..] if rest.first().is_some_and(|byte| byte & 0x80 != 0) => rest,
-        all => all,
-    };
-    let serial = <[u8; 16]>::try_from(serial).map_err(|_| unknown())?;
-    state.certificate_by_serial.get(&serial).copied().ok_or_else(unknown)
+    let serial = URL_SAFE_NO_PAD
+        .decode(serial)
+        .map_err(|_| Problem::not_found("serial number was not base64url-encoded or contained padding"))?;
+    Ok(match serial.as_slice() {
+        [0, rest @ ..] if rest.first().is_some_and(|byte| byte & 0x80 != 0) => rest.to_vec(),
+        _ => serial,
+    })
 }
 
+fn find(state: &State, serial: &[u8]) -> Option<Number<Certificate>> {
+    let serial = <[u8; 16]>::try_from(serial).ok()?;
+    state.certificate_by_serial.get(&serial).copied()
+}
+
+/// In Boulder's sequence: whether it was replaced already is asked first, whoever asks.
 pub(crate) fn check_replacement(
     state: &State,
     key_identifier: &[u8],
@@ -88,21 +109,15 @@ pub(crate) fn check_replacement(
     names: &Identifiers,
     now: Timestamp,
 ) -> Result<Replacement, Problem> {
-    const CONTEXT: &str = "Could not validate ARI 'replaces' field";
-    let number = find(state, key_identifier, id).map_err(|problem| problem.within(CONTEXT))?;
+    let serial = parse(key_identifier, id).map_err(|problem| problem.within(CONTEXT))?;
+    let number = find(state, &serial).ok_or_else(|| {
+        let serial: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
+        Problem::not_found(format!(
+            "request included `replaces` field, but no current certificate with serial \"{serial}\" exists"
+        ))
+        .within(CONTEXT)
+    })?;
     let certificate = &state.certificates[number];
-    if certificate.account != account {
-        return Err(Problem::unauthorized(
-            "requester account did not request the certificate being replaced by this order",
-        )
-        .within(CONTEXT));
-    }
-    if !names.iter().any(|name| certificate.names.contains(name)) {
-        return Err(Problem::malformed(
-            "identifiers in this order do not match any identifiers in the certificate being replaced",
-        )
-        .within(CONTEXT));
-    }
     let replaced = certificate.replaced_by.and_then(|order| state.orders.find(order)).is_some_and(|order| {
         let status = order.status(state, now);
         status == Status::Valid || (status != Status::Invalid && order.expires_at > now)
@@ -115,12 +130,61 @@ pub(crate) fn check_replacement(
         );
         return Err(Problem::new(Kind::AlreadyReplaced, detail).within(CONTEXT));
     }
+    if certificate.account != account {
+        return Err(Problem::unauthorized(
+            "requester account did not request the certificate being replaced by this order",
+        )
+        .within(CONTEXT));
+    }
+    if !names.iter().any(|name| certificate.names.iter().any(|certified| covers(certified, name))) {
+        return Err(Problem::malformed(
+            "identifiers in this order do not match any identifiers in the certificate being replaced",
+        )
+        .within(CONTEXT));
+    }
     let (start, end) = window(certificate, now);
     Ok(Replacement { id: id.into(), certificate: number, in_window: start <= now && now < end })
+}
+
+/// A certified wildcard covers one label (RFC 6125 §6.4.3).
+fn covers(certified: &Hostname, name: &Hostname) -> bool {
+    let parent = name.as_str().split_once('.').map(|(_, parent)| parent);
+    certified == name || (certified.is_wildcard() && parent == Some(certified.validation_target()))
 }
 
 pub(crate) fn mark_replaced(state: &mut State, replacement: &Replacement, order: Number<Order>) {
     if let Some(certificate) = state.certificates.find_mut(replacement.certificate) {
         certificate.replaced_by = Some(order);
     }
+}
+
+/// Certificates that should be replaced at once, as when a CA has found that it must revoke them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Incident {
+    /// Where one can read why.
+    url: String,
+    /// Those that have one of these names; without any, all that were issued so far.
+    #[serde(default)]
+    names: Vec<Hostname>,
+}
+
+impl Ca {
+    /// Returns how many certificates it is about.
+    pub(crate) fn declare_incident(&self, url: &str, names: &[Hostname]) -> usize {
+        let (mut state, _) = self.state();
+        let url: Arc<str> = url.into();
+        let hit = state.certificates.iter_mut().filter(|certificate| {
+            names.is_empty() || names.iter().any(|name| certificate.names.contains(name))
+        });
+        hit.map(|certificate| certificate.incident = Some(Arc::clone(&url))).count()
+    }
+}
+
+/// `POST /incidents`
+pub(crate) async fn declare(Shared(ca): Shared<Arc<Ca>>, body: Bytes) -> Result<Response, Problem> {
+    let incident: Incident =
+        serde_json::from_slice(&body).map_err(|error| Problem::malformed(error.to_string()))?;
+    let certificates = ca.declare_incident(&incident.url, &incident.names);
+    Ok(reply::json(StatusCode::OK, &json!({ "certificates": certificates })))
 }

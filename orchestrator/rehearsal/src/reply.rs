@@ -43,6 +43,16 @@ pub(crate) fn add_link(response: &mut Response, url: &str, relation: &str) {
     }
 }
 
+/// Before those that are there.
+pub(crate) fn add_first_link(response: &mut Response, url: &str, relation: &str) {
+    let others: Vec<HeaderValue> = response.headers().get_all(header::LINK).iter().cloned().collect();
+    response.headers_mut().remove(header::LINK);
+    add_link(response, url, relation);
+    for other in others {
+        response.headers_mut().append(header::LINK, other);
+    }
+}
+
 pub(crate) fn set_retry_after(response: &mut Response, seconds: u64) {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }

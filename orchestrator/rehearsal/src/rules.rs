@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use issuance::limit::{Limit, LimitName};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::LimitOverride;
+use crate::load_balancer::RequestRate;
+
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
@@ -29,6 +32,8 @@ pub struct CaRules {
     pub conflict_on_resubmission: bool,
     /// Deactivating a pending authorization counts as a failed validation.
     pub charges_deactivation: bool,
+    /// An account that was deactivated goes on being served so long: the front ends have it in a cache.
+    pub account_cache_seconds: u64,
     /// External account binding: key id → MAC key in base64url (RFC 8555 §7.3.4).
     pub external_account_keys: BTreeMap<String, String>,
     pub external_account_required: bool,
@@ -38,6 +43,8 @@ pub struct CaRules {
     pub alternate_chain: bool,
     /// How many vantage points validate; one of the remote ones may fail.
     pub perspectives: u8,
+    /// With fewer remote vantage points than this nothing can be validated, as at a CA that is set up wrongly.
+    pub remote_perspectives_min: u8,
     /// CAA records are looked up and obeyed.
     pub checks_caa: bool,
     /// How long one HTTP-01 fetch with its redirects, or one DNS-01 look-up, may take.
@@ -46,6 +53,11 @@ pub struct CaRules {
     pub pending_authorizations_max: Option<u32>,
     /// Token buckets. A limit that is not listed does not exist.
     pub limits: Vec<Limit>,
+    /// Other numbers for some, which no client is told.
+    /// [`RehearsalCa::set_overrides`](crate::ca::RehearsalCa::set_overrides) replaces them.
+    pub overrides: Vec<LimitOverride>,
+    /// What the load balancer lets one address ask, as [`RequestRate::letsencrypt`] has it; without any, everything.
+    pub request_rates: Vec<RequestRate>,
     /// Names that are refused as `rejectedIdentifier`, with everything below them.
     pub refused_domains: Vec<String>,
     pub terms_of_service: String,
@@ -85,10 +97,12 @@ pub struct UnknownPreset {
 
 impl CaRules {
     /// The names [`CaRules::preset`] knows.
-    pub const PRESETS: [&str; 5] = ["rehearsal", "boulder", "letsencrypt", "pebble-like", "generic"];
+    pub const PRESETS: [&str; 6] =
+        ["rehearsal", "boulder", "letsencrypt", "letsencrypt-staging", "pebble-like", "generic"];
 
     /// Rules by name:
     /// `boulder` (also `letsencrypt`): Boulder of August 2026 with production numbers;
+    /// `letsencrypt-staging`: the same with the numbers of its staging environment, and asynchronous finalize;
     /// `rehearsal`: the same behaviour for a demo, with generous limits, a pending cap of 300, 1 % bad nonces
     /// and no CAA look-ups;
     /// `pebble-like`: no limits, no reuse, an orders list, 5 % bad nonces, async finalize;
@@ -97,6 +111,7 @@ impl CaRules {
         match name {
             "rehearsal" => Ok(Self::rehearsal()),
             "boulder" | "letsencrypt" => Ok(Self::boulder()),
+            "letsencrypt-staging" => Ok(Self::letsencrypt_staging()),
             "pebble-like" => Ok(Self::pebble_like()),
             "generic" => Ok(Self::generic()),
             other => Err(UnknownPreset { name: other.to_owned() }),
@@ -114,11 +129,13 @@ impl CaRules {
             plain_get: true,
             conflict_on_resubmission: true,
             charges_deactivation: true,
+            account_cache_seconds: 5,
             external_account_keys: BTreeMap::new(),
             external_account_required: false,
             async_finalize: None,
             alternate_chain: true,
             perspectives: 1,
+            remote_perspectives_min: 0,
             checks_caa: true,
             validation_timeout_ms: 10_000,
             pending_authorizations_max: None,
@@ -130,6 +147,8 @@ impl CaRules {
                 limit(LimitName::FailedAuthorizationsPerHostname, 5, 5, HOUR),
                 limit(LimitName::ConsecutiveFailuresPerHostname, 1_152, 1, DAY),
             ],
+            overrides: Vec::new(),
+            request_rates: Vec::new(),
             refused_domains: Vec::new(),
             terms_of_service: "https://rehearsal.invalid/terms/v1".to_owned(),
             caa_identities: vec!["rehearsal.invalid".to_owned()],
@@ -139,6 +158,21 @@ impl CaRules {
                 ("tlsserver".to_owned(), Profile::tlsserver()),
                 ("shortlived".to_owned(), Profile::shortlived()),
             ]),
+        }
+    }
+
+    fn letsencrypt_staging() -> Self {
+        Self {
+            async_finalize: Some(AsyncFinalize { delay_ms: 130, retry_after_seconds: 3 }),
+            limits: vec![
+                limit(LimitName::NewAccountsPerAddress, 50, 50, 3 * HOUR),
+                limit(LimitName::NewOrdersPerAccount, 1_500, 1_500, 3 * HOUR),
+                limit(LimitName::CertificatesPerRegisteredDomain, 30_000, 30_000, 1),
+                limit(LimitName::CertificatesPerExactSet, 30_000, 30_000, 7 * DAY),
+                limit(LimitName::FailedAuthorizationsPerHostname, 200, 200, HOUR),
+                limit(LimitName::ConsecutiveFailuresPerHostname, 3_600, 1, 6 * HOUR),
+            ],
+            ..Self::boulder()
         }
     }
 
@@ -167,6 +201,7 @@ impl CaRules {
             orders_per_page: 3,
             conflict_on_resubmission: false,
             charges_deactivation: false,
+            account_cache_seconds: 0,
             checks_caa: false,
             async_finalize: Some(AsyncFinalize { delay_ms: 50, retry_after_seconds: 3 }),
             alternate_chain: false,
@@ -182,11 +217,17 @@ impl CaRules {
             plain_get: false,
             conflict_on_resubmission: false,
             charges_deactivation: false,
+            account_cache_seconds: 0,
             alternate_chain: false,
             limits: Vec::new(),
             profiles: BTreeMap::new(),
             ..Self::boulder()
         }
+    }
+
+    /// The limit of that name, if this CA has one.
+    pub fn limit(&self, name: LimitName) -> Option<Limit> {
+        self.limits.iter().find(|limit| limit.name == name).copied()
     }
 
     /// The profile an order asked for; the empty name is the default.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State as Shared};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State as Shared};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -27,8 +27,8 @@ use crate::faults::{self, Cut, Line, Refused};
 use crate::problem::{Kind, Problem};
 use crate::signed::{Peer, Requester};
 use crate::{
-    account, audit, authorization, certificate, challenge, finalize, key_change, new_order, order, pausing,
-    renewal_info, reply, revocation,
+    account, audit, authorization, certificate, challenge, finalize, key_change, limits, load_balancer,
+    new_order, order, pausing, renewal_info, reply, revocation,
 };
 
 /// A peer that does not finish its TLS handshake in this time is dropped.
@@ -66,12 +66,17 @@ fn router(ca: &Arc<Ca>) -> Router {
         .route("/audit/authorizations", get(audit::read_authorizations))
         .route("/audit/orders", get(audit::read_orders))
         .route("/faults", get(faults::read).put(faults::replace))
+        .route("/incidents", post(renewal_info::declare))
+        .route("/limits", get(limits::read).put(limits::replace))
+        // A fleet's worth of sets.
+        .route("/history", post(limits::remember).layer(DefaultBodyLimit::disable()))
         .fallback(async || Problem::not_found("Page not found"))
         .method_not_allowed_fallback(async || {
             Problem::malformed("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(middleware::from_fn_with_state(Arc::clone(ca), dress))
         .layer(middleware::from_fn_with_state(Arc::clone(ca), faults::strike))
+        .layer(middleware::from_fn_with_state(Arc::clone(ca), load_balancer::guard))
         .with_state(Arc::clone(ca))
 }
 
@@ -91,7 +96,7 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
         None => next.run(Request::from_parts(parts, body)).await,
     };
     if let Some(kind) = response.extensions().get::<Kind>() {
-        ca.traffic.problem(*kind);
+        ca.traffic.problem(*kind, response.status());
     }
     if gives_nonce && let Ok(nonce) = HeaderValue::from_str(&ca.nonces.issue(&ca.chance)) {
         response.headers_mut().insert("replay-nonce", nonce);
@@ -100,7 +105,7 @@ async fn dress(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Res
         response.headers_mut().insert("boulder-requester", HeaderValue::from(account.value()));
     }
     if !is_directory {
-        reply::add_link(&mut response, &base.url("/directory"), "index");
+        reply::add_first_link(&mut response, &base.url("/directory"), "index");
     }
     response
         .headers_mut()
@@ -170,13 +175,16 @@ impl Connection {
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, cut: Cut) {
         let Self { ca, router, peer } = self;
-        let to_cut = cut.clone();
+        let (to_cut, answers) = (cut.clone(), Arc::clone(&ca));
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(to_cut.clone());
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(router.oneshot(request).await.into_response()) }
+            let (router, ca) = (router.clone(), Arc::clone(&answers));
+            async move {
+                let _answering = ca.activity.answering();
+                Ok::<_, Infallible>(router.oneshot(request).await.into_response())
+            }
         });
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service);

@@ -142,10 +142,10 @@ fn signer(jws: &Jws, base: &Base, ca: &Ca, deactivates: impl Fn() -> bool) -> Re
         (Some(kid), None) => {
             let unknown = || Problem::new(Kind::AccountDoesNotExist, format!("Account \"{kid}\" not found"));
             let number = base.strip(kid, "/acme/acct/").and_then(Number::parse).ok_or_else(unknown)?;
-            let (mut state, _) = ca.state();
+            let (mut state, now) = ca.state();
             let account = state.accounts.find_mut(number).ok_or_else(unknown)?;
             account.deactivated |= deactivates();
-            if account.deactivated {
+            if account.deactivated && account.cached_until.is_none_or(|until| until <= now) {
                 return Err(Problem::unauthorized("Account is not valid, has status \"deactivated\""));
             }
             Ok(Signer::Account(number, Arc::clone(&account.key)))

@@ -27,6 +27,10 @@ impl<T> Number<T> {
         text.parse().ok().map(|number| Self(number, PhantomData))
     }
 
+    pub(crate) fn of(value: u64) -> Self {
+        Self(value, PhantomData)
+    }
+
     pub(crate) fn value(self) -> u64 {
         self.0
     }
@@ -111,6 +115,10 @@ impl<T> Table<T> {
         self.0.iter()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.0.iter_mut()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -133,15 +141,17 @@ impl IssuedSet {
     const RENEWAL_WINDOW: Duration = Duration::from_hours(120 * 24);
 
     pub(crate) fn is_renewed_at(self, now: Timestamp) -> bool {
-        now.since(self.last_at) < Self::RENEWAL_WINDOW
+        self.last_at.is_some_and(|last_at| now.since(last_at) < Self::RENEWAL_WINDOW)
     }
 }
 
-/// How often an exact set of names was issued, and when last.
-#[derive(Debug, Clone, Copy)]
+/// An exact set of names.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct IssuedSet {
+    /// Certificates that this CA has signed for it.
     pub(crate) count: u64,
-    pub(crate) last_at: Timestamp,
+    /// When it was issued last, also before this CA started.
+    pub(crate) last_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -166,7 +176,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(rules: &CaRules) -> Self {
+    pub(crate) fn new(rules: &CaRules, now: Timestamp) -> Self {
         Self {
             accounts: Table::default(),
             account_by_thumbprint: HashMap::new(),
@@ -180,7 +190,7 @@ impl State {
             issued_sets: HashMap::new(),
             duplicate_sets: 0,
             compromised_keys: HashSet::new(),
-            limits: Limits::new(&rules.limits),
+            limits: Limits::new(&rules.limits, now),
             pauses: Pauses::default(),
         }
     }

@@ -29,6 +29,7 @@ pub(crate) struct Validator {
     http_port: u16,
     timeout: Duration,
     perspectives: u8,
+    remote_perspectives_min: u8,
     /// Who we are in CAA records; absent: nobody is asked.
     caa_identities: Option<Vec<String>>,
 }
@@ -50,6 +51,7 @@ impl Validator {
             http_port,
             timeout: Duration::from_millis(rules.validation_timeout_ms),
             perspectives: rules.perspectives.max(1),
+            remote_perspectives_min: rules.remote_perspectives_min,
             caa_identities: rules.checks_caa.then(|| rules.caa_identities.clone()),
         }
     }
@@ -63,6 +65,11 @@ impl Validator {
 
     /// The primary looks first; if it is content, the remote perspectives look, of which one may fail.
     async fn validate(&self, attempt: &Attempt) -> Result<(), Problem> {
+        let least = self.remote_perspectives_min;
+        if self.perspectives.saturating_sub(1) < least {
+            let detail = format!("Insufficient remote perspectives: need at least {least}");
+            return Err(Problem::new(Kind::ServerInternal, detail));
+        }
         let Some(dns) = &self.dns else { return Ok(()) };
         self.look(dns, attempt).await?;
         if let Some(identities) = &self.caa_identities {
@@ -106,7 +113,7 @@ pub(crate) fn start(ca: &Arc<Ca>, attempt: Attempt) {
         state.verdicts.keep_back(Verdict { attempt, outcome }, now.after(Duration::from_millis(after_ms)));
         return;
     }
-    ca.validations.send_modify(|running| *running += 1);
+    ca.activity.begin_validation();
     ca.tasks.spawn(run(Arc::clone(ca), attempt, fault));
 }
 
@@ -136,7 +143,7 @@ async fn run(ca: Arc<Ca>, attempt: Attempt, fault: Option<Effect>) {
             state.verdicts.keep_back(verdict, now.after(kept_back));
         }
     }
-    ca.validations.send_modify(|running| *running -= 1);
+    ca.activity.end_validation();
 }
 
 /// Enters a verdict.

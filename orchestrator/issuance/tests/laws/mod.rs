@@ -1,5 +1,6 @@
 //! Laws of the arithmetic and of the policies, over everything they may be asked.
 
+mod metering;
 mod settling;
 
 use std::collections::HashSet;

@@ -63,6 +63,14 @@ pub enum Effect {
     WithoutNonce,
     /// The CA deactivates the account that asks, before it looks at the request.
     DeactivateAccount,
+    /// The CA looks for the order, and creates it only after a real wait: identical new-orders in parallel do not see
+    /// each other.
+    SlowPlacement { ms: u64 },
+    /// The CA itself is busy, which is no quota: 503 `rateLimited`, not executed.
+    Busy {
+        #[serde(default = "Effect::busy_seconds")]
+        retry_after_seconds: u64,
+    },
     /// A new order's new authorizations live only so long, by the CA's clock, and the order no longer.
     ShortLifetime { ms: u64 },
     /// A replica that is behind: what is not older than this, by the CA's clock, is 404.
@@ -174,6 +182,8 @@ impl Effect {
             Self::WithoutLocation => "without_location",
             Self::WithoutNonce => "without_nonce",
             Self::DeactivateAccount => "deactivate_account",
+            Self::SlowPlacement { .. } => "slow_placement",
+            Self::Busy { .. } => "busy",
             Self::ShortLifetime { .. } => "short_lifetime",
             Self::UnknownYet { .. } => "unknown_yet",
             Self::StaleOrder => "stale_order",
@@ -205,6 +215,7 @@ impl Effect {
             | Self::ServerInternal { .. }
             | Self::Unavailable { .. }
             | Self::RateLimited { .. }
+            | Self::Busy { .. }
             | Self::BadNonce
             | Self::MalformedJson
             | Self::EmptyPage
@@ -212,6 +223,7 @@ impl Effect {
             | Self::WithoutNonce
             | Self::DeactivateAccount => &[],
             Self::ShortLifetime { .. }
+            | Self::SlowPlacement { .. }
             | Self::RegistrationOutage { .. }
             | Self::StorageOutage { .. }
             | Self::DatabaseOutage { .. }

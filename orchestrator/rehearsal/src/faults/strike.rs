@@ -17,6 +17,7 @@ use super::effect::Effect;
 use super::line::Cut;
 use crate::ca::Ca;
 use crate::endpoint::Endpoint;
+use crate::load_balancer;
 use crate::problem::{Kind, Problem};
 use crate::reply;
 use crate::signed::{BODY_BYTES_MAX, Peer};
@@ -25,9 +26,6 @@ use crate::signed::{BODY_BYTES_MAX, Peer};
 const LEAVING: Duration = Duration::from_millis(20);
 /// The largest answer is a chain.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-
-const BUSY_PAGE: &str = "<html>\n<head><title>503 Service Temporarily Unavailable</title></head>\n<body>\n\
-    <center><h1>503 Service Temporarily Unavailable</h1></center>\n</body>\n</html>\n";
 
 /// What a request is answered with in place of being executed, dressed as every answer of the CA.
 #[derive(Debug, Clone)]
@@ -90,7 +88,7 @@ pub(crate) async fn strike(Shared(ca): Shared<Arc<Ca>>, mut request: Request, ne
         }
         Effect::ServerInternal { detail, executed: true } => {
             let (parts, _) = next.run(request).await.into_parts();
-            ca.traffic.problem(Kind::ServerInternal);
+            ca.traffic.problem(Kind::ServerInternal, StatusCode::INTERNAL_SERVER_ERROR);
             let mut response = Problem::new(Kind::ServerInternal, detail).into_response();
             for name in ["replay-nonce", "boulder-requester", "cache-control"] {
                 if let Some(value) = parts.headers.get(name) {
@@ -103,13 +101,15 @@ pub(crate) async fn strike(Shared(ca): Shared<Arc<Ca>>, mut request: Request, ne
             if executed {
                 drop(next.run(request).await);
             }
-            let mut response = reply::with_body(StatusCode::SERVICE_UNAVAILABLE, "text/html", BUSY_PAGE);
-            reply::set_retry_after(&mut response, retry_after_seconds);
-            response
+            load_balancer::busy_page(retry_after_seconds)
         }
         Effect::RateLimited { retry_after_seconds } => {
             let wait = retry_after_seconds.map(Duration::from_secs);
             refuse(request, Problem::rate_limited("too many requests", wait)).await
+        }
+        Effect::Busy { retry_after_seconds } => {
+            let wait = Duration::from_secs(retry_after_seconds);
+            refuse(request, Problem::busy(wait)).await
         }
         Effect::MalformedJson => torn(next.run(request).await).await,
         Effect::EmptyPage => {
@@ -135,6 +135,7 @@ pub(crate) async fn strike(Shared(ca): Shared<Arc<Ca>>, mut request: Request, ne
         Effect::BadNonce
         | Effect::DeactivateAccount
         | Effect::ShortLifetime { .. }
+        | Effect::SlowPlacement { .. }
         | Effect::UnknownYet { .. }
         | Effect::StaleOrder
         | Effect::SlowValidation { .. }

@@ -78,7 +78,7 @@ async fn a_wildcard_is_proven_in_dns_only() {
 }
 
 #[tokio::test]
-async fn http_01_follows_redirects_and_trims_white_space() {
+pub(crate) async fn http_01_follows_redirects_and_trims_white_space() {
     let world = World::start().await;
     let (ca, client) = started(&world, strict()).await;
     let row = attempt(&ca, &client, "a.com", "http-01", |token, answer| {
@@ -96,7 +96,7 @@ async fn http_01_follows_redirects_and_trims_white_space() {
 }
 
 #[tokio::test]
-async fn http_01_fails_for_the_reason_it_failed_for() {
+pub(crate) async fn http_01_fails_for_the_reason_it_failed_for() {
     let world = World::start().await;
     let (ca, client) = started(&world, strict()).await;
     world.remove("gone.com");
@@ -168,7 +168,7 @@ async fn every_perspective_looks() {
 }
 
 #[tokio::test]
-async fn caa_of_the_nearest_ancestor_is_obeyed() {
+pub(crate) async fn caa_of_the_nearest_ancestor_is_obeyed() {
     let world = World::start().await;
     let (ca, client) = started(&world, strict()).await;
     world.restrict("ours.com", "rehearsal.invalid");
@@ -200,7 +200,7 @@ async fn dns_01_reads_txt_records() {
 }
 
 #[tokio::test]
-async fn a_failure_ends_its_order_and_leaves_the_sibling_pending() {
+pub(crate) async fn a_failure_ends_its_order_and_leaves_the_sibling_pending() {
     let world = World::start().await;
     let (ca, client) = started(&world, strict()).await;
     let order = client.order(&["bad.com", "good.com"]).await.assert_ok(201);

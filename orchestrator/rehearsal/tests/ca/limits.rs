@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::world::World;
 
-const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
+pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
 
 pub(crate) async fn driven(rules: CaRules) -> (RehearsalCa, Arc<DrivenClock>) {
     let clock = Arc::new(DrivenClock::new(START));
@@ -36,7 +36,7 @@ fn retry_after(answer: &crate::client::Answer, truth: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn the_301st_order_is_refused_with_boulders_document() {
+pub(crate) async fn the_301st_order_is_refused_with_boulders_document() {
     let (ca, clock) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     for i in 0..300 {
@@ -80,7 +80,7 @@ async fn the_301st_order_is_refused_with_boulders_document() {
 }
 
 #[tokio::test]
-async fn asking_for_an_order_again_costs_and_a_refused_name_does_not() {
+pub(crate) async fn asking_for_an_order_again_costs_and_a_refused_name_does_not() {
     let rules = CaRules { limits: only(LimitName::NewOrdersPerAccount, 10, 10_800), ..boulder() };
     let (ca, _) = driven(rules).await;
     let client = Client::registered(&ca).await;
@@ -102,7 +102,7 @@ async fn asking_for_an_order_again_costs_and_a_refused_name_does_not() {
 }
 
 #[tokio::test]
-async fn certificates_are_checked_at_the_order_and_spent_at_issuance() {
+pub(crate) async fn certificates_are_checked_at_the_order_and_spent_at_issuance() {
     let limits = only(LimitName::CertificatesPerRegisteredDomain, 3, 604_800);
     let (ca, _) = driven(CaRules { limits, ..boulder() }).await;
     let client = Client::registered(&ca).await;
@@ -153,7 +153,7 @@ async fn an_exact_set_is_limited_also_for_renewals() {
 }
 
 #[tokio::test]
-async fn deactivating_what_is_pending_counts_as_a_failure_and_what_is_valid_does_not() {
+pub(crate) async fn deactivating_what_is_pending_counts_as_a_failure_and_what_is_valid_does_not() {
     let limits = only(LimitName::FailedAuthorizationsPerHostname, 3, 600);
     let (ca, clock) = driven(CaRules { limits: limits.clone(), ..boulder() }).await;
     let client = Client::registered(&ca).await;
@@ -195,7 +195,7 @@ async fn deactivating_what_is_pending_counts_as_a_failure_and_what_is_valid_does
 }
 
 #[tokio::test]
-async fn a_deactivation_during_a_failing_validation_costs_two() {
+pub(crate) async fn a_deactivation_during_a_failing_validation_costs_two() {
     let world = World::start().await;
     let rules = CaRules {
         limits: only(LimitName::FailedAuthorizationsPerHostname, 2, 600),
@@ -218,7 +218,7 @@ async fn a_deactivation_during_a_failing_validation_costs_two() {
 }
 
 #[tokio::test]
-async fn a_name_that_only_fails_is_paused_until_a_person_acts() {
+pub(crate) async fn a_name_that_only_fails_is_paused_until_a_person_acts() {
     let limits = vec![Limit {
         name: LimitName::ConsecutiveFailuresPerHostname,
         burst: 2,
@@ -286,7 +286,7 @@ async fn new_accounts_are_limited_by_address() {
 }
 
 #[tokio::test]
-async fn the_longer_wait_is_the_one_reported() {
+pub(crate) async fn the_longer_wait_is_the_one_reported() {
     let limits = vec![
         only(LimitName::NewOrdersPerAccount, 1, 60)[0],
         only(LimitName::CertificatesPerRegisteredDomain, 1, 1_216)[0],

@@ -16,7 +16,7 @@ fn urls(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_repaired_by_asking_again() {
+pub(crate) async fn a_lost_answer_is_repaired_by_asking_again() {
     let (ca, _) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     let first = client.order(&["a.com", "b.com"]).await.assert_ok(201);
@@ -36,7 +36,7 @@ async fn a_lost_answer_is_repaired_by_asking_again() {
 }
 
 #[tokio::test]
-async fn pending_authorizations_are_not_shared_and_valid_ones_are() {
+pub(crate) async fn pending_authorizations_are_not_shared_and_valid_ones_are() {
     let (ca, _) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     let both = client.order(&["a.com", "b.com"]).await.assert_ok(201);
@@ -63,7 +63,7 @@ async fn pending_authorizations_are_not_shared_and_valid_ones_are() {
 
 /// Boulder looks only at the order of a set that expires first. A failed one hides the later ones.
 #[tokio::test]
-async fn a_failed_order_hides_later_ones_of_its_set_until_it_expires() {
+pub(crate) async fn a_failed_order_hides_later_ones_of_its_set_until_it_expires() {
     let (ca, clock) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     let failed = client.order(&["a.com"]).await.assert_ok(201);
@@ -81,7 +81,7 @@ async fn a_failed_order_hides_later_ones_of_its_set_until_it_expires() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_not_found() {
+pub(crate) async fn what_has_expired_is_not_found() {
     let (ca, clock) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     let order = client.order(&["a.com"]).await.assert_ok(201);
@@ -100,7 +100,7 @@ async fn what_has_expired_is_not_found() {
 }
 
 #[tokio::test]
-async fn finalize_wants_a_ready_order_and_the_same_names() {
+pub(crate) async fn finalize_wants_a_ready_order_and_the_same_names() {
     let (ca, _) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     let order = client.order(&["a.com", "b.com"]).await.assert_ok(201);
@@ -134,7 +134,7 @@ async fn finalize_wants_a_ready_order_and_the_same_names() {
 }
 
 #[tokio::test]
-async fn parallel_finalizations_make_one_certificate() {
+pub(crate) async fn parallel_finalizations_make_one_certificate() {
     let (ca, _) = driven(boulder()).await;
     let client = Client::registered(&ca).await;
     let order = client.order(&["a.com"]).await.assert_ok(201);
@@ -147,7 +147,7 @@ async fn parallel_finalizations_make_one_certificate() {
 }
 
 #[tokio::test]
-async fn an_asynchronous_ca_is_done_when_its_clock_says_so() {
+pub(crate) async fn an_asynchronous_ca_is_done_when_its_clock_says_so() {
     let async_finalize = Some(AsyncFinalize { delay_ms: 10_000, retry_after_seconds: 3 });
     let (ca, clock) = driven(CaRules { async_finalize, ..boulder() }).await;
     let client = Client::registered(&ca).await;
@@ -168,7 +168,7 @@ async fn an_asynchronous_ca_is_done_when_its_clock_says_so() {
 }
 
 #[tokio::test]
-async fn bad_requests_are_refused_in_boulders_words() {
+pub(crate) async fn bad_requests_are_refused_in_boulders_words() {
     let rules = CaRules { refused_domains: vec!["bank.com".to_owned()], ..boulder() };
     let (ca, _) = driven(rules).await;
     let client = Client::registered(&ca).await;
@@ -214,7 +214,7 @@ async fn bad_requests_are_refused_in_boulders_words() {
 }
 
 #[tokio::test]
-async fn orders_of_others_are_unknown_and_lists_are_paged_where_there_are_lists() {
+pub(crate) async fn orders_of_others_are_unknown_and_lists_are_paged_where_there_are_lists() {
     let (ca, _) = driven(boulder()).await;
     let (client, stranger) = (Client::registered(&ca).await, Client::registered(&ca).await);
     let order = client.order(&["a.com"]).await.assert_ok(201);

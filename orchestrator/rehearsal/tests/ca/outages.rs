@@ -183,12 +183,12 @@ async fn assert_hangs_synchronously(effect: Effect, detail: &str) {
 }
 
 #[tokio::test]
-async fn the_signing_service_hangs() {
+pub(crate) async fn the_signing_service_hangs() {
     assert_hangs_synchronously(Effect::SigningOutage { after_ms: 20 }, "Error finalizing order").await;
 }
 
 #[tokio::test]
-async fn the_ct_logs_hang() {
+pub(crate) async fn the_ct_logs_hang() {
     let detail = "Error finalizing order :: Unable to meet CA SCT embedding requirements";
     assert_hangs_synchronously(Effect::LogOutage { after_ms: 20 }, detail).await;
 }
@@ -208,7 +208,7 @@ async fn an_order_fails_at_a_hanging_ca_although_its_client_has_left() {
 }
 
 #[tokio::test]
-async fn the_signing_service_of_an_asynchronous_ca_hangs() {
+pub(crate) async fn the_signing_service_of_an_asynchronous_ca_hangs() {
     let (ca, clock, client) = on_a_driven_clock().await;
     let order = ready_order(&ca, &client).await;
     strike(&ca, Fault::new(Effect::AsyncSigningOutage { after_ms: 15_000 }));
@@ -229,7 +229,7 @@ async fn the_signing_service_of_an_asynchronous_ca_hangs() {
 }
 
 #[tokio::test]
-async fn the_validation_service_hangs_and_the_client_pays() {
+pub(crate) async fn the_validation_service_hangs_and_the_client_pays() {
     let limits = vec![issuance::limit::Limit {
         name: issuance::limit::LimitName::FailedAuthorizationsPerHostname,
         burst: 1,
@@ -253,7 +253,7 @@ async fn the_validation_service_hangs_and_the_client_pays() {
 }
 
 #[tokio::test]
-async fn a_service_that_new_order_needs_hangs() {
+pub(crate) async fn a_service_that_new_order_needs_hangs() {
     for (effect, detail) in [
         (Effect::RegistrationOutage { after_ms: 10 }, "Error creating new order"),
         (Effect::StorageOutage { after_ms: 10 }, "Unable to validate JWS"),
@@ -274,7 +274,7 @@ async fn a_service_that_new_order_needs_hangs() {
 }
 
 #[tokio::test]
-async fn limits_that_cannot_be_asked_do_not_apply() {
+pub(crate) async fn limits_that_cannot_be_asked_do_not_apply() {
     let limits = vec![issuance::limit::Limit {
         name: issuance::limit::LimitName::NewOrdersPerAccount,
         burst: 1,

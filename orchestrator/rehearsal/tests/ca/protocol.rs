@@ -105,7 +105,7 @@ async fn what_is_signed_wrongly_is_refused() {
 
 #[tokio::test]
 async fn an_account_is_found_updated_rolled_over_and_deactivated() {
-    let (ca, _) = driven(boulder()).await;
+    let (ca, clock) = driven(boulder()).await;
     let mut client = Client::registered(&ca).await;
     let account = client.kid.clone().expect("registered");
     let updated = client.post(&account, &json!({ "contact": ["mailto:admin@shop.com"] })).await;
@@ -134,6 +134,8 @@ async fn an_account_is_found_updated_rolled_over_and_deactivated() {
     assert_eq!((conflict.status, conflict.header("location")), (409, taken.kid.as_deref()));
 
     client.deactivate(&account).await.assert_ok(200);
+    client.order(&["a.com"]).await.assert_ok(201);
+    clock.advance(std::time::Duration::from_secs(5));
     client.read(&account).await.assert_problem(
         403,
         "unauthorized",

@@ -13,13 +13,14 @@ use super::output::{Format, Output};
 /// Serves a CA that enforces limits as Let's Encrypt does, until Ctrl-C. For rehearsals and tests.
 ///
 /// `GET /audit` on the same address tells what became of every authorization it ever made. `PUT /faults` makes it
-/// fail: lost answers, outages, a clock that is off.
+/// fail: lost answers, outages, a clock that is off. `PUT /limits` changes its limits, `POST /history` tells it what was
+/// issued before it started, and `GET /limits` tells what came of them.
 #[derive(Debug, Args)]
 pub struct RehearsalCaArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14000")]
     listen: SocketAddr,
-    /// What kind of CA it is: rehearsal, boulder, letsencrypt, pebble-like or generic.
+    /// What kind of CA it is: rehearsal, boulder, letsencrypt, letsencrypt-staging, pebble-like or generic.
     #[arg(long, value_name = "NAME", default_value = "rehearsal")]
     profile: String,
     /// The DNS server that validation asks [default: the machine's first].
