@@ -14,6 +14,7 @@ pub mod drift;
 pub mod exemption;
 pub mod fairness;
 pub mod fault;
+pub mod forecast;
 pub mod gcra;
 pub mod identifier;
 pub mod ids;
