@@ -67,7 +67,7 @@ pub struct SiteForecast {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding {
     pub constraint: Constraint,
-    /// Orders that wait for it longer than for anything else.
+    /// Of those asked about, the ones that wait for it longer than for anything else.
     pub orders: u64,
     /// How much sooner all would be done without it.
     pub costs: Duration,
@@ -212,7 +212,8 @@ impl<'a> Typical<'a> {
 
     fn bindings(&self) -> Vec<Binding> {
         let mut orders = [0_u64; Constraint::ALL.len()];
-        for constraint in self.binding.iter().flatten() {
+        let asked_about = if self.books.question.sites.is_empty() { 0 } else { self.books.ahead };
+        for constraint in self.binding[asked_about..].iter().flatten() {
             orders[*constraint as usize] += 1;
         }
         let mut bindings: Vec<Binding> = Constraint::ALL

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::constraint::Constraint;
 use super::run::Trial;
 use super::{End, Typical};
@@ -21,12 +19,9 @@ const STEPS_MAX: usize = 24;
 const WORKER_BOUND_SLACK: f64 = 0.02;
 
 /// By when everything is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    Within {
-        seconds: u64,
-    },
+    Within(Duration),
     /// As soon as our own hands allow.
     WorkerBound,
 }
@@ -74,7 +69,7 @@ pub(super) fn proposals(typical: &Typical<'_>) -> Vec<Proposal> {
     let slack = question.now.until(free).mul_f64(WORKER_BOUND_SLACK);
     let within = question.targets.iter().map(|target| {
         let at = question.now.after(*target);
-        (Target::Within { seconds: target.as_secs() }, at, at >= free)
+        (Target::Within(*target), at, at >= free)
     });
     within
         .chain([(Target::WorkerBound, free.after(slack), true)])

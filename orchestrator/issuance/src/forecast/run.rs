@@ -12,6 +12,7 @@ use super::chance::{Chance, Fate};
 use super::constraint::Constraint;
 use super::question::Readiness;
 use super::waits::Waits;
+use crate::admission::{new_orders_kept, pending_kept};
 use crate::exemption::Exemption;
 use crate::fairness::{Lane, Turns};
 use crate::gcra::{Bucket, Decision};
@@ -191,18 +192,26 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
             self.pass_to(due, Constraint::Workers, Constraint::Workers);
             return true;
         }
-        let token_at = self.token_at();
         if self.hand_free_at > self.now {
-            let counted =
-                if token_at > self.now { Constraint::NewOrdersPerAccount } else { Constraint::Workers };
+            let tokens = self.token_at().is_none_or(|at| at <= self.now);
+            let counted = if tokens { Constraint::Workers } else { Constraint::NewOrdersPerAccount };
             self.pass_to(self.hand_free_at, counted, Constraint::Workers);
             return true;
         }
-        let Some((lane, exempt)) = self.first_in_line(token_at <= self.now) else {
-            let next = self.away.peek().map_or(token_at, |Reverse((due, _))| token_at.min(*due));
+        let Some((lane, exempt)) = self.first_in_line(&self.turns.lanes()) else {
+            let coming = self.away.peek().map(|Reverse((due, _))| *due);
+            let Some(next) = coming.into_iter().chain(self.token_at()).min() else { return false };
             self.pass_to(next, Constraint::NewOrdersPerAccount, Constraint::Workers);
             return true;
         };
+        if lane == Lane::Bulk && self.lacks_room(lane, exempt) {
+            // Bulk work that is too large holds up nobody else.
+            let others = self.turns.lanes().into_iter().filter(|lane| *lane != Lane::Bulk);
+            if let Some((lane, exempt)) = self.first_in_line(&others.collect::<Vec<_>>()) {
+                self.ask(lane, exempt);
+                return true;
+            }
+        }
         self.ask(lane, exempt);
         true
     }
@@ -212,8 +221,19 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         self.now = self.now.max(next);
     }
 
-    fn token_at(&self) -> Timestamp {
-        self.new_orders.map_or(self.now, |(bucket, full_at)| bucket.next_token_at(full_at, self.now))
+    /// When the first of those in line whom the CA counts may have a token; `None` if there is none of them.
+    fn token_at(&self) -> Option<Timestamp> {
+        let lanes = Lane::ALL.into_iter().filter(|lane| !self.queues[*lane as usize].counted.is_empty());
+        lanes.map(|lane| self.token_for(lane)).min()
+    }
+
+    fn token_for(&self, lane: Lane) -> Timestamp {
+        let Some((bucket, full_at)) = self.new_orders else { return self.now };
+        let kept = if lane == Lane::Bulk { new_orders_kept(&bucket) } else { 0 };
+        match bucket.spend(full_at, 1 + kept, self.now) {
+            Decision::Granted { .. } => self.now,
+            Decision::Denied { retry_at } => retry_at,
+        }
     }
 
     /// Ends what has been in hand until now.
@@ -258,14 +278,30 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
 
     /// Whose turn it is: the lane, and which of its two lines. Without a token only those are asked whom the CA does not
     /// count.
-    fn first_in_line(&self, token: bool) -> Option<(Lane, bool)> {
-        self.turns.lanes().into_iter().find_map(|lane| {
-            let queue = &self.queues[lane as usize];
+    fn first_in_line(&self, lanes: &[Lane]) -> Option<(Lane, bool)> {
+        lanes.iter().find_map(|lane| {
+            let queue = &self.queues[*lane as usize];
+            let token = !queue.counted.is_empty() && self.token_for(*lane) <= self.now;
             let counted = queue.counted.peek().filter(|_| token).map(|place| (place.0, false));
             let exempt = queue.exempt.peek().map(|place| (place.0, true));
             let first = counted.into_iter().chain(exempt).min()?;
-            Some((lane, first.1))
+            Some((*lane, first.1))
         })
+    }
+
+    /// Whether the first of that line has to wait for room.
+    fn lacks_room(&self, lane: Lane, exempt: bool) -> bool {
+        let queue = &self.queues[lane as usize];
+        let first = if exempt { queue.exempt.peek() } else { queue.counted.peek() };
+        let units = first.map_or(0, |place| self.books.entries[place.0.2 as usize].units);
+        let most = self.pending_max(lane);
+        !self.is_lifted(Constraint::PendingAuthorizations) && units <= most && self.pending + units > most
+    }
+
+    /// Authorizations that may be pending with one more order of that lane.
+    fn pending_max(&self, lane: Lane) -> u32 {
+        let most = self.books.question.capacity.pending_max;
+        if lane == Lane::Bulk { most - pending_kept(most) } else { most }
     }
 
     /// The gate.
@@ -275,17 +311,16 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         let entry = &books.entries[order as usize];
         let exemption = entry.exemptions.at(self.now);
         let capped = !self.is_lifted(Constraint::PendingAuthorizations);
-        let pending_max = books.question.capacity.pending_max;
         if exempt && exemption.is_none() {
             // Its exemption ran out in line.
             self.leave(lane, exempt);
             self.waits.leave(order, exempt, Duration::ZERO, Constraint::Workers);
             self.waits.rejoin(order, false);
             self.push(lane, false, Reverse((tag, tie, order)));
-        } else if capped && entry.units > pending_max {
+        } else if capped && entry.units > self.pending_max(lane) {
             // There will never be room.
             self.leave(lane, exempt);
-        } else if capped && self.pending + entry.units > pending_max {
+        } else if self.lacks_room(lane, exempt) {
             self.await_room();
         } else if let Some((until, constraint)) = self.refusal(entry, exemption) {
             self.leave(lane, exempt);
@@ -304,7 +339,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
     fn await_room(&mut self) {
         let landing = self.flights.peek().map(|Reverse(flight)| flight.at);
         let coming = self.away.peek().map(|Reverse((due, _))| *due);
-        let token = Some(self.token_at()).filter(|at| *at > self.now);
+        let token = self.token_at().filter(|at| *at > self.now);
         let Some(next) = landing.into_iter().chain(coming).chain(token).min() else { return };
         let constraint = Constraint::PendingAuthorizations;
         self.pass_to(next, constraint, constraint);

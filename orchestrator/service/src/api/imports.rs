@@ -1,27 +1,23 @@
 //! `POST /v1/imports`
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use bytes::Bytes;
 use issuance::ids::ImportId;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ApiState;
 use super::auth::Caller;
+use super::body::receive;
 use super::problem::Problem;
 use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
 use crate::store::viewer::Viewer;
 
-/// An upload that sends nothing for this long is given up.
-const UPLOAD_STILL_MAX: Duration = Duration::from_secs(30);
 /// Refused rows named in an answer; the rest are counted.
 const REFUSED_SHOWN_MAX: usize = 10_000;
 
@@ -68,7 +64,7 @@ pub(super) async fn create(
         return Err(Problem::not_csv());
     }
     let _seat = api.import_seats.acquire().await.expect("nobody closes the seats");
-    let file = receive(&headers, body).await?;
+    let file = receive(&headers, body, FILE_BYTES_MAX, Problem::file_too_large).await?;
     let names_max = api.profile.names_max;
     let read = tokio::task::spawn_blocking(move || ReadFile::of(file, names_max))
         .await
@@ -92,25 +88,6 @@ fn is_csv(headers: &HeaderMap) -> bool {
             let charset = parameter.get(..8).filter(|name| name.eq_ignore_ascii_case("charset="));
             charset.is_none() || parameter[8..].trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
-}
-
-async fn receive(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > FILE_BYTES_MAX) {
-        return Err(Problem::file_too_large(FILE_BYTES_MAX));
-    }
-    let mut file = BytesMut::new();
-    let mut chunks = body.into_data_stream();
-    loop {
-        match tokio::time::timeout(UPLOAD_STILL_MAX, chunks.next()).await {
-            Ok(None) => return Ok(file.freeze()),
-            Ok(Some(Ok(chunk))) if file.len() + chunk.len() <= FILE_BYTES_MAX => {
-                file.extend_from_slice(&chunk);
-            }
-            Ok(Some(Ok(_))) => return Err(Problem::file_too_large(FILE_BYTES_MAX)),
-            Ok(Some(Err(_))) | Err(_) => return Err(Problem::upload_broken()),
-        }
-    }
 }
 
 /// A file, sorted into what can be wished for and what cannot.

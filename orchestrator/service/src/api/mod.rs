@@ -5,8 +5,9 @@
 
 mod auth;
 pub mod authorizations;
+mod body;
 mod certificates;
-mod headroom;
+pub mod headroom;
 pub mod imports;
 mod livez;
 mod orders;
@@ -42,6 +43,7 @@ pub struct ApiState {
     /// Notified when orders were made due.
     pub wake: Arc<Notify>,
     import_seats: Arc<Semaphore>,
+    forecast_seat: Arc<Semaphore>,
 }
 
 impl ApiState {
@@ -52,7 +54,15 @@ impl ApiState {
         account: AccountId,
         wake: Arc<Notify>,
     ) -> Self {
-        Self { store, clock, profile, account, wake, import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)) }
+        Self {
+            store,
+            clock,
+            profile,
+            account,
+            wake,
+            import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
+            forecast_seat: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 
@@ -70,7 +80,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/authorizations", get(authorizations::list::list))
         .route("/v1/authorizations/{authorization}", get(authorizations::read::read))
         .route("/v1/authorizations/{authorization}/settle", post(authorizations::settle::create))
-        .route("/v1/headroom", get(headroom::read))
+        .route("/v1/headroom", get(headroom::read::read))
+        .route("/v1/headroom/forecast", post(headroom::forecast::create))
         .route("/v1/summary", get(summary::read))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -133,6 +133,37 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not a CSV", detail)
     }
 
+    pub(super) fn not_json() -> Self {
+        let detail = "send the request with Content-Type: application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not JSON", detail)
+    }
+
+    pub(super) fn body_malformed(error: &serde_json::Error) -> Self {
+        let detail = error.to_string();
+        let entry = ProblemEntry {
+            line: Some(error.line() as u64),
+            column: Some(error.column() as u32),
+            code: "bad-body",
+            detail: detail.clone(),
+            ..ProblemEntry::default()
+        };
+        let title = "The body cannot be read";
+        Self::new(StatusCode::BAD_REQUEST, "validation-failed", title, detail).with(entry)
+    }
+
+    /// Each of `errors` says where.
+    pub(super) fn body_invalid(errors: Vec<ProblemEntry>) -> Self {
+        let first = errors.first().map(|entry| entry.detail.as_str()).unwrap_or_default();
+        let detail = format!("{} things are wrong, the first of them: {first}", errors.len());
+        let title = "The request cannot be answered";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation-failed", title, detail) }
+    }
+
+    pub(super) fn body_too_large(bytes_max: usize) -> Self {
+        let detail = format!("a request has {} MiB at the most: split it", bytes_max >> 20);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request is too large", detail)
+    }
+
     pub(super) fn file_too_large(bytes_max: usize) -> Self {
         let detail = format!(
             "an import file has {} MiB at the most: split it, each part with the header",

@@ -15,8 +15,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
 use crate::store::tokens::{OPERATOR_TOKEN_FILE, Token};
@@ -135,22 +135,39 @@ impl ApiClient {
     }
 
     pub async fn post_csv<T: DeserializeOwned>(&self, path: &str, csv: Bytes) -> Result<T, ApiError> {
-        let body = self.send(Method::POST, path, Some(csv)).await?;
+        let body = self.send(Method::POST, path, Some(("text/csv; charset=utf-8", csv))).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
-    async fn send(&self, method: Method, path: &str, csv: Option<Bytes>) -> Result<Bytes, ApiError> {
+    /// `POST path` with a JSON document.
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
+        let body = self.send(Method::POST, path, Some(("application/json", json.into()))).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        sent: Option<(&'static str, Bytes)>,
+    ) -> Result<Bytes, ApiError> {
         let url = format!("{}{path}", self.base);
         let mut request = Request::builder()
             .method(method)
             .uri(&url)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json, application/problem+json");
-        if csv.is_some() {
-            request = request.header(CONTENT_TYPE, "text/csv; charset=utf-8");
+        let mut body = Bytes::new();
+        if let Some((kind, sent)) = sent {
+            request = request.header(CONTENT_TYPE, kind);
+            body = sent;
         }
-        let request =
-            request.body(Full::from(csv.unwrap_or_default())).map_err(|_| ApiError::Address { url })?;
+        let request = request.body(Full::from(body)).map_err(|_| ApiError::Address { url })?;
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| self.unreachable(error))?;
             let status = response.status();

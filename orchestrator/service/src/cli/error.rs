@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::api_client::ApiError;
 use super::demo::DemoError;
 use super::exit::Exit;
+use crate::adopt::csv::FileError;
 use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
@@ -50,6 +51,14 @@ pub enum CliError {
     },
     #[error("{} is larger than an import may be: split it, each part with the header", path.display())]
     FileTooLarge { path: PathBuf },
+    #[error("{} cannot be imported", path.display())]
+    ImportFile {
+        path: PathBuf,
+        #[source]
+        source: FileError,
+    },
+    #[error("there is no plan: {what}")]
+    Plan { what: String },
     #[error(transparent)]
     RehearsalRules(#[from] rehearsal::rules::UnknownPreset),
     #[error("{} is no fault plan", path.display())]
@@ -83,6 +92,7 @@ impl CliError {
             | Self::Unfit { .. }
             | Self::ConfiguredFile { .. }
             | Self::File { .. }
+            | Self::Plan { .. }
             | Self::Demo(DemoError::Variable { .. })
             | Self::App(
                 AppError::CaProfile(_)
@@ -104,6 +114,7 @@ impl CliError {
             | Self::RootFile { .. }
             | Self::Store(_)
             | Self::FileTooLarge { .. }
+            | Self::ImportFile { .. }
             | Self::Output(_) => Exit::Failure,
         }
     }

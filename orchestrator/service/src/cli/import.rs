@@ -45,7 +45,8 @@ pub async fn run(command: &ImportCommand, api: &ApiClient, output: Output) -> Re
     Ok(exit)
 }
 
-fn read(path: &Path) -> Result<Bytes, CliError> {
+/// The file, if it is no larger than an import may be.
+pub(super) fn read(path: &Path) -> Result<Bytes, CliError> {
     let failed = |source| CliError::File { path: path.to_owned(), source };
     let length = std::fs::metadata(path).map_err(failed)?.len();
     if length > FILE_BYTES_MAX as u64 {

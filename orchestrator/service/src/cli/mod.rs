@@ -17,6 +17,7 @@ mod migrate;
 mod notice;
 pub mod order;
 mod output;
+pub mod plan;
 mod rehearsal_ca;
 mod serve;
 
@@ -98,6 +99,7 @@ pub enum Command {
     Authz(authz::AuthzCommand),
     /// What is left of everything that the CA counts.
     Headroom,
+    Plan(plan::PlanArgs),
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -123,6 +125,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
+        Command::Plan(args) => plan::run(&args, || cli.server.client(config), output).await,
         Command::Config(command) => config::run(&command, config, output),
         Command::RehearsalCa(args) => rehearsal_ca::run(&args, output).await,
     }

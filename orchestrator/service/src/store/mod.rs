@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod charges;
 pub mod faults;
 mod flights;
+pub mod forecast;
 pub mod headroom;
 pub mod hostnames;
 pub mod imports;

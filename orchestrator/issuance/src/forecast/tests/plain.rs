@@ -182,33 +182,50 @@ impl<'a> Simulation<'a> {
                 self.jobs[job].at = Whereabouts::Line { tag: line.join(clocks[lane as usize]), exempt };
             }
             while hand_free <= now {
-                let token = self.orders.wait(1) == 0;
-                let first = turns.lanes().into_iter().find_map(|lane| {
-                    let in_lane = self.jobs.iter().enumerate().filter(|(_, job)| job.lane == lane);
-                    let waiting = in_lane.filter_map(|(place, job)| match job.at {
-                        Whereabouts::Line { tag, exempt } if token || exempt => {
-                            Some((tag, tie(job.tenant), place, exempt))
-                        }
-                        _ => None,
-                    });
-                    waiting.min()
-                });
-                let Some((tag, _, job, exempt)) = first else { break };
-                let exemption = self.jobs[job].exemptions.at(at(now));
-                let units = self.jobs[job].units;
+                let kept = |most: u64| (most / 20).max(1).min(most - 1);
+                let kept = if self.orders.refill > 60 { kept(self.orders.burst) } else { 0 };
                 let initial = if now < order { scene.capacity.pending } else { 0 };
                 let in_hand = |job: &&Job<'_>| matches!(job.at, Whereabouts::Hand { .. });
                 let pending: u32 =
                     self.jobs.iter().filter(in_hand).map(|job| job.units).sum::<u32>() + initial;
+                let most = |lane: Lane| {
+                    let most = scene.capacity.pending_max;
+                    if lane == Lane::Bulk { most - most / 20 } else { most }
+                };
+                let first = |without: Option<Lane>| {
+                    turns.lanes().into_iter().filter(|lane| Some(*lane) != without).find_map(|lane| {
+                        let token = self.orders.wait(if lane == Lane::Bulk { 1 + kept } else { 1 }) == 0;
+                        let in_lane = self.jobs.iter().enumerate().filter(|(_, job)| job.lane == lane);
+                        let waiting = in_lane.filter_map(|(place, job)| match job.at {
+                            Whereabouts::Line { tag, exempt } if token || exempt => {
+                                Some((tag, tie(job.tenant), place, exempt))
+                            }
+                            _ => None,
+                        });
+                        waiting.min()
+                    })
+                };
+                let lacks_room = |job: usize| {
+                    let Job { lane, units, .. } = self.jobs[job];
+                    units <= most(lane) && pending + units > most(lane)
+                };
+                let foremost = first(None);
+                let bulk = foremost
+                    .is_some_and(|(_, _, job, _)| self.jobs[job].lane == Lane::Bulk && lacks_room(job));
+                let chosen = if bulk { first(Some(Lane::Bulk)).or(foremost) } else { foremost };
+                let Some((tag, _, job, exempt)) = chosen else { break };
+                let full = lacks_room(job);
+                let exemption = self.jobs[job].exemptions.at(at(now));
+                let units = self.jobs[job].units;
                 if exempt && exemption.is_none() {
                     self.jobs[job].at = Whereabouts::Line { tag, exempt: false };
                     continue;
                 }
-                if units > scene.capacity.pending_max {
+                if units > most(self.jobs[job].lane) {
                     self.jobs[job].at = Whereabouts::Gone;
                     continue;
                 }
-                if pending + units > scene.capacity.pending_max {
+                if full {
                     break;
                 }
                 if let Some(until) = self.refusal(scene, job, exemption, now) {

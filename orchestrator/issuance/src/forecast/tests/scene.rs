@@ -151,7 +151,7 @@ fn wish() -> impl Strategy<Value = Wish> {
 /// Small, with everything that can bind, in whole seconds.
 pub(super) fn any() -> impl Strategy<Value = Scene> {
     let buckets = ((1_u32..6, 1_u64..90), (1_u32..5, 1_u64..200), (1_u32..3, 1_u64..300));
-    let hands = (prop::sample::select(vec![1_u32, 2, 3, 6]), 3_u32..8, 0_u32..4);
+    let hands = (prop::sample::select(vec![1_u32, 2, 3, 6]), prop_oneof![3_u32..8, 20_u32..26], 0_u32..26);
     let ahead = prop::collection::vec((0_u32..3, 0_usize..4, 1_u32..6, 1_u32..3, exemptions()), 0..3);
     let spent = (0_u64..400, 0_u64..400);
     (prop::collection::vec(wish(), 1..25), buckets, hands, ahead, spent, 0_u64..100).prop_map(

@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::ApiState;
-use super::auth::Operator;
-use super::problem::Problem;
+use crate::api::ApiState;
+use crate::api::auth::Operator;
+use crate::api::problem::Problem;
 use crate::store::headroom::{self, Headroom};
 
 /// The operator's alone: the buckets' keys are names of all tenants.
 #[tracing::instrument(name = "api.headroom.read", skip_all)]
-pub(super) async fn read(State(api): State<ApiState>, _: Operator) -> Result<Json<Headroom>, Problem> {
+pub(in crate::api) async fn read(
+    State(api): State<ApiState>,
+    _: Operator,
+) -> Result<Json<Headroom>, Problem> {
     let found = headroom::read(&api.store, api.clock.now(), api.account, &api.profile).await?;
     found.map(Json).ok_or_else(Problem::account_missing)
 }

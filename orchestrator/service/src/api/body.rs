@@ -1,0 +1,39 @@
+//! Reads what is sent.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+
+use super::problem::Problem;
+
+/// An upload that sends nothing for this long is given up.
+const UPLOAD_STILL_MAX: Duration = Duration::from_secs(30);
+
+/// All of a body of `bytes_max` at the most; one that is larger is refused before it has arrived, if it is announced.
+pub(super) async fn receive(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    too_large: fn(usize) -> Problem,
+) -> Result<Bytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large(bytes_max));
+    }
+    let mut received = BytesMut::new();
+    let mut chunks = body.into_data_stream();
+    loop {
+        match tokio::time::timeout(UPLOAD_STILL_MAX, chunks.next()).await {
+            Ok(None) => return Ok(received.freeze()),
+            Ok(Some(Ok(chunk))) if received.len() + chunk.len() <= bytes_max => {
+                received.extend_from_slice(&chunk);
+            }
+            Ok(Some(Ok(_))) => return Err(too_large(bytes_max)),
+            Ok(Some(Err(_))) | Err(_) => return Err(Problem::upload_broken()),
+        }
+    }
+}
