@@ -102,20 +102,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Of what is kept for those for whom a person waits: one in so many.
 const KEPT_SHARE: u32 = 20;
 
-impl Budget {
-    /// Authorizations that bulk work leaves to the others.
-    fn pending_kept(&self) -> u32 {
-        self.pending_max / KEPT_SHARE
-    }
+/// Authorizations that bulk work leaves to the others, of as many as may be pending.
+pub fn pending_kept(pending_max: u32) -> u32 {
+    pending_max / KEPT_SHARE
+}
 
-    /// New-order tokens that bulk work leaves to the others.
-    fn new_orders_kept(bucket: &Bucket) -> u32 {
-        if bucket.refill() <= PATIENCE {
-            0
-        } else {
-            (bucket.burst() / KEPT_SHARE).max(1).min(bucket.burst() - 1)
-        }
-    }
+/// New-order tokens that bulk work leaves to the others.
+pub fn new_orders_kept(bucket: &Bucket) -> u32 {
+    if bucket.refill() <= PATIENCE { 0 } else { (bucket.burst() / KEPT_SHARE).max(1).min(bucket.burst() - 1) }
 }
 
 /// What is used up in the course of one decision.
@@ -204,7 +198,7 @@ fn decide(
     }
     let bulk = candidate.lane == Lane::Bulk && !candidate.again;
     let budget = &mut *books.budget;
-    let kept = if bulk { budget.pending_kept() } else { 0 };
+    let kept = if bulk { pending_kept(budget.pending_max) } else { 0 };
     if full || budget.pending.saturating_add(units(candidate)).saturating_add(kept) > budget.pending_max {
         return Err(Denial::NoRoom { until: now.after(ROOM_WAIT) });
     }
@@ -212,7 +206,7 @@ fn decide(
         return Ok(());
     }
     let Some((bucket, full_at)) = &mut budget.new_orders else { return Ok(()) };
-    let kept = if bulk { Budget::new_orders_kept(bucket) } else { 0 };
+    let kept = if bulk { new_orders_kept(bucket) } else { 0 };
     if let Decision::Denied { retry_at } = bucket.spend(*full_at, 1 + kept, now) {
         return Err(Denial::NewOrders { until: retry_at });
     }

@@ -116,7 +116,7 @@ mod tests {
                 directory: 0,
                 other: 0,
             },
-            limits: Vec::new(),
+            ..CaProfile::bare()
         }
     }
 

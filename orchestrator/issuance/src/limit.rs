@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exemption::Exemption;
 use crate::gcra::Bucket;
 
 /// Which rule. The names are Boulder's, in our spelling.
@@ -64,6 +65,24 @@ impl LimitName {
         }
     }
 
+    /// Which renewals Let's Encrypt does not hold against it.
+    pub fn exempt(self) -> &'static [Exemption] {
+        match self {
+            Self::NewOrdersPerAccount | Self::CertificatesPerRegisteredDomain => {
+                &[Exemption::RenewalInfo, Exemption::ExactSet]
+            }
+            Self::CertificatesPerExactSet | Self::FailedAuthorizationsPerHostname => {
+                &[Exemption::RenewalInfo]
+            }
+            Self::NewAccountsPerAddress | Self::ConsecutiveFailuresPerHostname => &[],
+        }
+    }
+
+    /// Whether Let's Encrypt gives more of it to whoever asks and has a reason.
+    pub fn is_overridable(self) -> bool {
+        matches!(self, Self::NewOrdersPerAccount | Self::CertificatesPerRegisteredDomain)
+    }
+
     /// When a token is taken. A limit that is only *checked* at new-order must be reserved there by a
     /// client, or orders in parallel all pass the same check.
     pub fn spent_at(self) -> SpentAt {
@@ -111,6 +130,18 @@ pub enum SpentAt {
     Issuance,
     /// A failed validation; at Boulder also the deactivation of a pending authorization.
     Failure,
+}
+
+impl SpentAt {
+    /// The spelling in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Order => "order",
+            Self::Issuance => "issuance",
+            Self::Failure => "failure",
+        }
+    }
 }
 
 /// One limit of one CA: `burst` tokens, of which `count` come back every `period_seconds`.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::exemption::Exemptions;
 use crate::limit::{Limit, LimitName};
 
 /// Where a CA does not say: Let's Encrypt counts five an hour.
 const FAILURE_BUDGET_REFILL_DEFAULT: Duration = Duration::from_hours(1);
 
 /// A CA's profile. Not to be confused with a *certificate* profile, which one asks for in an order.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaProfile {
     /// The word it is chosen by.
@@ -49,12 +50,43 @@ pub struct CaProfile {
     pub poll_max_ms: u64,
     /// Requests a second, by endpoint, that one source address may send. Zero: not limited.
     pub requests_per_second: RequestRates,
+    /// An account must be bound to one of the CA's own (RFC 8555 §7.3.4).
+    #[serde(default)]
+    pub external_account: bool,
+    /// It suggests when to renew (RFC 9773).
+    #[serde(default)]
+    pub renewal_info: bool,
+    /// An order for an exact set of names that was issued lately is a renewal, which limits do not count.
+    #[serde(default)]
+    pub exempts_exact_sets: bool,
+    /// So is one that replaces a certificate inside the window suggested for that.
+    #[serde(default)]
+    pub exempts_replacements: bool,
+    /// What is known of its limits beside the numbers, in a sentence.
+    #[serde(default)]
+    pub limits_note: Box<str>,
+    /// The kinds of certificates that it offers by name; its directory has the last word.
+    #[serde(default, rename = "certificate_profile")]
+    pub certificate_profiles: Vec<CertificateProfile>,
     #[serde(default, rename = "limit")]
     pub limits: Vec<Limit>,
 }
 
+/// One kind of certificate that a CA offers (draft-ietf-acme-profiles).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateProfile {
+    pub name: Box<str>,
+    pub certificate_seconds: u64,
+    pub names_max: u32,
+    pub pending_authorization_seconds: u64,
+    /// How long a valid authorization stands for further orders.
+    pub valid_authorization_seconds: u64,
+    pub order_seconds: u64,
+}
+
 /// Requests a second, by endpoint (Let's Encrypt's load balancer counts these by source address).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRates {
     pub new_nonce: u32,
@@ -68,8 +100,46 @@ pub struct RequestRates {
 }
 
 impl CaProfile {
+    /// A CA of which nothing is known that RFC 8555 does not say: no limit, no listing, no reuse, no charge.
+    pub fn bare() -> Self {
+        Self {
+            name: "bare".into(),
+            directory: String::new(),
+            pending_authorizations_max: 300,
+            recovery_reserve: 100,
+            charges_deactivation: false,
+            reuses_pending_order: false,
+            lists_orders: false,
+            pending_authorization_seconds: 3_600,
+            order_seconds: 3_600,
+            quiet_seconds: 120,
+            resubmit_seconds: 30,
+            settle_grace_seconds: Self::settle_grace_seconds_default(),
+            asks_max: 1,
+            names_max: 100,
+            poll_first_ms: 500,
+            poll_max_ms: 5_000,
+            requests_per_second: RequestRates::default(),
+            external_account: false,
+            renewal_info: false,
+            exempts_exact_sets: false,
+            exempts_replacements: false,
+            limits_note: Box::default(),
+            certificate_profiles: Vec::new(),
+            limits: Vec::new(),
+        }
+    }
+
     pub fn limit(&self, name: LimitName) -> Option<&Limit> {
         self.limits.iter().find(|limit| limit.name == name)
+    }
+
+    /// What of `told` this CA grants.
+    pub fn exemptions(&self, told: Exemptions) -> Exemptions {
+        Exemptions {
+            set_until: told.set_until.filter(|_| self.exempts_exact_sets),
+            renewal_info: told.renewal_info.filter(|_| self.exempts_replacements),
+        }
     }
 
     pub fn quiet(&self) -> Duration {

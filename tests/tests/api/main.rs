@@ -4,6 +4,7 @@ mod commands;
 mod forecast;
 mod imports;
 mod isolation;
+mod overrides;
 mod pages;
 mod problems;
 mod progress;

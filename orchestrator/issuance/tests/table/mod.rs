@@ -190,7 +190,7 @@ pub(crate) fn profile(recovery: Recovery) -> CaProfile {
             directory: 0,
             other: 0,
         },
-        limits: Vec::new(),
+        ..CaProfile::bare()
     }
 }
 

@@ -77,7 +77,7 @@ impl World {
                 directory: 0,
                 other: 0,
             },
-            limits: Vec::new(),
+            ..CaProfile::bare()
         };
         let down_from = START.after(chance.up_to(Duration::from_mins(10)));
         let down_for = match chance.below(6) {

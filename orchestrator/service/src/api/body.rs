@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+
+use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
@@ -36,4 +38,22 @@ pub(super) async fn receive(
             Ok(Some(Err(_))) | Err(_) => return Err(Problem::upload_broken()),
         }
     }
+}
+
+/// Small documents: everything but files.
+const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A JSON document; what does not belong to it is refused by its type.
+pub(super) async fn receive_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    if !is_json(headers) {
+        return Err(Problem::not_json());
+    }
+    let body = receive(headers, body, DOCUMENT_BYTES_MAX, Problem::body_too_large).await?;
+    serde_json::from_slice(&body).map_err(|error| Problem::body_malformed(&error))
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = value.and_then(|value| value.split(';').next()).map(str::trim);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
 }

@@ -9,6 +9,7 @@ mod body;
 mod certificates;
 pub mod headroom;
 pub mod imports;
+pub mod limit_overrides;
 mod livez;
 mod orders;
 pub mod problem;
@@ -20,7 +21,7 @@ mod summary;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
@@ -82,6 +83,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/authorizations/{authorization}/settle", post(authorizations::settle::create))
         .route("/v1/headroom", get(headroom::read::read))
         .route("/v1/headroom/forecast", post(headroom::forecast::create))
+        .route("/v1/limit-overrides", get(limit_overrides::list).post(limit_overrides::create))
+        .route("/v1/limit-overrides/{override}", delete(limit_overrides::delete))
         .route("/v1/summary", get(summary::read))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

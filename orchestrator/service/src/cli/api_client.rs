@@ -150,6 +150,11 @@ impl ApiClient {
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
+    /// `DELETE path`.
+    pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -4,6 +4,7 @@
 
 pub mod api_client;
 pub mod authz;
+pub mod ca;
 pub mod cert;
 mod config;
 mod database;
@@ -97,6 +98,9 @@ pub enum Command {
     /// The ledger of authorizations.
     #[command(subcommand)]
     Authz(authz::AuthzCommand),
+    /// What CAs are like, and where one counts otherwise than its profile says.
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// What is left of everything that the CA counts.
     Headroom,
     Plan(plan::PlanArgs),
@@ -124,6 +128,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Cert(command) => cert::run(&command, &cli.server.client(config)?, output).await,
         Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
+        Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Plan(args) => plan::run(&args, || cli.server.client(config), output).await,
         Command::Config(command) => config::run(&command, config, output),

@@ -244,7 +244,7 @@ impl Executor {
             names: order.names.clone(),
             lane: hand.claim.owner.lane,
             fair_tag: hand.claim.owner.fair_tag,
-            exemptions: order.exemptions,
+            exemptions: self.profile.exemptions(order.exemptions),
             proven_at,
             profile: order.profile.clone(),
             again,
@@ -287,7 +287,7 @@ impl Executor {
         let now = self.clock.now();
         let order = &mut hand.claim.order;
         // What has ceased to be exempt must not be fetched as such again.
-        order.exemptions = order.exemptions.still_at(now);
+        order.exemptions = self.profile.exemptions(order.exemptions).still_at(now);
         if let Stage::Admitted { .. } = order.stage {
             return self.give_back(hand, Wake::At(denial.until())).await;
         }

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use issuance::exemption::Exemptions;
 use issuance::fairness::Lane;
@@ -16,7 +15,7 @@ use super::Fleet;
 use super::answer::ForecastAnswer;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::body::receive;
+use crate::api::body::{is_json, receive};
 use crate::api::problem::{Problem, ProblemEntry};
 use crate::store::forecast::{self, Known};
 
@@ -135,12 +134,6 @@ async fn queue(api: &ApiState, now: Timestamp) -> Result<(Option<Fleet>, Known),
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = value.and_then(|value| value.split(';').next()).map(str::trim);
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
 }
 
 /// `own`: the only tenant that may be named.

@@ -1,0 +1,150 @@
+//! `/v1/limit-overrides`: where the CA counts otherwise than its profile says.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use issuance::gcra::Bucket;
+use issuance::ids::LimitOverrideId;
+use issuance::limit::{LimitName, LimitScope};
+use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use super::ApiState;
+use super::auth::Operator;
+use super::body::receive_json;
+use super::problem::{Problem, ProblemEntry};
+use super::query::PathId;
+use crate::store::limit_overrides::{self, NewOverride, OverrideView};
+
+const NOTE_CHARS_MAX: usize = 1_000;
+/// No CA counts over a longer time.
+const PERIOD_SECONDS_MAX: u64 = 366 * 24 * 3_600;
+
+/// All of them, oldest first: there are few.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideList {
+    pub data: Vec<OverrideView>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedOverride {
+    pub limit: LimitName,
+    pub burst: u32,
+    /// Absent: as many as the burst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    pub period_seconds: u64,
+    /// The registered domain for which it holds; absent: the account, where the limit counts accounts, or all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Who granted it, and where that is written.
+    pub note: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl WantedOverride {
+    /// Everything that is wrong with it.
+    fn errors(&self, now: Timestamp) -> Vec<ProblemEntry> {
+        let entry = |pointer: &str, code, detail: String| ProblemEntry {
+            pointer: Some(pointer.to_owned()),
+            code,
+            detail,
+            ..ProblemEntry::default()
+        };
+        let mut errors = Vec::new();
+        let period = Duration::from_secs(self.period_seconds);
+        if self.period_seconds == 0 || self.period_seconds > PERIOD_SECONDS_MAX {
+            let detail = format!("a period is 1 s to {PERIOD_SECONDS_MAX} s");
+            errors.push(entry("/period_seconds", "out-of-range", detail));
+        } else if Bucket::new(self.burst, self.count.unwrap_or(self.burst), period).is_none() {
+            let detail = "burst and count are positive, and no more than one a microsecond come back";
+            errors.push(entry("/burst", "out-of-range", detail.to_owned()));
+        }
+        let keyed = self.limit.scope() == LimitScope::RegisteredDomain;
+        match self.key.as_deref() {
+            Some(_) if !keyed => {
+                let detail =
+                    format!("only a limit of registered domains takes a key, not {}", self.limit.as_str());
+                errors.push(entry("/key", "not-wanted", detail));
+            }
+            Some(key) if psl_domain(key) != Some(key) => {
+                let detail = "the key is a registered domain in lower case, such as example.com".to_owned();
+                errors.push(entry("/key", "not-a-registered-domain", detail));
+            }
+            _ => {}
+        }
+        if self.note.trim().is_empty() || self.note.chars().count() > NOTE_CHARS_MAX {
+            let detail = format!("say in up to {NOTE_CHARS_MAX} characters who granted it");
+            errors.push(entry("/note", "out-of-range", detail));
+        }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            let detail = "it has expired already".to_owned();
+            errors.push(entry("/expires_at", "in-the-past", detail));
+        }
+        errors
+    }
+}
+
+/// The registered domain of a name; `None` if it is no hostname.
+fn psl_domain(name: &str) -> Option<&str> {
+    let hostname = issuance::identifier::Hostname::parse(name).ok()?;
+    let domain = hostname.registered_domain();
+    name.ends_with(domain).then(|| &name[name.len() - domain.len()..])
+}
+
+#[tracing::instrument(name = "api.limit_overrides.list", skip_all)]
+pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<OverrideList>, Problem> {
+    let data = limit_overrides::list(&api.store, api.clock.now(), api.account).await?;
+    Ok(Json(OverrideList { data }))
+}
+
+/// One for the same limit, account and key is replaced.
+#[tracing::instrument(name = "api.limit_overrides.create", skip_all)]
+pub(super) async fn create(
+    State(api): State<ApiState>,
+    _: Operator,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<OverrideView>), Problem> {
+    let wanted: WantedOverride = receive_json(&headers, body).await?;
+    let now = api.clock.now();
+    let errors = wanted.errors(now);
+    if !errors.is_empty() {
+        return Err(Problem::body_invalid(errors));
+    }
+    let of_accounts = matches!(wanted.limit.scope(), LimitScope::Account | LimitScope::AccountAndHostname);
+    let new = NewOverride {
+        limit: wanted.limit,
+        account: of_accounts.then_some(api.account),
+        key: wanted.key.map(Box::from),
+        burst: wanted.burst,
+        count: wanted.count.unwrap_or(wanted.burst),
+        period_seconds: wanted.period_seconds,
+        note: wanted.note.trim().to_owned(),
+        expires_at: wanted.expires_at,
+    };
+    let id = limit_overrides::enter(&api.store, now, api.account, &new).await?;
+    let all = limit_overrides::list(&api.store, now, api.account).await?;
+    let view = all.into_iter().find(|one| one.id == id).ok_or_else(Problem::account_missing)?;
+    // More may be let through now.
+    api.wake.notify_one();
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+#[tracing::instrument(name = "api.limit_overrides.delete", skip_all, fields(override.id = %id))]
+pub(super) async fn delete(
+    State(api): State<ApiState>,
+    _: Operator,
+    PathId(id): PathId<LimitOverrideId>,
+) -> Result<StatusCode, Problem> {
+    if limit_overrides::take_back(&api.store, id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("override"))
+    }
+}
