@@ -251,7 +251,7 @@ async fn a_plan_needs_no_service_and_takes_the_account_of_one(pool: PgPool) {
     let run = async |arguments: PlanArgs, format| -> Result<Exit, CliError> {
         let token = Token::parse(&world.operator).expect("well formed");
         let api = ApiClient::new(&world.base, &token).expect("loopback");
-        plan::run(&arguments, || Ok(api), Output::new(format)).await
+        plan::run(&arguments, Some(&api), Output::new(format)).await
     };
     let good = file("good.csv", "t1,s1,a.com,http-01,\nt1,s2,b.com,http-01,\n");
     let partly = file("partly.csv", "t1,s1,a.com,http-01,\nt1,s2,co.uk,http-01,\n");

@@ -130,7 +130,10 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
-        Command::Plan(args) => plan::run(&args, || cli.server.client(config), output).await,
+        Command::Plan(args) => {
+            let api = args.account.map(|_| cli.server.client(config)).transpose()?;
+            plan::run(&args, api.as_ref(), output).await
+        }
         Command::Config(command) => config::run(&command, config, output),
         Command::RehearsalCa(args) => rehearsal_ca::run(&args, output).await,
     }

@@ -113,21 +113,19 @@ struct Plan {
     rows_refused: u64,
 }
 
-/// Ends as `Done` if every row is planned, `Partial` if some were refused, `Failure` if all were.
-pub async fn run(
-    args: &PlanArgs,
-    api: impl FnOnce() -> Result<ApiClient, CliError>,
-    output: Output,
-) -> Result<Exit, CliError> {
+/// Ends as `Done` if every row is planned, `Partial` if some were refused, `Failure` if all were. `api` is the service
+/// whose account is meant.
+pub async fn run(args: &PlanArgs, api: Option<&ApiClient>, output: Output) -> Result<Exit, CliError> {
     let assumptions = args.assumptions();
     assumptions.check().map_err(|what| CliError::Plan { what })?;
+    let service = args.account.zip(api);
     let Some(path) = &args.file else {
-        let Some(which) = args.account else {
+        let Some((which, api)) = service else {
             let what = "give a file, or --account for what is queued".to_owned();
             return Err(CliError::Plan { what });
         };
         let request = ForecastRequest { sites: None, assumptions };
-        let answer: ForecastAnswer = api()?.post_json(PATH, &request).await?;
+        let answer: ForecastAnswer = api.post_json(PATH, &request).await?;
         return show(answer, &Planned::default(), Some(which), args, output);
     };
     let profile = ca_profile::load(&args.ca)?;
@@ -135,7 +133,7 @@ pub async fn run(
     if planned.rows.is_empty() && planned.rows_refused > 0 {
         return Ok(Exit::Failure);
     }
-    let Some(which) = args.account else {
+    let Some((which, api)) = service else {
         let known = Known::nothing(&profile);
         let fleet = planned.fleet(args.issued_at);
         let answer = fleet.forecast(&known, &profile, &assumptions, SystemClock.now());
@@ -148,7 +146,7 @@ pub async fn run(
         return Err(CliError::Plan { what });
     }
     let request = ForecastRequest { sites: Some(planned.wanted()), assumptions };
-    let answer: ForecastAnswer = api()?.post_json(PATH, &request).await?;
+    let answer: ForecastAnswer = api.post_json(PATH, &request).await?;
     show(answer, &planned, Some(which), args, output)
 }
 
