@@ -10,7 +10,7 @@ use crate::backoff;
 use crate::fault::{FailureClass, Fault, Refusal};
 use crate::identifier::{Hostname, Identifiers};
 use crate::order::{CaOrder, Order, Reservation, Stage};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::settle;
 use crate::step::Knowledge;
 use crate::time::Timestamp;
@@ -195,6 +195,14 @@ impl Order {
             Trouble::NotSent { .. } | Trouble::Lost { .. } => return self.in_doubt(Duration::ZERO, context),
             Trouble::Refused(problem) => problem,
         };
+        if self.replaces.is_some() && concerns_replaces(&problem) {
+            self.replaces = None;
+            return if sole {
+                self.back_to_the_gate(Wake::Now)
+            } else {
+                self.in_doubt(Duration::ZERO, context)
+            };
+        }
         match Refusal::of(&problem) {
             Refusal::Unknown { wait } => self.in_doubt(wait, context),
             Refusal::Nonce if sole => self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT))),
@@ -217,7 +225,6 @@ impl Order {
                 waiting
             }
             Refusal::AlreadyReplaced => {
-                self.replaces = None;
                 if sole { self.back_to_the_gate(Wake::Now) } else { self.in_doubt(Duration::ZERO, context) }
             }
             Refusal::Paused { .. } if sole => {
@@ -277,4 +284,12 @@ impl Order {
         let at = context.now.after(context.profile.quiet().max(wait));
         self.keep(Wake::At(at))
     }
+}
+
+/// Whether a refusal may be about `replaces`: the certificate has its replacement already, is not known, was issued to
+/// another account, or has other names (RFC 9773 §5). Only the first has a type of its own, so whatever else may mean
+/// it is asked again without, once; what was meant otherwise is then refused again.
+fn concerns_replaces(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::AlreadyReplaced | ProblemKind::Malformed | ProblemKind::Unauthorized)
+        || (problem.status == 409 && !matches!(problem.kind, ProblemKind::RateLimited))
 }
