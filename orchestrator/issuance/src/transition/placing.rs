@@ -67,7 +67,7 @@ impl Order {
                 admitted.knowledge = Knowledge::Certain;
                 if reservation.asks > 1 {
                     // The lost order is the replacement already: named again, it would be refused.
-                    admitted.order.replaces = None;
+                    admitted.order.replace_nothing();
                 }
                 admitted
             }
@@ -151,6 +151,12 @@ impl Order {
         }
     }
 
+    /// Without the name of the certificate it replaces, the CA's window exempts it from nothing.
+    fn replace_nothing(&mut self) {
+        self.replaces = None;
+        self.exemptions = self.exemptions.without_renewal_info();
+    }
+
     /// What one new-order may create.
     fn units(&self) -> u32 {
         u32::try_from(self.names.len()).unwrap_or(u32::MAX)
@@ -196,7 +202,7 @@ impl Order {
             Trouble::Refused(problem) => problem,
         };
         if self.replaces.is_some() && concerns_replaces(&problem) {
-            self.replaces = None;
+            self.replace_nothing();
             return if sole {
                 self.back_to_the_gate(Wake::Now)
             } else {
@@ -225,7 +231,11 @@ impl Order {
                 waiting
             }
             Refusal::AlreadyReplaced => {
-                if sole { self.back_to_the_gate(Wake::Now) } else { self.in_doubt(Duration::ZERO, context) }
+                if sole {
+                    self.back_to_the_gate(Wake::Now)
+                } else {
+                    self.in_doubt(Duration::ZERO, context)
+                }
             }
             Refusal::Paused { .. } if sole => {
                 let rest = backoff::rest(PAUSED_FAILURES, context.jitter);
