@@ -48,7 +48,7 @@ queued as (
                 and orders.ended_at is null
                 and orders.names = string_to_array(fenced.names, ',')
         )
-    returning order_id
+    returning certificate_id
 ),
 -- It goes to the first lane, looks at its names at once, and may leave some behind: the old certificate runs out.
 hastened as (
@@ -61,8 +61,8 @@ hastened as (
         and orders.queue < 2
         and orders.lane <> 0
         and orders.lease_expires_at is null
-    returning orders.order_id
+    returning orders.certificate_id
 )
-select order_id as "order_id!", true as "is_new!" from queued
+select certificate_id as "certificate_id!", true as "is_new!" from queued
 union all
-select order_id, false from hastened
+select certificate_id, false from hastened

@@ -1,9 +1,10 @@
 //! When the CA wants certificates renewed (ARI, RFC 9773): its windows, asked for as often as it says.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt as _, stream};
 use issuance::renewal::{self, Change, Window};
 use issuance::time::{Fraction, Timestamp};
-use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::acme::AcmeError;
@@ -16,7 +17,7 @@ use super::{Pass, REQUESTS_AT_ONCE, ReconcileError, ReconcileParts, Reconciler};
 const CLAIMED_FOR: Duration = Duration::from_mins(10);
 /// Polls written together.
 const CHUNK: u16 = 64;
-/// What the CA explains is shown; what is longer than a URL ever is, is not.
+/// What is longer is no page to show anybody.
 const EXPLANATION_BYTES_MAX: usize = 2_000;
 
 const MOVED: &str = "moved";
@@ -43,7 +44,7 @@ impl Ari {
                 let (plan, change) = plan.informed(window, validity, now, draw());
                 let poll_at = renewal::next_poll(validity, now, reply.retry_after);
                 let explanation_url = reply.body.explanation_url.map(String::from);
-                let explanation_url = explanation_url.filter(|url| url.len() <= EXPLANATION_BYTES_MAX);
+                let explanation_url = explanation_url.filter(|url| is_a_page(url));
                 (Polled { certificate, order, plan, explanation_url, poll_at, failures: 0 }, Ok(change))
             }
             Err(error) => {
@@ -129,6 +130,13 @@ impl Reconciler for Ari {
         }
         Ok(pass)
     }
+}
+
+/// It is shown to people: nothing but an address of the web.
+fn is_a_page(url: &str) -> bool {
+    url.len() <= EXPLANATION_BYTES_MAX
+        && (url.starts_with("https://") || url.starts_with("http://"))
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn draw() -> Fraction {

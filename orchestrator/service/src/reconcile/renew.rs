@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use issuance::renewal::{self, Plan, Turn};
+use issuance::renewal::{self, Plan};
 use issuance::time::{Fraction, Timestamp};
 use tracing::info;
 
@@ -65,11 +65,8 @@ impl Renew {
         }
         let turns: Vec<RenewalTurn<'_>> = due.iter().map(|one| decided(one, now)).collect();
         let written = store.queue_renewals(&turns, now).await?;
-        let basis = turns.iter().filter(|turn| matches!(turn.turn, Turn::Order(_)));
-        if written.queued.len() == basis.clone().count() {
-            for turn in basis {
-                self.instruments.queued(turn.due.standing.plan.basis());
-            }
+        for turn in turns.iter().filter(|turn| written.queued.contains(&turn.due.certificate)) {
+            self.instruments.queued(turn.due.standing.plan.basis());
         }
         if !written.queued.is_empty() {
             info!(renewals = written.queued.len(), "{} renewals were queued", written.queued.len());

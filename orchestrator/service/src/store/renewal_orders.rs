@@ -35,7 +35,7 @@ pub struct RenewalTurn<'a> {
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueuedRenewals {
-    pub queued: Vec<OrderId>,
+    pub queued: Vec<CertificateId>,
     pub hastened: u64,
 }
 
@@ -189,7 +189,7 @@ impl Store {
         let mut renewals = QueuedRenewals::default();
         for row in written {
             if row.is_new {
-                renewals.queued.push(OrderId(row.order_id));
+                renewals.queued.push(CertificateId(row.certificate_id));
             } else {
                 renewals.hastened += 1;
             }
