@@ -28,12 +28,12 @@ const FAILED: &str = "failed";
 pub struct Ari {
     parts: ReconcileParts,
     polls_max: u16,
-    instruments: PollInstruments,
 }
 
 impl Ari {
     pub fn new(parts: ReconcileParts, polls_max: u16) -> Self {
-        Self { parts, polls_max, instruments: PollInstruments::register() }
+        PollInstruments::register();
+        Self { parts, polls_max }
     }
 
     async fn poll(&self, asked: ToPoll, now: Timestamp) -> (Polled, Result<Change, AcmeError>) {
@@ -56,11 +56,11 @@ impl Ari {
         }
     }
 
-    fn tell(&self, polled: &Polled, outcome: &Result<Change, AcmeError>, pass: &mut Pass) {
+    fn tell(polled: &Polled, outcome: &Result<Change, AcmeError>, pass: &mut Pass) {
         let certificate = polled.certificate;
         match outcome {
             Ok(change) => {
-                self.instruments.answered(*change);
+                PollInstruments::answered(*change);
                 match change {
                     Change::First | Change::Same => {}
                     Change::Moved => {
@@ -86,7 +86,7 @@ impl Ari {
                 }
             }
             Err(error) => {
-                self.instruments.failed();
+                PollInstruments::failed();
                 pass.add(FAILED, 1);
                 debug!(
                     certificate.id = %certificate,
@@ -119,7 +119,7 @@ impl Reconciler for Ari {
                 .collect()
                 .await;
             for (polled, outcome) in &outcomes {
-                self.tell(polled, outcome, &mut pass);
+                Self::tell(polled, outcome, &mut pass);
             }
             let polled: Vec<Polled> = outcomes.into_iter().map(|(polled, _)| polled).collect();
             store.renewals_polled(&polled, clock.now()).await?;

@@ -66,7 +66,7 @@ impl Renew {
         let turns: Vec<RenewalTurn<'_>> = due.iter().map(|one| decided(one, now)).collect();
         let written = store.queue_renewals(&turns, now).await?;
         for turn in turns.iter().filter(|turn| written.queued.contains(&turn.due.certificate)) {
-            self.instruments.queued(turn.due.standing.plan.basis());
+            RenewalInstruments::queued(turn.due.standing.plan.basis());
         }
         if !written.queued.is_empty() {
             info!(renewals = written.queued.len(), "{} renewals were queued", written.queued.len());

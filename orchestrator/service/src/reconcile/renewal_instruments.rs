@@ -15,7 +15,7 @@ const QUEUED: &str = "lockkeeper_renewals_queued_total";
 pub(super) struct PollInstruments;
 
 impl PollInstruments {
-    pub(super) fn register() -> Self {
+    pub(super) fn register() {
         describe_counter!(
             POLLS,
             "Requests for the window in which the CA wants a renewal, by what they brought."
@@ -23,14 +23,13 @@ impl PollInstruments {
         for result in Change::ALL.into_iter().map(Change::as_str).chain([FAILED]) {
             counter!(POLLS, "result" => result).increment(0);
         }
-        Self
     }
 
-    pub(super) fn answered(self, change: Change) {
+    pub(super) fn answered(change: Change) {
         counter!(POLLS, "result" => change.as_str()).increment(1);
     }
 
-    pub(super) fn failed(self) {
+    pub(super) fn failed() {
         counter!(POLLS, "result" => FAILED).increment(1);
     }
 }
@@ -83,7 +82,7 @@ impl RenewalInstruments {
         }
     }
 
-    pub(super) fn queued(&self, basis: Basis) {
+    pub(super) fn queued(basis: Basis) {
         counter!(QUEUED, "basis" => basis.as_str()).increment(1);
     }
 

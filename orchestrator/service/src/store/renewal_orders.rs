@@ -39,7 +39,7 @@ pub struct QueuedRenewals {
     pub hastened: u64,
 }
 
-fn identifiers(names: Vec<String>) -> Result<Identifiers, StoreError> {
+fn identifiers(names: &[String]) -> Result<Identifiers, StoreError> {
     let nonsense = |what: String| StoreError::Inconsistent { table: "renewals", what };
     let names: Vec<Hostname> = names
         .iter()
@@ -108,8 +108,8 @@ impl Store {
                 .map_err(StoreError::of("renewals.due"))?;
         let (mut due, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            let names =
-                identifiers(row.issued_names).and_then(|issued| Ok((issued, identifiers(row.wished_names)?)));
+            let names = identifiers(&row.issued_names)
+                .and_then(|issued| Ok((issued, identifiers(&row.wished_names)?)));
             let (issued, wished) = match names {
                 Ok(names) => names,
                 Err(error) => {
