@@ -10,6 +10,7 @@ pub mod mortal_service;
 pub mod pebble;
 pub mod postgres;
 pub mod proxy;
+pub mod renewal_info;
 pub mod scripted_ca;
 pub mod scripted_transport;
 pub mod service_process;

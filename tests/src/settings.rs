@@ -13,6 +13,8 @@ pub struct Settings {
     pub poll_interval_ms: u32,
     /// Between two looks of the reconcilers; the default where there is none.
     pub reconcile_seconds: Option<u32>,
+    /// Between two looks for renewals; the default where there is none.
+    pub renewal_seconds: Option<u32>,
     /// Maximum and recovery reserve; the CA profile's where there is none.
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
@@ -27,6 +29,7 @@ impl Default for Settings {
             drain_seconds: 20,
             poll_interval_ms: 50,
             reconcile_seconds: None,
+            renewal_seconds: None,
             pending: None,
             roles: &["api", "worker", "responder"],
         }
@@ -84,8 +87,12 @@ impl Settings {
             "[worker]\npermits = {}\nlease_seconds = {}\ndrain_seconds = {}\npoll_interval_ms = {}\nroles = {:?}\n",
             self.permits, self.lease_seconds, self.drain_seconds, self.poll_interval_ms, self.roles
         )?;
+        text.push_str("[reconcile]\n");
         if let Some(seconds) = self.reconcile_seconds {
-            write!(text, "[reconcile]\ninterval_seconds = {seconds}\n")?;
+            writeln!(text, "interval_seconds = {seconds}")?;
+        }
+        if let Some(seconds) = self.renewal_seconds {
+            writeln!(text, "renewal_interval_seconds = {seconds}")?;
         }
         if let Some((max, reserve)) = self.pending {
             write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;

@@ -60,6 +60,12 @@ impl Exemptions {
         self.set_until.is_some_and(|until| there_by < until).then_some(Exemption::ExactSet)
     }
 
+    /// Of an order that does not, or no longer, name the certificate it replaces.
+    #[must_use]
+    pub fn without_renewal_info(self) -> Self {
+        Self { renewal_info: None, ..self }
+    }
+
     /// Without what is over at `now`, so that nobody takes the order for exempt any more.
     #[must_use]
     pub fn still_at(self, now: Timestamp) -> Self {

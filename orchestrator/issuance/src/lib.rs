@@ -24,6 +24,7 @@ pub mod order;
 pub mod outlook;
 pub mod problem;
 pub mod profile;
+pub mod renewal;
 pub mod settle;
 pub mod step;
 pub mod time;

@@ -8,6 +8,8 @@ with seen as (
         latest.fault_class, latest.fault_detail, latest.fault_hostname,
         current.serial, current.issuer, current.fingerprint_sha256,
         current.not_before, current.not_after, current.issued_at,
+        renewals.renew_at, renewals.window_start, renewals.window_end, renewals.explanation_url,
+        coalesce(renewals.queued_at is not null and latest.ended_at is null, false) as is_renewing,
         case
             when current.not_after > $2 and latest.stage in ('parked', 'failed', 'cancelled') then 'attention'
             when current.not_after > $2 and current.names @> certificates.names
@@ -32,6 +34,8 @@ with seen as (
         order by issued_certificates.issued_at desc
         limit 1
     ) as current on true
+    left join renewals
+        on renewals.certificate_id = certificates.certificate_id and renewals.order_id = current.order_id
     where ($1::uuid is null or certificates.tenant_id = $1)
         and ($3::uuid is null or certificates.certificate_id > $3)
         and ($5::uuid is null or certificates.certificate_id = $5)
@@ -45,6 +49,8 @@ select
     fault_class as "fault_class?", fault_detail as "fault_detail?", fault_hostname as "fault_hostname?",
     serial as "serial?", issuer as "issuer?", fingerprint_sha256 as "fingerprint_sha256?",
     not_before as "not_before?", not_after as "not_after?", issued_at as "issued_at?",
+    renew_at as "renew_at?", window_start as "window_start?", window_end as "window_end?",
+    explanation_url as "explanation_url?", is_renewing as "is_renewing!",
     status as "status!"
 from seen
 where $9::text is null or status = $9

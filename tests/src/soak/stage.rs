@@ -173,6 +173,7 @@ fn settings() -> Settings {
         drain_seconds: DRAIN_SECONDS,
         poll_interval_ms: 100,
         reconcile_seconds: None,
+        renewal_seconds: None,
         pending: Some(BUDGET),
         roles: &["worker"],
     }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
-use lockkeeper::acme::{Account, AccountKey, Authority, AuthorityConfig, Timeouts};
+use lockkeeper::acme::{Account, AccountKey, Authority, AuthorityConfig, Timeouts, Transport};
 use lockkeeper::keys::{MasterKey, Sealer};
 use lockkeeper::store::Store;
 use secrecy::ExposeSecret as _;
@@ -20,6 +20,7 @@ pub(super) async fn restore(
     extra_root: Option<&Path>,
     profile: Arc<CaProfile>,
     clock: Arc<dyn Clock>,
+    transport: Option<Arc<dyn Transport>>,
 ) -> anyhow::Result<(AccountId, Account)> {
     let record = store.account_of_directory(directory_url).await?.context("the service has an account")?;
     let sealer = Sealer::new(&MasterKey::load(master_key)?);
@@ -31,7 +32,7 @@ pub(super) async fn restore(
         profile,
         timeouts: Timeouts::default(),
         clock,
-        transport: None,
+        transport,
     };
     let authority = Authority::connect(config).await?;
     let url = record.account_url.context("the account is registered")?;

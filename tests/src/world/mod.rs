@@ -358,6 +358,14 @@ impl World {
 
     /// What a reconciler of a replica of its own works with, under the account of the services.
     pub async fn reconcile_parts(&self) -> anyhow::Result<ReconcileParts> {
+        self.reconcile_parts_through(None).await
+    }
+
+    /// The same, with a way to the CA of the test's own.
+    pub async fn reconcile_parts_through(
+        &self,
+        transport: Option<Arc<dyn Transport>>,
+    ) -> anyhow::Result<ReconcileParts> {
         let profile = Arc::new(ca_profile::load(self.ca.profile())?);
         let master_key = self.folder.path().join("master.key");
         let (directory_url, extra_root) = (self.ca.directory_url(), self.ca.extra_root());
@@ -369,6 +377,7 @@ impl World {
             extra_root,
             Arc::clone(&profile),
             Arc::clone(&clock),
+            transport,
         )
         .await?;
         Ok(ReconcileParts {

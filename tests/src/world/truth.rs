@@ -46,7 +46,7 @@ impl Truth {
     ) -> anyhow::Result<Self> {
         let (profile, clock) = (Arc::new(profile), Arc::new(SystemClock));
         let (_, account) =
-            account::restore(store, master_key, directory_url, extra_root, profile, clock).await?;
+            account::restore(store, master_key, directory_url, extra_root, profile, clock, None).await?;
         let mut truth = Self::default();
         for url in urls {
             let status = account.authorization(url).await?.body.status;

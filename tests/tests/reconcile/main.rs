@@ -4,5 +4,8 @@
 mod drift;
 mod expiries;
 mod orphans;
+mod renewal_world;
+mod renewals;
 mod rescues;
+mod windows;
 mod world;

@@ -10,7 +10,7 @@ use crate::backoff;
 use crate::fault::{FailureClass, Fault, Refusal};
 use crate::identifier::{Hostname, Identifiers};
 use crate::order::{CaOrder, Order, Reservation, Stage};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::settle;
 use crate::step::Knowledge;
 use crate::time::Timestamp;
@@ -67,7 +67,7 @@ impl Order {
                 admitted.knowledge = Knowledge::Certain;
                 if reservation.asks > 1 {
                     // The lost order is the replacement already: named again, it would be refused.
-                    admitted.order.replaces = None;
+                    admitted.order.replace_nothing();
                 }
                 admitted
             }
@@ -151,6 +151,12 @@ impl Order {
         }
     }
 
+    /// Without the name of the certificate it replaces, the CA's window exempts it from nothing.
+    fn replace_nothing(&mut self) {
+        self.replaces = None;
+        self.exemptions = self.exemptions.without_renewal_info();
+    }
+
     /// What one new-order may create.
     fn units(&self) -> u32 {
         u32::try_from(self.names.len()).unwrap_or(u32::MAX)
@@ -195,6 +201,14 @@ impl Order {
             Trouble::NotSent { .. } | Trouble::Lost { .. } => return self.in_doubt(Duration::ZERO, context),
             Trouble::Refused(problem) => problem,
         };
+        if self.replaces.is_some() && concerns_replaces(&problem) {
+            self.replace_nothing();
+            return if sole {
+                self.back_to_the_gate(Wake::Now)
+            } else {
+                self.in_doubt(Duration::ZERO, context)
+            };
+        }
         match Refusal::of(&problem) {
             Refusal::Unknown { wait } => self.in_doubt(wait, context),
             Refusal::Nonce if sole => self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT))),
@@ -217,8 +231,11 @@ impl Order {
                 waiting
             }
             Refusal::AlreadyReplaced => {
-                self.replaces = None;
-                if sole { self.back_to_the_gate(Wake::Now) } else { self.in_doubt(Duration::ZERO, context) }
+                if sole {
+                    self.back_to_the_gate(Wake::Now)
+                } else {
+                    self.in_doubt(Duration::ZERO, context)
+                }
             }
             Refusal::Paused { .. } if sole => {
                 let rest = backoff::rest(PAUSED_FAILURES, context.jitter);
@@ -277,4 +294,12 @@ impl Order {
         let at = context.now.after(context.profile.quiet().max(wait));
         self.keep(Wake::At(at))
     }
+}
+
+/// Whether a refusal may be about `replaces`: the certificate has its replacement already, is not known, was issued to
+/// another account, or has other names (RFC 9773 §5). Only the first has a type of its own, so whatever else may mean
+/// it is asked again without, once; what was meant otherwise is then refused again.
+fn concerns_replaces(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::AlreadyReplaced | ProblemKind::Malformed | ProblemKind::Unauthorized)
+        || (problem.status == 409 && !matches!(problem.kind, ProblemKind::RateLimited))
 }

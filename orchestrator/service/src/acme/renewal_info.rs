@@ -7,7 +7,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use instant_acme::CertificateIdentifier;
 use issuance::time::Timestamp;
-use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::account::Account;
 use super::authority::Authority;
@@ -16,6 +17,13 @@ use super::endpoint::Endpoint;
 use super::error::AcmeError;
 use super::jws::KeyError;
 use super::reply::Reply;
+
+/// The name of the first certificate of a chain in PEM: `AKI.serial` in base64url (RFC 9773 §4.1). `None` where it has no
+/// authority key identifier, or is no certificate.
+pub fn renewal_id(chain_pem: &str) -> Option<String> {
+    let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).ok()?;
+    CertificateIdentifier::try_from(&leaf).ok().map(|id| id.to_string())
+}
 
 /// The window in which the CA wants the renewal, as it stands: it may lie in the past or be upside down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +35,11 @@ pub struct RenewalWindow {
 }
 
 impl Account {
+    /// Whether the CA tells when it wants certificates renewed, and so takes `replaces`.
+    pub fn has_renewal_info(&self) -> bool {
+        self.authority().directory().renewal_info.is_some()
+    }
+
     /// Asks for the window of one certificate by its renewal id, `AKI.serial` in base64url (RFC 9773 §4.1).
     /// `retry_after` is always there: six hours where the CA names none.
     pub async fn renewal_info(&self, certificate_id: &str) -> Result<Reply<RenewalWindow>, AcmeError> {

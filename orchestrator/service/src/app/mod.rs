@@ -249,6 +249,9 @@ fn start_workers(
         interval: config.reconcile.interval(),
         audit_interval: config.reconcile.audit_interval(),
         audit_sample: config.reconcile.audit_sample.get(),
+        renewal_interval: config.reconcile.renewal_interval(),
+        renewals_max: config.reconcile.renewals_max.get(),
+        renewal_polls_max: config.reconcile.renewal_polls_max.get(),
     };
     let (replica, account_id) = (identity.replica, link.record.account);
     let certificate_profile = config.ca.certificate_profile.as_deref().map(Box::from);

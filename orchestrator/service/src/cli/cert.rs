@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::notice::notice;
 use super::output::Output;
-use crate::store::certificates::{CertificateStatus, CertificateView};
+use crate::store::certificates::{CertificateStatus, CertificateView, RenewalView};
 use crate::store::page::Listing;
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +58,7 @@ async fn list(args: &ListArgs, api: &ApiClient, output: Output) -> Result<Exit, 
         ("external_id", args.external_id.clone()),
     ];
     let found = listing::fetch::<CertificateView>(api, "/v1/certificates", &filters, &args.listing).await?;
-    let header = ["id", "tenant", "external id", "names", "status", "not after", "fault"];
+    let header = ["id", "tenant", "external id", "names", "status", "not after", "renewal", "fault"];
     listing::show(output, &found, header, |certificate| {
         [
             certificate.id.to_string(),
@@ -67,6 +67,7 @@ async fn list(args: &ListArgs, api: &ApiClient, output: Output) -> Result<Exit, 
             certificate.names.join(" "),
             certificate.status.as_str().to_owned(),
             or_dash(certificate.current.as_ref().map(|current| current.not_after)),
+            or_dash(certificate.renewal.as_ref().map(renewal)),
             or_dash(certificate.last_fault.as_ref().map(|fault| fault.class.as_str())),
         ]
     })
@@ -98,6 +99,11 @@ async fn find(certificate: &str, api: &ApiClient) -> Result<Vec<CertificateView>
     Ok(found.data)
 }
 
+/// When it is renewed, or that it is being renewed.
+fn renewal(renewal: &RenewalView) -> String {
+    if renewal.renewing { "renewing".to_owned() } else { renewal.renew_at.to_string() }
+}
+
 fn facts(certificate: &CertificateView) -> Vec<[String; 2]> {
     let mut facts = vec![
         ("id", certificate.id.to_string()),
@@ -117,6 +123,15 @@ fn facts(certificate: &CertificateView) -> Vec<[String; 2]> {
             ("not before", current.not_before.to_string()),
             ("not after", current.not_after.to_string()),
         ]);
+    }
+    if let Some(planned) = &certificate.renewal {
+        facts.push(("renewal", renewal(planned)));
+        if let Some(window) = planned.window {
+            facts.push(("CA's window", format!("{} to {}", window.start, window.end)));
+        }
+        if let Some(page) = &planned.explanation_url {
+            facts.push(("explanation", page.clone()));
+        }
     }
     if let Some(fault) = &certificate.last_fault {
         facts.extend([

@@ -13,6 +13,12 @@ pub struct ReconcileConfig {
     pub audit_interval_seconds: NonZeroU32,
     /// Authorizations compared each time; each is a request to the CA.
     pub audit_sample: NonZeroU16,
+    /// Between two looks for certificates that are to be renewed.
+    pub renewal_interval_seconds: NonZeroU32,
+    /// Orders for renewals queued by one look; what is left over comes with the next.
+    pub renewals_max: NonZeroU16,
+    /// Certificates about which the CA is asked by one look when it wants them renewed; each is a request.
+    pub renewal_polls_max: NonZeroU16,
 }
 
 impl ReconcileConfig {
@@ -23,6 +29,10 @@ impl ReconcileConfig {
     pub fn audit_interval(&self) -> Duration {
         Duration::from_secs(self.audit_interval_seconds.get().into())
     }
+
+    pub fn renewal_interval(&self) -> Duration {
+        Duration::from_secs(self.renewal_interval_seconds.get().into())
+    }
 }
 
 impl Default for ReconcileConfig {
@@ -31,6 +41,9 @@ impl Default for ReconcileConfig {
             interval_seconds: const { NonZeroU32::new(30).unwrap() },
             audit_interval_seconds: const { NonZeroU32::new(300).unwrap() },
             audit_sample: const { NonZeroU16::new(20).unwrap() },
+            renewal_interval_seconds: const { NonZeroU32::new(30).unwrap() },
+            renewals_max: const { NonZeroU16::new(500).unwrap() },
+            renewal_polls_max: const { NonZeroU16::new(2_000).unwrap() },
         }
     }
 }

@@ -244,7 +244,12 @@ impl Executor {
             names: order.names.clone(),
             lane: hand.claim.owner.lane,
             fair_tag: hand.claim.owner.fair_tag,
-            exemptions: self.profile.exemptions(order.exemptions),
+            // Asked for again, it names no certificate that it replaces.
+            exemptions: self.profile.exemptions(if again {
+                order.exemptions.without_renewal_info()
+            } else {
+                order.exemptions
+            }),
             proven_at,
             profile: order.profile.clone(),
             again,

@@ -6,16 +6,21 @@
 //! orphans  what workers learnt too late
 //! audit    a sample of the ledger against the CA
 //! headroom what is left of the CA's limits; measures, and repairs nothing
+//! ari      when the CA wants certificates renewed
+//! renew    certificates whose renewal is due
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
 //! at. What it does is the same whether it runs once or twice, here or on all replicas at once: each repair is one
 //! transaction that finds its own conditions still true, and none touches an order that somebody works on.
 
+mod ari;
 mod audit;
 mod headroom;
 mod instruments;
 mod orphans;
+mod renew;
+mod renewal_instruments;
 mod rescue;
 mod settle;
 
@@ -36,10 +41,12 @@ use crate::acme::Account;
 use crate::store::leases::Replica;
 use crate::store::{Store, StoreError};
 
+pub use self::ari::Ari;
 pub use self::audit::Audit;
 pub use self::headroom::HeadroomWatch;
 use self::instruments::Instruments;
 pub use self::orphans::Orphans;
+pub use self::renew::Renew;
 pub use self::rescue::Rescue;
 pub use self::settle::Settle;
 
@@ -120,6 +127,11 @@ pub struct ReconcileSettings {
     pub audit_interval: Duration,
     /// Authorizations compared with the CA by one pass of the audit.
     pub audit_sample: u16,
+    pub renewal_interval: Duration,
+    /// Renewals queued by one pass.
+    pub renewals_max: u16,
+    /// Certificates about which one pass asks the CA.
+    pub renewal_polls_max: u16,
 }
 
 /// The reconcilers of a running service. Dropping the handle does not stop them: [`Reconcilers::stop`] does.
@@ -138,6 +150,10 @@ impl Reconcilers {
         reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);
+        let ari = Ari::new(parts.clone(), settings.renewal_polls_max);
+        reconcilers.run(ari, settings.renewal_interval, parts);
+        let renew = Renew::new(parts.clone(), settings.renewals_max);
+        reconcilers.run(renew, settings.renewal_interval, parts);
         reconcilers
     }
 

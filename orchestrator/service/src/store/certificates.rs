@@ -2,6 +2,7 @@
 
 use issuance::identifier::Hostname;
 use issuance::ids::{CertificateId, OrderId, TenantId};
+use issuance::renewal::Basis;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,6 +64,8 @@ pub struct CertificateView {
     pub status: CertificateStatus,
     /// The latest one issued, valid or not.
     pub current: Option<IssuedView>,
+    /// When and how that one is renewed. `None` for a moment after it was issued.
+    pub renewal: Option<RenewalView>,
     /// The latest order, and where it stands.
     pub order_id: Option<OrderId>,
     pub stage: Option<String>,
@@ -82,6 +85,27 @@ pub struct IssuedView {
     pub not_before: Timestamp,
     pub not_after: Timestamp,
     pub issued_at: Timestamp,
+}
+
+/// How a certificate is renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalView {
+    /// Drawn once in the window, or by the lifetime.
+    pub renew_at: Timestamp,
+    /// `renewal_info` (the CA has told a window) or `lifetime`.
+    pub basis: String,
+    /// When the CA wants it renewed (RFC 9773 §4.2), as it last said; its end is not part of it.
+    pub window: Option<WindowView>,
+    /// A page of the CA's that tells why it wants that.
+    pub explanation_url: Option<String>,
+    /// An order is on its way; until it brings a certificate, the current one stays.
+    pub renewing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowView {
+    pub start: Timestamp,
+    pub end: Timestamp,
 }
 
 /// Which certificates; a field that is `None` does not matter.
@@ -166,6 +190,18 @@ async fn select(
                         not_before: from.into(),
                         not_after: to.into(),
                         issued_at: at.into(),
+                    }
+                }),
+                renewal: row.renew_at.map(|renew_at| {
+                    let window = row.window_start.zip(row.window_end);
+                    let basis = if window.is_some() { Basis::RenewalInfo } else { Basis::Lifetime };
+                    RenewalView {
+                        renew_at: renew_at.into(),
+                        basis: basis.as_str().to_owned(),
+                        window: window
+                            .map(|(start, end)| WindowView { start: start.into(), end: end.into() }),
+                        explanation_url: row.explanation_url,
+                        renewing: row.is_renewing,
                     }
                 }),
                 order_id: row.order_id.map(OrderId),

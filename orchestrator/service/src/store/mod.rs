@@ -29,6 +29,8 @@ pub mod orders_view;
 pub mod orphans;
 mod outage;
 pub mod page;
+pub mod renewal_orders;
+pub mod renewals;
 pub mod rescues;
 pub mod responses;
 pub mod schema;
