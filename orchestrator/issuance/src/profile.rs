@@ -99,6 +99,18 @@ pub struct RequestRates {
     pub other: u32,
 }
 
+impl RequestRates {
+    pub const UNLIMITED: Self = Self {
+        new_nonce: 0,
+        new_account: 0,
+        new_order: 0,
+        revoke_cert: 0,
+        renewal_info: 0,
+        directory: 0,
+        other: 0,
+    };
+}
+
 impl CaProfile {
     /// A CA of which nothing is known that RFC 8555 does not say: no limit, no listing, no reuse, no charge.
     pub fn bare() -> Self {

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod keys;
 pub mod mishaps;
 pub mod reconcile;
+pub mod rehearse;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

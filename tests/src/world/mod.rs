@@ -20,6 +20,7 @@ use lockkeeper::acme::Transport;
 use lockkeeper::api::imports::ImportReport;
 use lockkeeper::app::{App, Launch};
 use lockkeeper::cli::api_client::{ApiClient, operator_token};
+use lockkeeper::clock::Pace;
 use lockkeeper::config::{Config, ca_profile};
 use lockkeeper::reconcile::ReconcileParts;
 use lockkeeper::store::Store;
@@ -192,7 +193,7 @@ impl World {
     fn launch_of(&self, config: &Path, transport: Option<Arc<dyn Transport>>) -> anyhow::Result<Launch> {
         let config = Config::load(Some(config), std::iter::empty())?;
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Ok(Launch { config, clock, exposition: None, transport })
+        Ok(Launch { config, clock, pace: Pace::REAL, profile: None, exposition: None, transport })
     }
 
     /// Starts a service that takes imports and answers challenges, and leaves the orders to others.
@@ -386,6 +387,7 @@ impl World {
             account_id,
             profile,
             clock,
+            pace: Pace::REAL,
             replica: Replica(Uuid::new_v4()),
             lease: Duration::from_secs(self.settings.lease_seconds.into()),
             wake: Arc::default(),

@@ -29,6 +29,7 @@ use crate::challenge::http01::{Responder, ResponderConfig};
 use crate::challenge::preflight::Preflight;
 use crate::challenge::probe::ProbeSecret;
 use crate::challenge::resolver::{NameResolver, ResolverConfig};
+use crate::clock::Pace;
 use crate::cluster::PrivateCluster;
 use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
@@ -54,6 +55,9 @@ const DATABASE_WAIT: Duration = Duration::from_millis(500);
 pub struct Launch {
     pub config: Config,
     pub clock: Arc<dyn Clock>,
+    pub pace: Pace,
+    /// In place of the CA profile that the configuration names.
+    pub profile: Option<CaProfile>,
     /// Where `/metrics` reads; `None` serves none (a test with several services in one process).
     pub exposition: Option<Exposition>,
     /// In place of the ordinary connections to the CA.
@@ -97,8 +101,11 @@ impl App {
     }
 
     async fn set_up(launch: Launch) -> Result<Self, AppError> {
-        let Launch { config, clock, exposition, transport } = launch;
-        let profile = Arc::new(ca_profile::load(&config.ca.profile)?);
+        let Launch { config, clock, pace, profile, exposition, transport } = launch;
+        let profile = match profile {
+            Some(profile) => Arc::new(profile),
+            None => Arc::new(ca_profile::load(&config.ca.profile)?),
+        };
         let identity = Identity::take(&config.data.folder)?;
         let cluster = match &config.database.url {
             Some(_) => None,
@@ -157,7 +164,7 @@ impl App {
         let workers = if plays(Role::Worker) {
             let preflight = preflight(&config, secret)?;
             let clock = Arc::clone(&clock);
-            let parts = Parts { store: store.clone(), profile, sealer, clock, wake: Arc::clone(&wake) };
+            let parts = Parts { store: store.clone(), profile, sealer, clock, pace, wake: Arc::clone(&wake) };
             Some(start_workers(&config, parts, preflight, link, &identity, linking.clone()))
         } else {
             None
@@ -223,6 +230,7 @@ struct Parts {
     profile: Arc<CaProfile>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
+    pace: Pace,
     wake: Arc<Notify>,
 }
 
@@ -263,6 +271,7 @@ fn start_workers(
             account_id,
             profile: Arc::clone(&parts.profile),
             clock: Arc::clone(&parts.clock),
+            pace: parts.pace.clone(),
             replica,
             lease: settings.lease,
             wake: Arc::clone(&parts.wake),
@@ -275,6 +284,7 @@ fn start_workers(
             sealer: parts.sealer,
             profile: parts.profile,
             clock: parts.clock,
+            pace: parts.pace,
             replica,
             certificate_profile,
             wake: parts.wake,

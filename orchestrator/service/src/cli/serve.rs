@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::{App, Launch};
-use crate::clock::SystemClock;
+use crate::clock::{Pace, SystemClock};
 use crate::config::Config;
 use crate::{shutdown, telemetry};
 
@@ -15,8 +15,14 @@ pub(super) async fn run(config: Config) -> Result<Exit, CliError> {
     telemetry::init_logs(&config.log)?;
     let exposition = telemetry::install_recorder()?;
     let shutdown = shutdown::listen().map_err(CliError::Signal)?;
-    let launch =
-        Launch { config, clock: Arc::new(SystemClock), exposition: Some(exposition), transport: None };
+    let launch = Launch {
+        config,
+        clock: Arc::new(SystemClock),
+        pace: Pace::REAL,
+        profile: None,
+        exposition: Some(exposition),
+        transport: None,
+    };
     let app = tokio::select! {
         app = App::start(launch) => app?,
         () = shutdown.asked.cancelled() => return Ok(Exit::Done),

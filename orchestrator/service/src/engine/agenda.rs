@@ -68,6 +68,11 @@ impl Agenda {
         known.min(unconditional)
     }
 
+    /// The first instant at which something is known to be due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.due.peek().map(|Reverse(at)| *at)
+    }
+
     /// How many are known to be due at `now`; as many as there may be, where that is not known.
     pub(super) fn expected(&self, now: Timestamp) -> usize {
         if self.may_hold_more || self.look_at <= Instant::now() {

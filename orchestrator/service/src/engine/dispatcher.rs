@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
+use crate::clock::Looker;
 use crate::store::StoreError;
 use crate::store::leases::{Claim, Claimed, InLine, Stand};
 
@@ -53,6 +54,7 @@ pub(super) struct Dispatcher {
     door: mpsc::UnboundedSender<Waiting>,
     waiters: Waiters,
     turns: Turns,
+    looker: Looker,
     in_flight: Agenda,
     proven: Agenda,
     unproven: Agenda,
@@ -86,6 +88,7 @@ impl Dispatcher {
         let (ended, ends) = mpsc::unbounded_channel();
         let (door, comers) = mpsc::unbounded_channel();
         Self {
+            looker: parts.pace.looker(&parts.wake),
             parts,
             settings,
             executor,
@@ -113,6 +116,7 @@ impl Dispatcher {
     pub(super) async fn run(mut self) {
         let wake = Arc::clone(&self.parts.wake);
         while !self.stop.is_cancelled() {
+            let look = self.looker.look();
             let pause = match self.claim().await {
                 Ok(()) => self.pause(),
                 Err(error) => {
@@ -120,6 +124,9 @@ impl Dispatcher {
                     self.settings.poll_interval
                 }
             };
+            // A line that waits for the gate is no work before the gate opens.
+            self.looker.waits_until([self.proven.next(), self.unproven.next()].into_iter().flatten().min());
+            drop(look);
             if !pause.is_zero() {
                 tokio::select! {
                     // Rung while nobody listened, it is heard here at once.
@@ -341,7 +348,9 @@ impl Dispatcher {
             Seat::at_the_ca(Arc::clone(&self.permits).try_acquire_owned().ok(), door)
         };
         let (executor, ended) = (Arc::clone(&self.executor), self.ended.clone());
+        let at_work = self.parts.pace.at_work();
         self.workers.spawn(async move {
+            let _at_work = at_work;
             let end = executor.attempt(claim, seat).await;
             if ended.send(end).is_err() {
                 // The dispatcher is gone during a shutdown; nobody plans claims then.

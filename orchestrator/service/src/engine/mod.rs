@@ -37,6 +37,7 @@ use tracing::{info, warn};
 
 use crate::acme::Account;
 use crate::challenge::preflight::Preflight;
+use crate::clock::Pace;
 use crate::keys::{KeyKind, Sealer};
 use crate::store::Store;
 use crate::store::leases::Replica;
@@ -81,6 +82,7 @@ pub struct EngineParts {
     pub sealer: Arc<Sealer>,
     pub profile: Arc<CaProfile>,
     pub clock: Arc<dyn Clock>,
+    pub pace: Pace,
     pub replica: Replica,
     /// The certificate profile asked for where an order names none.
     pub certificate_profile: Option<Box<str>>,

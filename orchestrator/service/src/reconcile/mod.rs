@@ -38,6 +38,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::acme::Account;
+use crate::clock::Pace;
 use crate::store::leases::Replica;
 use crate::store::{Store, StoreError};
 
@@ -113,6 +114,7 @@ pub struct ReconcileParts {
     pub account_id: AccountId,
     pub profile: Arc<CaProfile>,
     pub clock: Arc<dyn Clock>,
+    pub pace: Pace,
     /// Who takes over an order for the moment of a repair.
     pub replica: Replica,
     pub lease: Duration,
@@ -159,10 +161,10 @@ impl Reconcilers {
 
     fn run<R: Reconciler>(&self, reconciler: R, interval: Duration, parts: &ReconcileParts) {
         let (stop, clock, wake) = (self.stop.clone(), Arc::clone(&parts.clock), Arc::clone(&parts.wake));
-        let instruments = Instruments::register::<R>();
+        let (pace, instruments) = (parts.pace.clone(), Instruments::register::<R>());
         self.tasks.spawn(async move {
             let mut wait = FIRST_WAIT.max(interval / FIRST_WAIT_SHARE).min(interval);
-            while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+            while let Some(_at_work) = stop.run_until_cancelled(pace.wait(wait)).await {
                 wait = interval;
                 let pass = watched(&reconciler, clock.now(), &instruments);
                 tokio::pin!(pass);

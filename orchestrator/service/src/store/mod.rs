@@ -29,6 +29,7 @@ pub mod orders_view;
 pub mod orphans;
 mod outage;
 pub mod page;
+pub mod rehearsals;
 pub mod renewal_orders;
 pub mod renewals;
 pub mod rescues;

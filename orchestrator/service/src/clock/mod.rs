@@ -1,9 +1,13 @@
-//! The clocks: one that reads the machine's, and one that a test drives.
+//! The clocks: one that reads the machine's, and one that is driven, with what its driver has to know.
+
+mod pace;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use issuance::time::{Clock, Timestamp};
+
+pub use self::pace::{AtWork, Conductor, Looker, Pace};
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
