@@ -1,26 +1,71 @@
-//! The whole service, driven through days in seconds: no answer 429, and nothing of what the limits allow left unused.
+//! The whole service, driven through hours in seconds: no answer 429, and nothing of what the limits allow left unused.
 
 mod scene;
 
 use std::time::Duration;
 
 use issuance::limit::LimitName;
-use lockkeeper::rehearse::Ending;
+use lockkeeper::rehearse::{Ending, Prediction};
 
-use crate::scene::{HOUR, Scene};
+use crate::scene::{DAY, HOUR, START, Scene, sites};
 
-/// 50 sites through a bucket of five that takes a minute for each token.
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Sites through a bucket of five that takes a minute for each token, four replicas at it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_small_fleet_goes_through_a_small_bucket_without_a_refusal() -> anyhow::Result<()> {
-    let scene =
-        Scene { broken: 0.1, ..Scene::limited(LimitName::NewOrdersPerAccount, 5, Duration::from_mins(1)) };
-    let (report, ending) = scene.play(50, HOUR * 12).await?;
+    let scene = Scene { broken: 0.05, ..Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE) };
+    let (report, ending) = scene.play(&sites("tenant", 0..150), HOUR * 12).await?;
     assert_eq!(ending, Ending::Done, "{report:#?}");
     assert_eq!(report.rate_limited, 0, "{report:#?}");
     assert_eq!((report.issued, report.parked), (report.sites - report.broken, report.broken), "{report:#?}");
-    // All tokens but the first five had to be waited for.
-    let least = 60.0 * (report.issued as f64 - 5.0);
-    let seconds = report.rehearsed_seconds;
-    assert!((least..least + 60.0).contains(&seconds), "{seconds} s, not {least} s and a little: {report:#?}");
+    // Two whole hours with demand, and each token taken within a moment.
+    assert!(report.hours.iter().filter(|hour| hour.in_demand).count() >= 2, "{report:#?}");
+    assert!(report.utilisation.is_some_and(|share| share >= 0.98), "{report:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_forecast_is_what_comes_about() -> anyhow::Result<()> {
+    let scene = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE);
+    let sites = sites("tenant", 0..65);
+    let predicted = Prediction::of(&scene.options()?, &sites);
+    let (report, _) = scene.play(&sites, HOUR * 12).await?;
+    let seconds = predicted.seconds.expect("all of them finish");
+    let off = (report.rehearsed_seconds - seconds).abs() / seconds;
+    assert!(off <= 0.02, "{seconds} s predicted, {} s rehearsed", report.rehearsed_seconds);
+    assert_eq!(predicted.binding_limits.first(), Some(&"new_orders_per_account"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sets_that_were_issued_lately_cost_no_token_and_wait_for_none() -> anyhow::Result<()> {
+    let scene = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE);
+    let mut sites = sites("tenant", 0..40);
+    sites.issued_at = Some(START.before(DAY * 60));
+    let (report, ending) = scene.play(&sites, HOUR).await?;
+    assert_eq!((ending, report.issued, report.rate_limited), (Ending::Done, 40, 0), "{report:#?}");
+    assert_eq!(report.charged, 0, "{report:#?}");
+    assert!(report.rehearsed_seconds < 60.0, "{report:#?}");
+    Ok(())
+}
+
+/// Whoever drops hundreds of names delays nobody who has one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_site_does_not_wait_behind_another_tenants_hundreds() -> anyhow::Result<()> {
+    let scene = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE);
+    let (mut rehearsal, database) = scene.start().await?;
+    rehearsal.import(&sites("many", 0..400)).await?;
+    rehearsal.run_until(START.after(MINUTE * 10)).await?;
+    rehearsal.import(&sites("one", 0..1)).await?;
+    rehearsal.run_until(START.after(MINUTE * 15)).await?;
+    let report = rehearsal.report().await?;
+    rehearsal.stop().await?;
+    database.remove().await?;
+    let one = report.issuances.iter().find(|issuance| issuance.tenant == "one");
+    let waited = one.map(|one| one.wished_at.until(one.issued_at));
+    // One token's time, and the look at the validation.
+    assert!(waited.is_some_and(|waited| waited <= MINUTE * 2), "it waited for {waited:?}");
+    assert_eq!(report.rate_limited, 0);
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
 use crate::config::ca_profile::CaProfileError;
+use crate::rehearse::RehearsalError;
 use crate::store::StoreError;
 use crate::telemetry::{LogError, RecorderError};
 
@@ -59,6 +60,8 @@ pub enum CliError {
     },
     #[error("there is no plan: {what}")]
     Plan { what: String },
+    #[error("the rehearsal came to nothing")]
+    Rehearsal(#[from] RehearsalError),
     #[error(transparent)]
     RehearsalRules(#[from] rehearsal::rules::UnknownPreset),
     #[error("{} is no fault plan", path.display())]
@@ -93,6 +96,7 @@ impl CliError {
             | Self::ConfiguredFile { .. }
             | Self::File { .. }
             | Self::Plan { .. }
+            | Self::ImportFile { .. }
             | Self::Demo(DemoError::Variable { .. })
             | Self::App(
                 AppError::CaProfile(_)
@@ -111,6 +115,7 @@ impl CliError {
             | Self::Metrics(_)
             | Self::Signal(_)
             | Self::RehearsalCa(_)
+            | Self::Rehearsal(_)
             | Self::RootFile { .. }
             | Self::Store(_)
             | Self::FileTooLarge { .. }

@@ -20,6 +20,7 @@ pub mod order;
 mod output;
 pub mod plan;
 mod rehearsal_ca;
+mod rehearse;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -108,6 +109,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     RehearsalCa(rehearsal_ca::RehearsalCaArgs),
+    Rehearse(rehearse::RehearseArgs),
 }
 
 /// Runs the command. What it finds goes to standard output; the caller prints the error.
@@ -136,6 +138,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         }
         Command::Config(command) => config::run(&command, config, output),
         Command::RehearsalCa(args) => rehearsal_ca::run(&args, output).await,
+        Command::Rehearse(args) => rehearse::run(&args, output).await,
     }
 }
 

@@ -12,6 +12,7 @@
 //! weeks under a CA's limits take minutes, and what comes out of them is what the service would have done.
 
 mod fleet;
+mod prediction;
 mod report;
 mod stage;
 
@@ -22,16 +23,16 @@ use issuance::profile::{CaProfile, RequestRates};
 use issuance::time::{Clock as _, Timestamp};
 use rehearsal::ca::{CaRules, RehearsalCa, StartError};
 use rehearsal::fleet::FleetError;
+use rehearsal::limits::HistoryError;
 
+pub use self::prediction::Prediction;
 pub use self::report::{Hour, Report};
 use self::stage::Stage;
-use crate::adopt::csv::FileError;
+use crate::adopt::csv::{FileError, Parsed, Row, Rows};
 use crate::app::AppError;
 use crate::cluster::ClusterError;
 use crate::store::rehearsals::Dues;
 use crate::store::{Store, StoreError};
-
-pub use rehearsal::limits::History;
 
 /// Whether all is done is worth a question before a leap of at least this.
 const LEAP: Duration = Duration::from_secs(5);
@@ -46,8 +47,6 @@ pub struct Options {
     pub profile: CaProfile,
     /// What the CA is.
     pub rules: CaRules,
-    /// What the CA remembers from before.
-    pub history: History,
     pub replicas: u16,
     /// Orders that one replica works on at the CA at once.
     pub workers: u16,
@@ -63,25 +62,13 @@ pub struct Options {
 impl Options {
     /// One CA as the service and the CA itself see it, four replicas, no broken sites.
     pub fn new(profile: CaProfile, rules: CaRules, start: Timestamp) -> Self {
-        Self {
-            profile,
-            rules,
-            history: History::default(),
-            replicas: 4,
-            workers: 16,
-            broken: 0.0,
-            seed: 1,
-            database_url: None,
-            start,
-        }
+        Self { profile, rules, replicas: 4, workers: 16, broken: 0.0, seed: 1, database_url: None, start }
     }
 }
 
 /// Why nothing can be rehearsed.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
-    #[error("the fleet's file cannot be read")]
-    File(#[from] FileError),
     #[error("a temporary folder cannot be made")]
     Folder(#[source] std::io::Error),
     #[error(transparent)]
@@ -94,12 +81,38 @@ pub enum RehearsalError {
     Fleet(#[from] FleetError),
     #[error("the rehearsal CA does not start")]
     Ca(#[from] StartError),
+    #[error("the CA takes no such history")]
+    History(#[from] HistoryError),
     #[error("a replica does not start or stop")]
     App(#[from] AppError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("no replica has made an account")]
     NoAccount,
+}
+
+/// A file of sites, as `import csv` takes it.
+#[derive(Debug, Clone, Default)]
+pub struct Sites {
+    rows: Vec<Row>,
+    pub rows_refused: u64,
+    /// When just these sets were issued last, if they were: then they are renewals for the CA.
+    pub issued_at: Option<Timestamp>,
+}
+
+impl Sites {
+    /// Rows that are wrong are left out, and counted.
+    pub fn read(csv: Bytes, profile: &CaProfile) -> Result<Self, FileError> {
+        let mut sites = Self::default();
+        for parsed in Rows::new(csv, profile.names_max)? {
+            match parsed {
+                Parsed::Row(row) => sites.rows.push(*row),
+                Parsed::Repeat { .. } => {}
+                Parsed::Refused(_) => sites.rows_refused += 1,
+            }
+        }
+        Ok(sites)
+    }
 }
 
 /// How a run ended.
@@ -143,10 +156,12 @@ impl Rehearsal {
         &self.stage.store
     }
 
-    /// Hands over a file of sites, as `import csv` takes it. Rows that are wrong are left out; returns how many sites
-    /// were taken.
-    pub async fn import(&mut self, csv: Bytes) -> Result<u64, RehearsalError> {
-        self.stage.import(csv).await
+    /// Hands sites over; returns how many were new.
+    pub async fn import(&mut self, sites: &Sites) -> Result<u64, RehearsalError> {
+        if let Some(issued_at) = sites.issued_at {
+            self.stage.remember(&sites.rows, issued_at).await?;
+        }
+        self.stage.import(&sites.rows).await
     }
 
     /// Lets time go on until all is done, or until `end`.

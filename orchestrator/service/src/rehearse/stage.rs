@@ -6,16 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use issuance::ids::AccountId;
 use issuance::time::{Clock, Timestamp};
 use rehearsal::ca::{CaConfig, RehearsalCa};
 use rehearsal::fleet::{Fleet, FleetConfig};
+use rehearsal::limits::{History, PastIssuance};
 use tempfile::TempDir;
 
 use super::fleet::Fortune;
 use super::{Options, RehearsalError};
-use crate::adopt::csv::{Parsed, Row, Rows};
+use crate::adopt::csv::Row;
 use crate::app::{App, Launch};
 use crate::clock::{Conductor, DrivenClock, Pace};
 use crate::cluster::PrivateCluster;
@@ -24,6 +24,8 @@ use crate::store::Store;
 use crate::store::imports::{self, Import, Wish};
 use crate::store::viewer::Viewer;
 
+/// What the service calls it.
+const CA: &str = "rehearsal";
 /// Until a replica is told, the web servers forward challenges to nobody.
 const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 /// Nothing that the fleet does wrong takes time to notice.
@@ -48,7 +50,6 @@ pub(super) struct Stage {
     account: AccountId,
     fleet: Fleet,
     fortune: Fortune,
-    names_max: u32,
     replicas: Vec<App>,
     cluster: Option<PrivateCluster>,
     /// Goes last.
@@ -74,7 +75,6 @@ impl Stage {
         let fleet = Fleet::start(FleetConfig::new(NOBODY)).await?;
         let ca = RehearsalCa::start(CaConfig {
             rules: options.rules.clone(),
-            history: options.history.clone(),
             dns: Some(fleet.dns_addr()),
             http_port: fleet.http_port(),
             seed: options.seed,
@@ -111,21 +111,23 @@ impl Stage {
             broken: 0,
             fleet,
             fortune: Fortune::new(options.seed, options.broken),
-            names_max: options.profile.names_max,
             replicas,
             cluster,
             _folder: folder,
         })
     }
 
-    pub(super) async fn import(&mut self, csv: Bytes) -> Result<u64, RehearsalError> {
-        let mut rows: Vec<Row> = Vec::new();
-        for parsed in Rows::new(csv, self.names_max)? {
-            if let Parsed::Row(row) = parsed {
-                rows.push(*row);
-            }
-        }
-        for row in &rows {
+    /// Has these sets have been issued then, to whomever; the CA and the service both know.
+    pub(super) async fn remember(&self, rows: &[Row], issued_at: Timestamp) -> Result<(), RehearsalError> {
+        let names = |row: &Row| row.names.iter().cloned().collect();
+        let issued = rows.iter().map(|row| PastIssuance { names: names(row), at: issued_at }).collect();
+        self.ca.remember(History { issued, ..History::default() })?;
+        let sets: Vec<_> = rows.iter().map(|row| &row.names).collect();
+        Ok(self.store.remember_sets(CA, &sets, issued_at).await?)
+    }
+
+    pub(super) async fn import(&mut self, rows: &[Row]) -> Result<u64, RehearsalError> {
+        for row in rows {
             let site = self.fortune.site(row);
             self.broken += u64::from(site.damage.is_some());
             self.fleet.add(&site);
@@ -187,7 +189,7 @@ impl Scene<'_> {
         config.data.folder = self.folder.join(format!("replica-{number}"));
         config.data.master_key = Some(self.folder.join("master.key"));
         config.responder.listen = (Ipv4Addr::LOCALHOST, 0).into();
-        config.ca.name = "rehearsal".to_owned();
+        config.ca.name = CA.to_owned();
         config.ca.directory_url = Some(DirectoryUrl::parse(&self.ca.directory_url())?);
         config.ca.agree_to_terms = true;
         config.resolver.servers = vec![self.fleet.dns_addr()];

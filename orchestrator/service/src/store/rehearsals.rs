@@ -1,5 +1,6 @@
 //! What whoever drives the clock asks: whether anything is due, and what comes next.
 
+use issuance::identifier::Identifiers;
 use issuance::time::Timestamp;
 
 use super::{Store, StoreError, sql_instant};
@@ -64,5 +65,28 @@ impl Store {
             issued_at: row.issued_at.into(),
         });
         Ok(issuance.collect())
+    }
+
+    /// Has the CA of that name have issued these sets then.
+    pub async fn remember_sets(
+        &self,
+        ca: &str,
+        sets: &[&Identifiers],
+        issued_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let keys: Vec<String> = sets.iter().map(|names| names.digest()).collect();
+        sqlx::query!(
+            "insert into issued_sets (ca, set_key, issued_at)
+             select $1, key, $3 from unnest($2::text[]) as key
+             on conflict (ca, set_key) do update
+                 set issued_at = greatest(issued_sets.issued_at, excluded.issued_at)",
+            ca,
+            &keys,
+            sql_instant(issued_at)
+        )
+        .execute(self.pool())
+        .await
+        .map_err(StoreError::of("rehearsals.remember_sets"))?;
+        Ok(())
     }
 }
