@@ -96,7 +96,6 @@ impl CliError {
             | Self::ConfiguredFile { .. }
             | Self::File { .. }
             | Self::Plan { .. }
-            | Self::ImportFile { .. }
             | Self::Demo(DemoError::Variable { .. })
             | Self::App(
                 AppError::CaProfile(_)
