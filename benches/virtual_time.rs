@@ -55,7 +55,8 @@ async fn main() -> Result<()> {
 async fn migration(share: f64, issued_at: Option<Timestamp>) -> Result<Value> {
     let mut options =
         Options { broken: 0.05, ..Options::new(ca_profile::load(CA)?, CaRules::preset(CA)?, START) };
-    let sites = Sites { issued_at, ..fleet(&options)? };
+    let mut sites = fleet(&options)?;
+    sites.issued_at = issued_at;
     // What is foretold goes by what the service knows.
     let prediction = Prediction::of(&options, &sites);
     if (share - 1.0).abs() > f64::EPSILON {

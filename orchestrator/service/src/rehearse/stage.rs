@@ -59,13 +59,12 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) async fn set(options: Options) -> Result<Self, RehearsalError> {
         let folder = folder().map_err(RehearsalError::Folder)?;
-        let (cluster, url) = match &options.database_url {
-            Some(url) => (None, url.clone()),
-            None => {
-                let cluster = PrivateCluster::start(&folder.path().join("database")).await?;
-                let url = cluster.url();
-                (Some(cluster), url)
-            }
+        let (cluster, url) = if let Some(url) = &options.database_url {
+            (None, url.clone())
+        } else {
+            let cluster = PrivateCluster::start(&folder.path().join("database")).await?;
+            let url = cluster.url();
+            (Some(cluster), url)
         };
         let url = format!("{url}{}{CARELESS}", if url.contains('?') { '&' } else { '?' });
         let store = Store::open(&url, 4)?;
@@ -189,7 +188,7 @@ impl Scene<'_> {
         config.data.folder = self.folder.join(format!("replica-{number}"));
         config.data.master_key = Some(self.folder.join("master.key"));
         config.responder.listen = (Ipv4Addr::LOCALHOST, 0).into();
-        config.ca.name = CA.to_owned();
+        CA.clone_into(&mut config.ca.name);
         config.ca.directory_url = Some(DirectoryUrl::parse(&self.ca.directory_url())?);
         config.ca.agree_to_terms = true;
         config.resolver.servers = vec![self.fleet.dns_addr()];
