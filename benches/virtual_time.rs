@@ -2,9 +2,9 @@
 //! finish beside the forecast.
 //!
 //! ```text
-//! cargo bench --bench virtual_time                       every scene with a generated fleet of 10,000 sites
-//! FLEET=fleet.csv cargo bench --bench virtual_time       with a file's, as `import csv` takes it
-//! SITES=1000 SCENE=as_told,half …                        a smaller fleet; some of as_told, half, double, known, flood
+//! cargo bench -p lockkeeper-benches --bench virtual_time    every scene, with a generated fleet of 10,000 sites
+//! FLEET=fleet.csv cargo bench …                             with a file's, as `import csv` takes it
+//! SITES=1000 SCENE=as_told,half cargo bench …               smaller; of as_told, half, double, known, flood
 //! ```
 //!
 //! The last line is one JSON object with all figures.
