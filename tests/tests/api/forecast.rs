@@ -232,6 +232,7 @@ fn arguments(file: Option<&str>) -> PlanArgs {
         order_seconds: None,
         broken_share: None,
         hidden_share: None,
+        partial_share: None,
         issued_at: None,
         seed: 0,
         csv: false,

@@ -19,6 +19,8 @@ pub(super) struct Chance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Issued,
+    /// For those of its names that are good.
+    IssuedInPart,
     /// Preflight keeps it at home; it costs nothing.
     Parked,
     /// It looks well from here, takes what an order takes until the CA has looked, and gets no certificate.
@@ -30,6 +32,7 @@ enum Purpose {
     Capacity = 1,
     Fate,
     Hidden,
+    Part,
     Service,
     Jitter,
     Tie,
@@ -45,12 +48,14 @@ impl Chance {
         self.around_one(self.expectations.capacity_spread, Purpose::Capacity, 0)
     }
 
-    pub(super) fn fate(&self, order: u32) -> Fate {
+    pub(super) fn fate(&self, order: u32, names: u32) -> Fate {
         if self.number(Purpose::Fate, order.into()) >= self.expectations.broken_share {
             return Fate::Issued;
         }
         if self.number(Purpose::Hidden, order.into()) < self.expectations.hidden_share {
             Fate::RefusedByCa
+        } else if names > 1 && self.number(Purpose::Part, order.into()) < self.expectations.partial_share {
+            Fate::IssuedInPart
         } else {
             Fate::Parked
         }
@@ -103,12 +108,18 @@ mod tests {
 
     #[test]
     fn shares_come_out_as_expected_and_differ_from_draw_to_draw() {
-        let expectations = Expectations { broken_share: 0.05, hidden_share: 0.1, ..Expectations::NONE };
-        let count = |draw, fate| {
+        let expectations =
+            Expectations { broken_share: 0.05, hidden_share: 0.1, partial_share: 0.25, ..Expectations::NONE };
+        let count_of = |names, draw, fate| {
             let chance = Chance::new(7, draw, expectations);
-            (0..ORDERS).filter(|order| chance.fate(*order) == fate).count()
+            (0..ORDERS).filter(|order| chance.fate(*order, names) == fate).count()
         };
+        let count = |draw, fate| count_of(1, draw, fate);
         assert!((800..1_000).contains(&count(1, Fate::Parked)), "{}", count(1, Fate::Parked));
+        assert_eq!(count(1, Fate::IssuedInPart), 0, "a site of one name is whole or not at all");
+        let in_part = count_of(2, 1, Fate::IssuedInPart);
+        assert!((180..270).contains(&in_part), "{in_part}");
+        assert_eq!(in_part + count_of(2, 1, Fate::Parked), count(1, Fate::Parked));
         assert!((60..140).contains(&count(1, Fate::RefusedByCa)), "{}", count(1, Fate::RefusedByCa));
         assert_ne!(count(1, Fate::Parked), count(2, Fate::Parked));
         assert_eq!(count(1, Fate::Parked), count(1, Fate::Parked));
@@ -120,6 +131,6 @@ mod tests {
         let usual = Duration::from_secs(4);
         assert_eq!(chance.service(usual, 3), usual);
         assert_eq!(chance.jitter(usual, 3), Duration::ZERO);
-        assert!((0..ORDERS).all(|order| chance.fate(order) == Fate::Issued));
+        assert!((0..ORDERS).all(|order| chance.fate(order, 2) == Fate::Issued));
     }
 }

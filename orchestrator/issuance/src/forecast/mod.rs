@@ -59,7 +59,7 @@ pub struct SiteForecast {
     pub exemption: Option<Exemption>,
     /// What it waits for longest; `None` if for nothing.
     pub binding: Option<Constraint>,
-    /// Unless it is broken. `None`: it is, or an order of that size never finds room.
+    /// Of all of its names, unless some are broken. `None`: they are, or an order of that size never finds room.
     pub finish: Option<Spread>,
 }
 
@@ -78,13 +78,14 @@ pub fn forecast(question: &Question<'_>) -> Forecast {
     let books = Books::open(*question);
     let played = Played::all(&books);
     let typical = Typical::of(&books, played.typical_draw());
+    let finish = played.finish.spread(0);
     Forecast {
-        finish: played.finish.spread(0),
+        finish,
         sites: (0..question.sites.len())
             .map(|site| SiteForecast {
                 exemption: question.sites[site].exemptions.at(question.now),
                 binding: typical.binding[books.ahead + site],
-                finish: played.sites.spread(site),
+                finish: played.sites.spread(site).map(|spread| spread.no_later_than(finish)),
             })
             .collect(),
         tenants: (0..books.tenants).map(|tenant| played.tenants.spread(tenant)).collect(),
@@ -126,7 +127,9 @@ impl Played {
                 if is_asked_about(books, issue) {
                     last = last.max(Some(issue.at));
                 }
-                if let Some(site) = (issue.order as usize).checked_sub(books.ahead) {
+                if let Some(site) = (issue.order as usize).checked_sub(books.ahead)
+                    && issue.whole
+                {
                     played.sites.add(site, issue.at);
                 }
             });

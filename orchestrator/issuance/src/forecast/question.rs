@@ -50,6 +50,8 @@ pub enum Readiness {
     #[default]
     Unknown,
     Good,
+    /// Some of its names are broken; the others get a certificate of their own.
+    GoodInPart,
     /// It gets no certificate before somebody has repaired it.
     Broken,
 }
@@ -81,10 +83,13 @@ pub struct Capacity {
 /// What is assumed of that which is not known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expectations {
-    /// Of all sites, those that get no certificate before they are repaired; from 0 to 1.
+    /// Of all sites, those that get no certificate for all of their names before they are repaired; from 0 to 1.
     pub broken_share: f64,
     /// Of those, the ones that preflight does not see: each takes a new-order token in vain.
     pub hidden_share: f64,
+    /// Of the others with more than one name, the ones of which some name is good: those names go on in an order of
+    /// their own, which is a new set to the CA.
+    pub partial_share: f64,
     /// An order takes up to this share more or less than the mean.
     pub service_spread: f64,
     /// All workers are up to this share faster or slower than assumed.
@@ -98,6 +103,7 @@ impl Expectations {
     pub const NONE: Self = Self {
         broken_share: 0.0,
         hidden_share: 0.0,
+        partial_share: 0.0,
         service_spread: 0.0,
         capacity_spread: 0.0,
         wait_jitter: 0.0,
@@ -107,6 +113,7 @@ impl Expectations {
     pub const USUAL: Self = Self {
         broken_share: 0.05,
         hidden_share: 0.05,
+        partial_share: 0.25,
         service_spread: 0.5,
         capacity_spread: 0.2,
         wait_jitter: 0.03,

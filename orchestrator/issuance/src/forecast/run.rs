@@ -13,7 +13,7 @@ use super::constraint::Constraint;
 use super::question::Readiness;
 use super::waits::Waits;
 use crate::admission::{new_orders_kept, pending_kept};
-use crate::exemption::Exemption;
+use crate::exemption::{Exemption, Exemptions};
 use crate::fairness::{Lane, Turns};
 use crate::gcra::{Bucket, Decision};
 use crate::limit::LimitName;
@@ -41,6 +41,8 @@ pub(super) struct Issue {
     pub(super) binding: Option<Constraint>,
     /// It took a new-order token.
     pub(super) charged: bool,
+    /// For all of its names.
+    pub(super) whole: bool,
 }
 
 /// Plays it through, and tells each certificate when its order is admitted: not in the order of the certificates.
@@ -153,7 +155,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
             if self.fate(order, entry) == Fate::Parked {
                 continue;
             }
-            let exempt = entry.exemptions.at(self.now).is_some();
+            let exempt = self.exemptions(order, entry).at(self.now).is_some();
             let place = Reverse((entry.tag, self.chance.tie(entry.tenant), order));
             places[entry.lane as usize][usize::from(exempt)].push(place);
             self.in_line += 1;
@@ -165,8 +167,18 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
     fn fate(&self, order: u32, entry: &Entry) -> Fate {
         match entry.readiness {
             Readiness::Good => Fate::Issued,
+            Readiness::GoodInPart => Fate::IssuedInPart,
             Readiness::Broken => Fate::Parked,
-            Readiness::Unknown => self.chance.fate(order),
+            Readiness::Unknown => self.chance.fate(order, entry.units),
+        }
+    }
+
+    /// A part of its names is another set, which replaces nothing.
+    fn exemptions(&self, order: u32, entry: &Entry) -> Exemptions {
+        if entry.exemptions != Exemptions::NONE && self.fate(order, entry) == Fate::IssuedInPart {
+            Exemptions::NONE
+        } else {
+            entry.exemptions
         }
     }
 
@@ -260,7 +272,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
             let Some(Reverse((_, order))) = self.away.pop() else { return };
             let entry = &self.books.entries[order as usize];
             let tag = self.lines.join_behind(entry.lane, entry.tenant, self.clocks[entry.lane as usize]);
-            let exempt = entry.exemptions.at(self.now).is_some();
+            let exempt = self.exemptions(order, entry).at(self.now).is_some();
             self.waits.rejoin(order, exempt);
             self.push(entry.lane, exempt, Reverse((tag, self.chance.tie(entry.tenant), order)));
         }
@@ -309,7 +321,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         let Some(&Reverse((tag, tie, order))) = self.queue(lane, exempt).peek() else { return };
         let books = self.books;
         let entry = &books.entries[order as usize];
-        let exemption = entry.exemptions.at(self.now);
+        let exemption = self.exemptions(order, entry).at(self.now);
         let capped = !self.is_lifted(Constraint::PendingAuthorizations);
         if exempt && exemption.is_none() {
             // Its exemption ran out in line.
@@ -382,7 +394,8 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         {
             *full_at = after;
         }
-        let knows_set = entry.exemptions.set_until.is_some_and(|until| self.now < until);
+        let set_until = self.exemptions(order, entry).set_until;
+        let knows_set = set_until.is_some_and(|until| self.now < until);
         let counts_domains = exemption != Some(Exemption::ExactSet) && !knows_set;
         for place in self.books.needs(entry) {
             if counts_domains || !self.is_domain(*place) {
@@ -392,11 +405,12 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         self.pending += entry.units;
         self.hand_free_at = self.now.after(self.gap);
         let at = self.now.after(self.chance.service(self.books.question.capacity.order, order));
-        let issues = self.fate(order, entry) == Fate::Issued;
+        let fate = self.fate(order, entry);
+        let issues = matches!(fate, Fate::Issued | Fate::IssuedInPart);
         self.flights.push(Reverse(Flight { at, order, units: entry.units, issues, counts_domains }));
         if issues {
             let binding = self.waits.longest(order, exempt);
-            (self.tell)(Issue { order, at, binding, charged });
+            (self.tell)(Issue { order, at, binding, charged, whole: fate == Fate::Issued });
         }
     }
 

@@ -11,6 +11,14 @@ pub struct Spread {
     pub p90: Timestamp,
 }
 
+impl Spread {
+    /// A part is done no later than the whole. Told by the draws in which the part is not broken, which need not be the
+    /// usual ones, it may seem to be.
+    pub(super) fn no_later_than(self, whole: Option<Self>) -> Self {
+        whole.map_or(self, |whole| Self { p50: self.p50.min(whole.p50), p90: self.p90.min(whole.p90) })
+    }
+}
+
 /// What each of several things came to in each draw in which it came to anything.
 #[derive(Debug)]
 pub(super) struct Draws {

@@ -50,12 +50,16 @@ pub struct PlanArgs {
     /// How long one order is in hand.
     #[arg(long, value_name = "SECONDS")]
     pub order_seconds: Option<f64>,
-    /// The share of sites, from 0 to 1, that get no certificate before somebody has repaired them.
+    /// The share of sites, from 0 to 1, that get no certificate for all of their names before somebody has repaired
+    /// them.
     #[arg(long, value_name = "SHARE")]
     pub broken_share: Option<f64>,
     /// The share of those that preflight does not see.
     #[arg(long, value_name = "SHARE")]
     pub hidden_share: Option<f64>,
+    /// The share of the others with more than one name of which some name is good and gets a certificate.
+    #[arg(long, value_name = "SHARE")]
+    pub partial_share: Option<f64>,
     /// Every site had a certificate for just these names, by whomever, issued at this instant (RFC 3339); not with
     /// --account.
     #[arg(long, value_name = "INSTANT", conflicts_with = "account", value_parser = instant)]
@@ -166,6 +170,7 @@ impl PlanArgs {
             order_seconds: self.order_seconds,
             broken_share: self.broken_share,
             hidden_share: self.hidden_share,
+            partial_share: self.partial_share,
             within_seconds: self.within_hours.iter().map(|hours| hours.saturating_mul(HOUR)).collect(),
             seed: self.seed,
         }

@@ -49,6 +49,46 @@ fn a_fleet_takes_as_long_as_its_new_order_tokens() {
     assert!(free.finish < day.finish);
 }
 
+/// Half of all is broken, and of that half again in part: what is good of it costs a token all the same.
+#[test]
+fn what_is_good_of_a_broken_site_takes_a_token_too() {
+    let mut scene = Scene::lets_encrypt();
+    for site in 0..4_000 {
+        scene.site(&format!("shop{site}.com www.shop{site}.com"), site % 40, Lane::Bulk);
+    }
+    scene.expectations = Expectations { broken_share: 0.5, partial_share: 0.5, ..Expectations::NONE };
+    let by_hand = (3_000.0 - 300.0) * 36.0 / 3_600.0;
+    let answer = hours(scene.ask(finish));
+    assert!((answer / by_hand - 1.0).abs() < 0.02, "{answer} h");
+    // Its set is a new one, whatever the whole one is known for.
+    for wish in &mut scene.sites {
+        wish.exemptions = Exemptions::of_set(NOW);
+        wish.readiness = Readiness::GoodInPart;
+    }
+    let forecast = scene.ask(forecast);
+    let by_hand = (4_000.0 - 300.0) * 36.0 / 3_600.0;
+    let answer = hours(forecast.finish);
+    assert!((answer / by_hand - 1.0).abs() < 0.02, "{answer} h");
+    assert!(forecast.sites.iter().all(|site| site.finish.is_none()), "nobody has all of its names");
+}
+
+/// A site that is often broken is told of by few draws.
+#[test]
+fn no_site_is_done_after_all_of_them() {
+    let mut scene = Scene::lets_encrypt();
+    for site in 0..2_000 {
+        scene.site(&format!("shop{site}.com"), site % 40, Lane::Bulk);
+        scene.sites.last_mut().expect("one").exemptions = Exemptions::of_set(NOW);
+    }
+    scene.expectations = Expectations { broken_share: 0.5, ..Expectations::USUAL };
+    let forecast = scene.ask(forecast);
+    let whole = forecast.finish.expect("it finishes");
+    let spreads = forecast.sites.iter().filter_map(|site| site.finish);
+    for site in spreads {
+        assert!(site.p50 <= whole.p50 && site.p90 <= whole.p90, "{site:?} of {whole:?}");
+    }
+}
+
 #[test]
 fn known_sets_take_no_token_and_wait_for_workers_alone() {
     let mut scene = Scene::lets_encrypt();

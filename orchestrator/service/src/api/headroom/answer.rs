@@ -39,10 +39,12 @@ pub struct Assumed {
     /// `order_seconds` is the median of orders that this account has finished.
     pub measured: bool,
     pub pending_authorizations_max: u32,
-    /// From 0 to 1: sites that get no certificate before somebody has repaired them.
+    /// From 0 to 1: sites that get no certificate for all of their names before somebody has repaired them.
     pub broken_share: f64,
     /// Of those, the ones that preflight does not see.
     pub hidden_share: f64,
+    /// Of the others with more than one name, the ones of which some name is good and gets a certificate.
+    pub partial_share: f64,
     pub seed: u64,
     /// Ways in which it may come that were played.
     pub draws: usize,
@@ -125,7 +127,7 @@ pub struct SiteFinish {
     pub exempt_by: Option<String>,
     /// What it waits for longest.
     pub binding_limit: Option<Constraint>,
-    /// Unless it is broken.
+    /// Of all of its names, unless some are broken.
     pub finish: Option<Spread>,
 }
 

@@ -119,6 +119,7 @@ impl Fleet {
         let expectations = Expectations {
             broken_share: assumptions.broken_share.unwrap_or(usual.broken_share),
             hidden_share: assumptions.hidden_share.unwrap_or(usual.hidden_share),
+            partial_share: assumptions.partial_share.unwrap_or(usual.partial_share),
             capacity_spread: if measured { MEASURED_SPREAD } else { usual.capacity_spread },
             ..usual
         };
@@ -148,6 +149,7 @@ impl Fleet {
                 pending_authorizations_max: capacity.pending_max,
                 broken_share: expectations.broken_share,
                 hidden_share: expectations.hidden_share,
+                partial_share: expectations.partial_share,
                 seed: assumptions.seed,
                 draws: forecast.draws,
             },

@@ -62,10 +62,12 @@ pub struct Assumptions {
     pub workers: Option<u32>,
     /// How long one order is in hand.
     pub order_seconds: Option<f64>,
-    /// From 0 to 1: sites that get no certificate before somebody has repaired them.
+    /// From 0 to 1: sites that get no certificate for all of their names before somebody has repaired them.
     pub broken_share: Option<f64>,
     /// Of those, the ones that preflight does not see.
     pub hidden_share: Option<f64>,
+    /// Of the others with more than one name, the ones of which some name is good and gets a certificate.
+    pub partial_share: Option<f64>,
     /// Finishes to find overrides for.
     pub within_seconds: Vec<u64>,
     pub seed: u64,
@@ -241,6 +243,7 @@ impl Assumptions {
             ),
             (share(self.broken_share), "broken_share", "a share, from 0 to 1".to_owned()),
             (share(self.hidden_share), "hidden_share", "a share, from 0 to 1".to_owned()),
+            (share(self.partial_share), "partial_share", "a share, from 0 to 1".to_owned()),
             (
                 self.within_seconds.len() <= TARGETS_MAX
                     && self.within_seconds.iter().all(|seconds| (1..=WITHIN_SECONDS_MAX).contains(seconds)),

@@ -92,7 +92,7 @@ fn summary(answer: &ForecastAnswer) -> String {
          {} are charged, {} are exempt as the exact set was issued lately, {} inside a renewal window.\n\
          {finish}\n\
          {} orders in hand, {:.1} s each ({measured}); {:.1} % of the sites broken, {:.1} % of those not seen by \
-         preflight.",
+         preflight, {:.1} % of the others in part.",
         orders.total,
         answer.ca,
         orders.charged,
@@ -102,6 +102,7 @@ fn summary(answer: &ForecastAnswer) -> String {
         assumed.order_seconds,
         assumed.broken_share * 100.0,
         assumed.hidden_share * 100.0,
+        assumed.partial_share * 100.0,
     )
 }
 
