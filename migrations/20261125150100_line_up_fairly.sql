@@ -5,7 +5,8 @@ alter table tenants add column weight integer not null default 1 constraint tena
 -- gate itself counts anew each time.
 alter table accounts add column gate_closed_until timestamptz;
 
--- How far each lane has come: the tag of the latest order that was let through, by lane.
+-- How far each lane has come: the highest tag that was let through, but no further than whoever still waits. Provers
+-- come back in any order, so the highest tag alone would be ahead of most of the line, and a newcomer behind it.
 alter table accounts add column fair_clock bigint[] not null default '{0,0,0,0}'
     constraint accounts_fair_clock check (cardinality(fair_clock) = 4);
 
@@ -40,5 +41,8 @@ drop index orders_due_proven;
 drop index orders_due_unproven;
 create index orders_in_line on orders (queue, lane, fair_tag) where in_line;
 create index orders_in_line_exempt on orders (queue, lane, fair_tag) where in_line and exempt;
+-- Whoever waits for the gate, in line or in a prover's hands: the first of them is how far the lane has come.
+create index orders_before_the_gate on orders (lane, fair_tag)
+    where queue < 2 and (in_line or lease_expires_at is not null);
 -- Those that wait for their instant, and those whose worker is gone when it comes.
 create index orders_out_of_line on orders (due_at) where queue < 2 and not in_line and due_at is not null;

@@ -3,7 +3,7 @@
 //! Four lanes, the higher one first; but a lane that was passed over [`PASSED_OVER_MAX`] times in favour of higher ones
 //! goes first once, so that none starves. Within a lane, tenants share by weight: start-time fair queueing. Each order
 //! gets a tag when it lines up, the lowest tag goes first, and the tag is `max(clock, where the tenant's line ends)`,
-//! the clock being the tag last let through. Whoever comes with one order among thousands of others' is next; whoever
+//! the clock being how far the lane has come: the tag last let through, short of the first that waits. Whoever comes with one order among thousands of others' is next; whoever
 //! comes with thousands lines them up behind each other. As tags do not change, the next order is the first entry of
 //! an index, however many wait.
 

@@ -36,10 +36,27 @@ held as (
     join accounts using (account_id)
     on conflict (order_id, limit_name, key) do nothing
 ),
--- The lanes have come this far.
+-- The lanes have come this far: to what was let through ($13), and not past whoever waits.
 clocked as (
     update accounts
-    set fair_clock = $13
-    where fair_clock <> $13 and account_id in (select account_id from granted)
+    set fair_clock = array(
+        select greatest(
+            fair_clock[lane + 1],
+            least(
+                ($13::bigint[])[lane + 1],
+                (
+                    select min(orders.fair_tag) - 1
+                    from orders
+                    where orders.queue < 2
+                        and (orders.in_line or orders.lease_expires_at is not null)
+                        and orders.lane = lanes.lane
+                        and orders.order_id <> all($1)
+                )
+            )
+        )
+        from generate_series(0, 3) as lanes (lane)
+        order by lane
+    )
+    where account_id in (select account_id from granted)
 )
 select order_id, admitted_at as "admitted_at!", reserved_authorizations, asks from granted

@@ -48,3 +48,22 @@ async fn sets_that_were_issued_lately_cost_no_token_and_wait_for_none() -> anyho
     assert!(report.rehearsed_seconds < 60.0, "{report:#?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
+    let scene = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE);
+    let (mut rehearsal, database) = scene.start().await?;
+    rehearsal.import(&sites("flood", 0..300)).await?;
+    rehearsal.run_until(START.after(MINUTE * 10)).await?;
+    rehearsal.import(&sites("single", 0..1)).await?;
+    rehearsal.run_until(START.after(MINUTE * 14)).await?;
+    let report = rehearsal.report().await?;
+    rehearsal.stop().await?;
+    database.remove().await?;
+    let single = report.issuances.iter().find(|issuance| issuance.tenant == "single");
+    let single = single.unwrap_or_else(|| panic!("it waits for the others: {report:#?}"));
+    // The next token is a minute away at the most, and a validation follows.
+    assert!(single.wished_at.until(single.issued_at) <= MINUTE * 2, "{single:?}");
+    assert_eq!(report.rate_limited, 0);
+    Ok(())
+}

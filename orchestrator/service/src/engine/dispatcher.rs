@@ -306,6 +306,12 @@ impl Dispatcher {
         let wanted = if allowed == 0 { 0 } else { allowed.saturating_add(PROVEN_SPARE) };
         let standing = self.parts.store.proven_and_counted(wanted).await?;
         let missing = wanted.saturating_sub(standing).saturating_sub(at_work);
+        // Enough are proven, but somebody has come since whose turn is before theirs.
+        let missing = if missing == 0 && allowed > 0 {
+            self.parts.store.unproven_ahead(seats.min(PROVEN_SPARE)).await?
+        } else {
+            missing
+        };
         Ok(if missing == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(missing)) })
     }
 

@@ -138,6 +138,31 @@ impl Store {
         Ok(u16::try_from(due.len()).unwrap_or(limit))
     }
 
+    /// How many orders that the CA would count are to be proven and stand before all that are proven: whoever lined up
+    /// after those, with a place before theirs. `most` at the most.
+    pub async fn unproven_ahead(&self, most: u16) -> Result<u16, StoreError> {
+        sqlx::query_scalar!(
+            r#"with head as (
+                   select lane, fair_tag from orders
+                   where in_line and queue = 1 and not exempt
+                   order by lane, fair_tag
+                   limit 1
+               )
+               select count(*) as "ahead!" from (
+                   select 1
+                   from head
+                   join orders on orders.in_line and orders.queue = 0 and not orders.exempt
+                       and (orders.lane, orders.fair_tag) < (head.lane, head.fair_tag)
+                   limit $1
+               ) as ahead"#,
+            i64::from(most)
+        )
+        .fetch_one(self.pool())
+        .await
+        .map(|ahead| u16::try_from(ahead).unwrap_or(most))
+        .map_err(StoreError::of("lines.ahead"))
+    }
+
     /// How many orders stand proven before the gate and would be counted by the CA; `most` at the most.
     pub async fn proven_and_counted(&self, most: u16) -> Result<u16, StoreError> {
         sqlx::query_scalar!(
