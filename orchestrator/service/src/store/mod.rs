@@ -20,6 +20,7 @@ pub mod headroom;
 pub mod hostnames;
 pub mod imports;
 pub mod leases;
+pub mod lessons;
 pub mod limit_overrides;
 pub mod lines;
 mod meters;
