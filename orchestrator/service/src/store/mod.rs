@@ -30,6 +30,7 @@ pub mod orders_view;
 pub mod orphans;
 mod outage;
 pub mod page;
+pub mod pauses;
 pub mod rehearsals;
 pub mod renewal_orders;
 pub mod renewals;
