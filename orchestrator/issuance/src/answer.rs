@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::authorization::{AuthorizationSeen, AuthorizationStatus};
-use crate::fault::{Fault, Scope};
+use crate::fault::Fault;
 use crate::identifier::{Hostname, Identifiers};
+use crate::lesson::Lesson;
 use crate::order::{CertificateRequest, Order, Reservation};
 use crate::problem::Problem;
 use crate::profile::CaProfile;
@@ -118,8 +119,17 @@ pub enum Consequence {
     Split { names: Identifiers },
     /// This attempt is over; another one starts when its names have rested.
     Retry { fault: Fault },
-    /// A limit of the CA: those in scope wait.
-    Limited { scope: Scope, until: Timestamp },
+    /// A limit of the CA, as it says: those in its scope wait, and nobody else.
+    Limited { lesson: Lesson },
+    /// The CA lets nobody order these names before a person has opened the link.
+    Paused { hostnames: Vec<Hostname>, link: Option<Box<str>> },
+    /// The CA has counted a failure of the name: a validation, or a deactivation that it charges. The authorization's
+    /// URL tells one from another.
+    Charged { hostname: Hostname, authorization: Box<str> },
+    /// The CA wants no request before.
+    Busy { until: Timestamp },
+    /// The CA has answered the latest new-order with an error, or never got it: it has taken no token.
+    Unspent,
     /// The CA refuses the account.
     AccountStopped { reason: Box<str> },
 }

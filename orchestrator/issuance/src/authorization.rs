@@ -105,6 +105,16 @@ impl Authorization {
         self.final_at.is_none()
     }
 
+    /// The name as it was ordered: a CA counts a wildcard and the name below it apart (RFC 8555 §7.1.4 has one
+    /// identifier for both). `None` until it was read.
+    pub fn ordered_name(&self) -> Option<Hostname> {
+        let identifier = self.identifier.as_ref()?;
+        if !self.wildcard {
+            return Some(identifier.clone());
+        }
+        Hostname::parse(&format!("*.{}", identifier.validation_target())).ok()
+    }
+
     /// When it stopped being open.
     pub fn settled_at(&self) -> Option<Timestamp> {
         match (self.submitted_at, self.final_at) {

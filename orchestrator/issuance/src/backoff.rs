@@ -13,6 +13,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 const RESTS: [Duration; 4] =
     [MINUTE, MINUTE.saturating_mul(10), MINUTE.saturating_mul(100), MINUTE.saturating_mul(1440)];
 
+/// A name that the CA has paused is looked at daily: it rests as after so many failures.
+pub const PAUSED_FAILURES: u32 = 4;
+
 /// Up to this share of the rest is added, so that names that failed together do not come back together.
 const JITTER_SHARE: f64 = 0.1;
 

@@ -158,29 +158,16 @@ impl Fault {
     }
 }
 
-/// Whom a limit of the CA stops.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// All new orders of this account.
-    Account,
-    /// New orders that need this registered domain.
-    RegisteredDomain(Box<str>),
-    /// New orders for this exact set.
-    ExactSet,
-    /// New orders that contain this hostname.
-    Hostname(Box<str>),
-    /// Requests of every kind: the CA or its load balancer is busy.
-    Everything,
-}
-
 /// What the service does about a request that was answered with a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Send again at once with a fresh nonce; the CA did nothing (RFC 8555 §6.5).
     Nonce,
-    /// The CA did nothing; those in `scope` wait.
-    Limited { scope: Scope, wait: Duration },
-    /// The CA did nothing and will not until a person opens `link`.
+    /// The CA did nothing, for a limit: what it says of it is a [`Lesson`](crate::lesson::Lesson).
+    Limited,
+    /// The CA did nothing, and counts nothing: it, or what stands before it, is busy. Requests of every kind wait.
+    Busy { wait: Duration },
+    /// The CA did nothing, and will not for the names it names until a person opens `link`.
     Paused { link: Option<Box<str>> },
     /// Whether the CA acted is unknown: read the object before anything is sent again.
     Unknown { wait: Duration },
@@ -197,11 +184,11 @@ pub enum Refusal {
 }
 
 /// Where no `Retry-After` came with a limit.
-const LIMIT_WAIT_DEFAULT: Duration = Duration::from_hours(1);
+pub(crate) const LIMIT_WAIT_DEFAULT: Duration = Duration::from_hours(1);
 /// Where none came with an internal error. Boulder sends 60.
 const ERROR_WAIT_DEFAULT: Duration = Duration::from_mins(1);
 /// No CA's limit is longer than this; anything above is a mistake or an attack.
-const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
+pub(crate) const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
 
 impl Refusal {
     /// Reads a problem that answered a request (not one inside a challenge: [`FailureClass::of_validation`]).
@@ -210,16 +197,17 @@ impl Refusal {
             problem.retry_after.unwrap_or(default).clamp(Duration::from_secs(1), WAIT_MAX)
         };
         if problem.status == 503 {
-            return Self::Limited { scope: Scope::Everything, wait: wait(ERROR_WAIT_DEFAULT) };
+            return Self::Busy { wait: wait(ERROR_WAIT_DEFAULT) };
         }
         match &problem.kind {
             ProblemKind::BadNonce => Self::Nonce,
             ProblemKind::RateLimited if problem.detail.contains("temporarily prevented") => {
                 Self::Paused { link: unpause_link(&problem.detail) }
             }
-            ProblemKind::RateLimited => {
-                Self::Limited { scope: scope_of(&problem.detail), wait: wait(LIMIT_WAIT_DEFAULT) }
+            ProblemKind::RateLimited if is_a_load_balancers(&problem.detail) => {
+                Self::Busy { wait: wait(ERROR_WAIT_DEFAULT) }
             }
+            ProblemKind::RateLimited => Self::Limited,
             ProblemKind::ServerInternal => Self::Unknown { wait: wait(ERROR_WAIT_DEFAULT) },
             ProblemKind::Malformed if problem.status == 404 => Self::Gone,
             ProblemKind::Malformed if problem.detail.contains("must be pending") => Self::Reread,
@@ -269,18 +257,10 @@ impl Refusal {
     }
 }
 
-fn scope_of(detail: &str) -> Scope {
-    let quoted = || detail.split('"').nth(1).map(Box::from);
-    if detail.contains("failed authorizations") {
-        return quoted().map_or(Scope::Account, Scope::Hostname);
-    }
-    if detail.contains("exact set") {
-        return Scope::ExactSet;
-    }
-    if detail.contains("too many certificates") {
-        return quoted().map_or(Scope::Account, Scope::RegisteredDomain);
-    }
-    if detail.contains("Service busy") || detail.is_empty() { Scope::Everything } else { Scope::Account }
+/// No limit of the CA: a page, or nothing, in place of a problem, or the words of one that is overloaded.
+fn is_a_load_balancers(detail: &str) -> bool {
+    let detail = detail.trim_start();
+    detail.is_empty() || detail.starts_with('<') || detail.contains("Service busy")
 }
 
 fn unpause_link(detail: &str) -> Option<Box<str>> {
@@ -293,45 +273,6 @@ fn unpause_link(detail: &str) -> Option<Box<str>> {
 mod tests {
     use super::*;
 
-    fn limited(detail: &str) -> Refusal {
-        let problem = Problem {
-            retry_after: Some(Duration::from_secs(34)),
-            ..Problem::new(ProblemKind::RateLimited, 429, detail)
-        };
-        Refusal::of(&problem)
-    }
-
-    /// The five wordings, as they stand on the wire of a Boulder of 2026-08.
-    #[test]
-    fn a_limit_stops_only_those_it_names() {
-        let wait = Duration::from_secs(34);
-        let cases = [
-            (
-                "too many new orders (300) from this account in the last 3h0m0s, retry after 2026-11-21 08:04:29 UTC: see https://letsencrypt.org/docs/rate-limits/#new-orders-per-account",
-                Scope::Account,
-            ),
-            (
-                "too many certificates (50) already issued for \"zone93fa90.com\" in the last 168h0m0s, retry after 2026-11-21 11:30:38 UTC: see https://letsencrypt.org/docs/rate-limits/#new-certificates-per-registered-domain",
-                Scope::RegisteredDomain("zone93fa90.com".into()),
-            ),
-            (
-                "too many certificates (2) already issued for this exact set of identifiers in the last 1h0m0s, retry after 2026-11-21 08:18:50 UTC: see https://letsencrypt.org/docs/rate-limits/#new-certificates-per-exact-set-of-identifiers",
-                Scope::ExactSet,
-            ),
-            (
-                "too many failed authorizations (3) for \"bad.tf0b1b8.com\" in the last 10m0s, retry after 2026-11-21 07:51:40 UTC: see https://letsencrypt.org/docs/rate-limits/#authorization-failures-per-identifier-per-account",
-                Scope::Hostname("bad.tf0b1b8.com".into()),
-            ),
-            (
-                "Error creating new order :: too many currently pending authorizations: see https://letsencrypt.org/docs/rate-limits/",
-                Scope::Account,
-            ),
-        ];
-        for (detail, scope) in cases {
-            assert_eq!(limited(detail), Refusal::Limited { scope, wait }, "{detail}");
-        }
-    }
-
     #[test]
     fn paused_busy_and_limited_are_told_apart() {
         let paused = Problem::new(
@@ -343,11 +284,19 @@ mod tests {
             Refusal::of(&paused),
             Refusal::Paused { link: Some("https://ca.test/sfe/v1/unpause?jwt=eyJ".into()) }
         );
-        let busy = Problem::new(ProblemKind::RateLimited, 503, "Service busy; retry later.");
-        assert_eq!(
-            Refusal::of(&busy),
-            Refusal::Limited { scope: Scope::Everything, wait: Duration::from_mins(1) }
-        );
+        for (status, detail) in [
+            (503, "Service busy; retry later."),
+            (503, "too many new orders (300) from this account in the last 3h0m0s"),
+            (429, "<html><body>429 Too Many Requests</body></html>"),
+            (429, ""),
+        ] {
+            let busy = Problem::new(ProblemKind::RateLimited, status, detail);
+            assert_eq!(Refusal::of(&busy), Refusal::Busy { wait: Duration::from_mins(1) }, "{detail}");
+        }
+        for detail in ["too many new orders (300) from this account in the last 3h0m0s", "quota exceeded"] {
+            let limited = Problem::new(ProblemKind::RateLimited, 429, detail);
+            assert_eq!(Refusal::of(&limited), Refusal::Limited, "{detail}");
+        }
     }
 
     /// Every known type leads somewhere on purpose, under the status it is sent with.
@@ -375,7 +324,7 @@ mod tests {
             (K::InvalidProfile, 400, Refusal::AccountStopped),
             (K::Malformed, 404, Refusal::Gone),
             (K::OrderNotReady, 403, Refusal::Reread),
-            (K::RateLimited, 429, Refusal::Limited { scope: Scope::Account, wait: LIMIT_WAIT_DEFAULT }),
+            (K::RateLimited, 429, Refusal::Limited),
             (K::RejectedIdentifier, 400, terminal(FailureClass::RejectedIdentifier)),
             (K::ServerInternal, 500, Refusal::Unknown { wait: ERROR_WAIT_DEFAULT }),
             (K::Tls, 400, terminal(FailureClass::Tls)),

@@ -18,6 +18,7 @@ pub mod forecast;
 pub mod gcra;
 pub mod identifier;
 pub mod ids;
+pub mod lesson;
 pub mod limit;
 pub mod mirror;
 pub mod order;

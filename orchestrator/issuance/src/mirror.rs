@@ -119,11 +119,7 @@ impl Rules {
 
     /// `None`: the CA has no such limit.
     pub fn limit(&self, bucket: &BucketKey) -> Option<Limit> {
-        let special = self
-            .overrides
-            .iter()
-            .find(|one| one.limit == bucket.limit && one.key.as_ref().is_none_or(|key| *key == bucket.key));
-        special
+        self.holding(bucket)
             .map(|one| Limit {
                 name: one.limit,
                 burst: one.burst,
@@ -131,6 +127,13 @@ impl Rules {
                 period_seconds: one.period_seconds,
             })
             .or_else(|| self.limits.iter().find(|limit| limit.name == bucket.limit).copied())
+    }
+
+    /// The override that holds for a bucket, if one does.
+    pub fn holding(&self, bucket: &BucketKey) -> Option<&LimitOverride> {
+        self.overrides
+            .iter()
+            .find(|one| one.limit == bucket.limit && one.key.as_ref().is_none_or(|key| *key == bucket.key))
     }
 
     pub fn bucket(&self, bucket: &BucketKey) -> Option<Bucket> {

@@ -146,6 +146,17 @@ forgiven as (
     where hostname_backoffs.account_id = validated.account_id
         and hostname_backoffs.hostname = validated.hostname
 ),
+-- And the CA has forgotten how often they failed in a row: a bucket without a row is full.
+refilled as (
+    delete from buckets
+    using (
+        select accounts.ca, concat(chain.account_id, '/', name) as key
+        from chain join accounts using (account_id), unnest(chain.names) as name
+    ) as validated
+    where buckets.ca = validated.ca
+        and buckets.limit_name = 'consecutive_failures_per_hostname'
+        and buckets.key = validated.key
+),
 announced as (
     insert into events (event_id, tenant_id, kind, certificate_id, order_id, data, happened_at)
     select event.event_id, written.tenant_id, event.kind, written.certificate_id, written.order_id, event.data, $47

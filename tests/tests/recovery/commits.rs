@@ -66,7 +66,7 @@ fn parked(store: &Store, claim: &Claim) -> StepEnd {
         lease_until: NOW.after(LEASE),
         chain: None,
         events: vec![event],
-        aftermath: Aftermath { rests: vec![rest], successors: vec![part], account: None },
+        aftermath: Aftermath { rests: vec![rest], successors: vec![part], ..Aftermath::default() },
     }
 }
 

@@ -3,11 +3,13 @@
 use crate::answer::{Applied, CaOrderStatus, Consequence, Context, OrderSeen, Trouble, Wake};
 use crate::authorization::{Authorization, AuthorizationStatus};
 use crate::fault::{FailureClass, Fault, Refusal};
+use crate::lesson::Lesson;
 use crate::order::{CaOrder, CertificateRequest, Order, Reservation, Stage};
 use crate::settle::{Circumstances, Settlement, settle};
 use crate::step::Knowledge;
 use crate::time::Timestamp;
 
+use super::validating::charged;
 use super::{STOPPED_WAIT, order_fault};
 
 impl Order {
@@ -91,11 +93,15 @@ impl Order {
         answers: Vec<(usize, Result<AuthorizationStatus, Trouble>)>,
         context: &Context<'_>,
     ) -> Applied {
-        let mut trouble = None;
+        let (mut trouble, mut failures) = (None, Vec::new());
         for (index, outcome) in answers {
             let Some(authorization) = self.authorizations.get_mut(index) else { continue };
             match outcome {
-                Ok(status) => authorization.end(status, context.now),
+                Ok(status) => {
+                    let was_final = authorization.final_at.is_some();
+                    authorization.end(status, context.now);
+                    failures.extend(charged(authorization, context).filter(|_| !was_final));
+                }
                 Err(other) if authorization.is_lost(&other, context) => {
                     authorization.end(AuthorizationStatus::Expired, context.now);
                 }
@@ -151,11 +157,18 @@ impl Order {
                         .push(Consequence::AccountStopped { reason: problem.to_string().into() });
                     return kept;
                 }
-                Refusal::Limited { scope, wait } => {
+                Refusal::Limited => {
+                    let lesson = Lesson::of(problem, now);
+                    self.looks = self.looks.saturating_add(1);
+                    let mut kept = self.keep(Wake::At(lesson.until));
+                    kept.consequences.push(Consequence::Limited { lesson });
+                    return kept;
+                }
+                Refusal::Busy { wait } => {
                     let until = now.after(wait);
                     self.looks = self.looks.saturating_add(1);
                     let mut kept = self.keep(Wake::At(until));
-                    kept.consequences.push(Consequence::Limited { scope, until });
+                    kept.consequences.push(Consequence::Busy { until });
                     return kept;
                 }
                 _ => {}

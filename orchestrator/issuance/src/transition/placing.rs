@@ -9,6 +9,7 @@ use crate::authorization::{Authorization, AuthorizationStatus};
 use crate::backoff;
 use crate::fault::{FailureClass, Fault, Refusal};
 use crate::identifier::{Hostname, Identifiers};
+use crate::lesson::{self, Lesson};
 use crate::order::{CaOrder, Order, Reservation, Stage};
 use crate::problem::{Problem, ProblemKind};
 use crate::settle;
@@ -21,8 +22,6 @@ use super::{STOPPED_WAIT, order_fault};
 const UNKNOWN_WAIT: Duration = Duration::from_secs(30);
 /// Where nothing left the machine.
 const NOT_SENT_WAIT: Duration = Duration::from_secs(5);
-/// A name that the CA paused is looked at daily: the fourth rest of the backoff.
-const PAUSED_FAILURES: u32 = 4;
 
 impl Order {
     pub(super) fn proven(mut self, proofs: Vec<(Hostname, Proof)>, context: &Context<'_>) -> Applied {
@@ -196,37 +195,54 @@ impl Order {
         let sole = reservation.asks <= 1;
         let problem = match trouble {
             Trouble::NotSent { .. } if sole => {
-                return self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT)));
+                return self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT))).unspent();
             }
-            Trouble::NotSent { .. } | Trouble::Lost { .. } => return self.in_doubt(Duration::ZERO, context),
+            Trouble::NotSent { .. } => return self.in_doubt(Duration::ZERO, context).unspent(),
+            Trouble::Lost { .. } => return self.in_doubt(Duration::ZERO, context),
             Trouble::Refused(problem) => problem,
         };
         if self.replaces.is_some() && concerns_replaces(&problem) {
             self.replace_nothing();
-            return if sole {
-                self.back_to_the_gate(Wake::Now)
-            } else {
-                self.in_doubt(Duration::ZERO, context)
-            };
+            let again =
+                if sole { self.back_to_the_gate(Wake::Now) } else { self.in_doubt(Duration::ZERO, context) };
+            return again.unspent();
         }
         match Refusal::of(&problem) {
+            // It may have been executed, and counted.
             Refusal::Unknown { wait } => self.in_doubt(wait, context),
+            refusal => self.not_made(reservation, refusal, problem, context).unspent(),
+        }
+    }
+
+    /// The CA has refused the latest new-order. Where it was the only one, nothing is at the CA.
+    fn not_made(
+        self,
+        reservation: Reservation,
+        refusal: Refusal,
+        problem: Problem,
+        context: &Context<'_>,
+    ) -> Applied {
+        let now = context.now;
+        let sole = reservation.asks <= 1;
+        match refusal {
             Refusal::Nonce if sole => self.back_to_the_gate(Wake::At(now.after(NOT_SENT_WAIT))),
-            Refusal::Reread | Refusal::Gone | Refusal::Nonce => self.in_doubt(Duration::ZERO, context),
-            Refusal::Limited { scope, wait } => {
+            Refusal::Unknown { .. } | Refusal::Reread | Refusal::Gone | Refusal::Nonce => {
+                self.in_doubt(Duration::ZERO, context)
+            }
+            Refusal::Limited => {
+                let lesson = Lesson::of(&problem, now);
+                let mut waiting = self.waiting(sole, lesson.until, context);
+                waiting.consequences.push(Consequence::Limited { lesson });
+                waiting
+            }
+            Refusal::Busy { wait } => {
                 let until = now.after(wait);
-                let mut waiting =
-                    if sole { self.back_to_the_gate(Wake::At(until)) } else { self.in_doubt(wait, context) };
-                waiting.consequences.push(Consequence::Limited { scope, until });
+                let mut waiting = self.waiting(sole, until, context);
+                waiting.consequences.push(Consequence::Busy { until });
                 waiting
             }
             Refusal::AccountStopped => {
-                let at = now.after(STOPPED_WAIT);
-                let mut waiting = if sole {
-                    self.back_to_the_gate(Wake::At(at))
-                } else {
-                    self.in_doubt(STOPPED_WAIT, context)
-                };
+                let mut waiting = self.waiting(sole, now.after(STOPPED_WAIT), context);
                 waiting.consequences.push(Consequence::AccountStopped { reason: problem.to_string().into() });
                 waiting
             }
@@ -237,16 +253,33 @@ impl Order {
                     self.in_doubt(Duration::ZERO, context)
                 }
             }
-            Refusal::Paused { .. } if sole => {
-                let rest = backoff::rest(PAUSED_FAILURES, context.jitter);
-                let fault = Fault::new(FailureClass::PausedAtCa, problem.detail);
-                let mut parked = self.moved(Stage::Parked { fault });
-                parked.wake = Wake::At(now.after(rest));
-                parked
-            }
+            Refusal::Paused { link } if sole => self.paused(link, problem.detail, context),
             Refusal::Paused { .. } => self.in_doubt(STOPPED_WAIT, context),
             Refusal::Terminal { class } => self.refused(reservation, class, &problem, context),
         }
+    }
+
+    fn waiting(self, sole: bool, until: Timestamp, context: &Context<'_>) -> Applied {
+        if sole {
+            self.back_to_the_gate(Wake::At(until))
+        } else {
+            self.in_doubt(context.now.until(until), context)
+        }
+    }
+
+    /// The CA has paused some of the names. The others get an order of their own.
+    fn paused(mut self, link: Option<Box<str>>, detail: Box<str>, context: &Context<'_>) -> Applied {
+        let hostnames = lesson::paused_names(&detail, &self.names);
+        let others = Identifiers::new(self.names.iter().filter(|name| !hostnames.contains(name)).cloned());
+        let split = others.ok().filter(|_| !self.split).map(|names| Consequence::Split { names });
+        self.split |= split.is_some();
+        let rest = backoff::rest(backoff::PAUSED_FAILURES, context.jitter);
+        let fault = Fault::new(FailureClass::PausedAtCa, detail).of(hostnames.first().cloned());
+        let mut parked = self.moved(Stage::Parked { fault });
+        parked.wake = Wake::At(context.now.after(rest));
+        parked.consequences.extend(split);
+        parked.consequences.push(Consequence::Paused { hostnames, link });
+        parked
     }
 
     /// The CA will not make this order. The names it does not complain of get one of their own.
@@ -302,4 +335,12 @@ impl Order {
 fn concerns_replaces(problem: &Problem) -> bool {
     matches!(problem.kind, ProblemKind::AlreadyReplaced | ProblemKind::Malformed | ProblemKind::Unauthorized)
         || (problem.status == 409 && !matches!(problem.kind, ProblemKind::RateLimited))
+}
+
+impl Applied {
+    /// The token that the gate took for the latest new-order is there at the CA.
+    fn unspent(mut self) -> Self {
+        self.consequences.push(Consequence::Unspent);
+        self
+    }
 }

@@ -37,6 +37,9 @@ impl Order {
             if !was_final && authorization.status == AuthorizationStatus::Invalid {
                 failures.extend(name_failed(authorization));
             }
+            if !was_final {
+                failures.extend(charged(authorization, context));
+            }
         }
         let mut applied = match (trouble, self.first_bad()) {
             // What is decided is decided, whatever could not be read beside it.
@@ -238,6 +241,19 @@ impl Authorization {
         let gone = matches!(trouble, Trouble::Refused(problem) if Refusal::of(problem) == Refusal::Gone);
         gone && (self.expires_at <= context.now || Order::surely_gone(self.opened_at, context))
     }
+}
+
+/// What the CA counts against the name of an authorization that has just ended.
+pub(super) fn charged(authorization: &Authorization, context: &Context<'_>) -> Option<Consequence> {
+    let counts = match authorization.status {
+        AuthorizationStatus::Invalid => true,
+        AuthorizationStatus::Deactivated => {
+            context.profile.charges_deactivation && authorization.deactivate_intended_at.is_some()
+        }
+        _ => false,
+    };
+    let hostname = authorization.ordered_name().filter(|_| counts)?;
+    Some(Consequence::Charged { hostname, authorization: authorization.url.clone() })
 }
 
 fn name_failed(authorization: &Authorization) -> Option<Consequence> {

@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn every_refusal_is_understood(kind in kinds(), status: u16, detail in "\\PC{0,200}", seconds in prop::option::of(any::<u64>())) {
         let problem = Problem { retry_after: seconds.map(Duration::from_secs), ..Problem::new(kind, status, detail) };
-        if let Refusal::Limited { wait, .. } | Refusal::Unknown { wait } = Refusal::of(&problem) {
+        if let Refusal::Busy { wait } | Refusal::Unknown { wait } = Refusal::of(&problem) {
             prop_assert!((Duration::from_secs(1)..=Duration::from_hours(7 * 24)).contains(&wait));
         }
         prop_assert!(FailureClass::ALL.contains(&FailureClass::of_validation(&problem)));

@@ -89,6 +89,12 @@ pub(super) fn all() -> Vec<(&'static str, Answer)> {
         ("not sent", Answer::Trouble(Trouble::NotSent { detail: "no route".into() })),
         ("lost", Answer::Trouble(lost())),
         ("busy (503)", Answer::Trouble(refused(ProblemKind::RateLimited, 503))),
+        ("new-orders (429)", {
+            let detail = "too many new orders (300) from this account in the last 3h0m0s, retry after x";
+            let problem = Problem::new(ProblemKind::RateLimited, 429, detail);
+            let retry_after = Some(Duration::from_secs(36));
+            Answer::Trouble(Trouble::Refused(Problem { retry_after, ..problem }))
+        }),
         ("paused", {
             let detail = "Your account is temporarily prevented from requesting certificates for a.com";
             Answer::Trouble(Trouble::Refused(Problem::new(ProblemKind::RateLimited, 429, detail)))

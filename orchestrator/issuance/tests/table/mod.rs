@@ -135,7 +135,14 @@ fn told(applied: &Applied) -> String {
             }
             Consequence::Split { names } => format!("split({})", names.canonical()),
             Consequence::Retry { fault } => format!("retry({})", fault.class.as_str()),
-            Consequence::Limited { scope, until } => format!("limited({scope:?}, +{:?})", NOW.until(*until)),
+            Consequence::Limited { lesson } => {
+                let limit = lesson.told.as_ref().map_or("account", |told| told.limit.as_str());
+                format!("limited({limit}, +{:?})", NOW.until(lesson.until))
+            }
+            Consequence::Paused { hostnames, .. } => format!("paused({hostnames:?})"),
+            Consequence::Charged { hostname, .. } => format!("charged({hostname})"),
+            Consequence::Busy { until } => format!("busy(+{:?})", NOW.until(*until)),
+            Consequence::Unspent => "unspent".to_owned(),
             Consequence::AccountStopped { .. } => "account_stopped".to_owned(),
         };
         write!(text, " {consequence}").expect("a string takes it");

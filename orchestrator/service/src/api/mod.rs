@@ -12,6 +12,7 @@ pub mod imports;
 pub mod limit_overrides;
 mod livez;
 mod orders;
+pub mod paused_names;
 pub mod problem;
 mod query;
 mod readyz;
@@ -85,6 +86,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/headroom/forecast", post(headroom::forecast::create))
         .route("/v1/limit-overrides", get(limit_overrides::list).post(limit_overrides::create))
         .route("/v1/limit-overrides/{override}", delete(limit_overrides::delete))
+        .route("/v1/paused-names", get(paused_names::list))
+        .route("/v1/paused-names/release", post(paused_names::release))
         .route("/v1/summary", get(summary::read))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -30,6 +30,10 @@ pub async fn run(api: &ApiClient, output: Output) -> Result<Exit, CliError> {
     if let Some(until) = headroom.held_until {
         notice(&format!("no new order is placed before {until}: the CA has asked for it"));
     }
+    if !headroom.paused_names.is_empty() {
+        let names = headroom.paused_names.len();
+        notice(&format!("the CA has paused {names} names: see `lockkeeper paused list`"));
+    }
     Ok(Exit::Done)
 }
 

@@ -18,6 +18,7 @@ mod migrate;
 mod notice;
 pub mod order;
 mod output;
+pub mod paused;
 pub mod plan;
 mod rehearsal_ca;
 mod rehearse;
@@ -104,6 +105,9 @@ pub enum Command {
     Ca(ca::CaCommand),
     /// What is left of everything that the CA counts.
     Headroom,
+    /// Names that the CA has paused until a person acts.
+    #[command(subcommand)]
+    Paused(paused::PausedCommand),
     Plan(plan::PlanArgs),
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
@@ -130,6 +134,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Cert(command) => cert::run(&command, &cli.server.client(config)?, output).await,
         Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
+        Command::Paused(command) => paused::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Plan(args) => {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use issuance::answer::{Applied, Consequence};
-use issuance::backoff::{self, HostnameBackoff};
-use issuance::fault::{FailureClass, Fault, Scope};
+use issuance::backoff::{self, HostnameBackoff, PAUSED_FAILURES};
+use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Hostname;
 use issuance::ids::AccountId;
 use issuance::order::{Order, Stage};
@@ -15,15 +15,16 @@ use crate::store::aftermath::{AccountChange, Aftermath, NameRests, Successor, Su
 use crate::store::steps::Event;
 use crate::store::{Store, StoreError};
 
+use super::lessons::Class;
+
 /// Turns the consequences of one decision into what is written with it. Reads what is remembered of the
 /// names concerned; the flight on each of them makes sure that nobody else writes it meanwhile.
 pub(super) async fn aftermath(
-    store: &Store,
-    account: AccountId,
+    class: Class<'_>,
     applied: &Applied,
-    now: Timestamp,
     jitter: Fraction,
 ) -> Result<Aftermath, StoreError> {
+    let Class { store, account, now, .. } = class;
     let mut aftermath = Aftermath::default();
     if applied.consequences.is_empty() {
         return Ok(aftermath);
@@ -52,8 +53,16 @@ pub(super) async fn aftermath(
                 let kind = SuccessorKind::Part { names: names.clone(), proven_at: now };
                 aftermath.successors.push(Successor { order: store.mint_order(now), kind });
             }
-            Consequence::Retry { .. } => {}
-            Consequence::Limited { scope, until } => limited(&mut aftermath, account, scope, *until, now),
+            Consequence::Paused { hostnames, .. } => {
+                let rests = hostnames.iter().map(|hostname| paused(account, hostname, now, jitter));
+                aftermath.rests.extend(rests);
+            }
+            // Told below, and by `lessons`.
+            Consequence::Retry { .. }
+            | Consequence::Limited { .. }
+            | Consequence::Busy { .. }
+            | Consequence::Unspent
+            | Consequence::Charged { .. } => {}
             Consequence::AccountStopped { reason } => {
                 aftermath.account = Some((account, AccountChange::Stopped { reason: reason.clone() }));
             }
@@ -68,33 +77,16 @@ pub(super) async fn aftermath(
             aftermath.successors.push(Successor { order: store.mint_order(now), kind });
         }
     }
+    class.learn(applied, &mut aftermath).await?;
     Ok(aftermath)
 }
 
-/// A limit stops those in its scope, and nobody else.
-fn limited(aftermath: &mut Aftermath, account: AccountId, scope: &Scope, until: Timestamp, now: Timestamp) {
-    match scope {
-        Scope::Account | Scope::Everything => {
-            aftermath.account = Some((account, AccountChange::HeldUntil(until)));
-        }
-        Scope::Hostname(hostname) => {
-            if let Ok(hostname) = Hostname::parse(hostname) {
-                let wait = now.until(until);
-                let detail =
-                    format!("the CA counts too many failures of this name: {} s to go", wait.as_secs());
-                aftermath.rests.push(NameRests {
-                    account,
-                    hostname,
-                    failures: 1,
-                    until,
-                    at_ca: true,
-                    fault: Fault::new(FailureClass::RateLimited, detail),
-                });
-            }
-        }
-        // The order itself waits; nobody else needs this set, or is known to need this domain.
-        Scope::ExactSet | Scope::RegisteredDomain(_) => {}
-    }
+/// Until a person has opened the CA's link nothing else is of use; looked at daily, should he not tell us.
+fn paused(account: AccountId, hostname: &Hostname, now: Timestamp, jitter: Fraction) -> NameRests {
+    let until = now.after(backoff::rest(PAUSED_FAILURES, jitter));
+    let fault = Fault::new(FailureClass::PausedAtCa, "the CA has paused this name");
+    let hostname = hostname.clone();
+    NameRests { account, hostname, failures: PAUSED_FAILURES, until, at_ca: true, fault }
 }
 
 /// What is told to whoever listens, if this decision is worth telling.

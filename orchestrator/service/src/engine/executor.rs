@@ -29,6 +29,7 @@ use super::consequences::{SHORT_WAIT, aftermath, draw, event};
 use super::gate::{Gate, GateAnswer};
 use super::inbox::Inbox;
 use super::instruments::Instruments;
+use super::lessons::Class;
 use super::performer::{Downloaded, Performer};
 use super::seat::Seat;
 
@@ -312,8 +313,10 @@ impl Executor {
         applied: &Applied,
         context: &Context<'_>,
     ) -> Result<Aftermath, CommitError> {
+        let (store, account, now) = (&self.store, self.account_id, context.now);
+        let class = Class { store, account, profile: &self.profile, now };
         loop {
-            match aftermath(&self.store, self.account_id, applied, context.now, context.jitter).await {
+            match aftermath(class, applied, context.jitter).await {
                 Ok(aftermath) => return Ok(aftermath),
                 Err(away) if away.is_unavailable() && !self.stop.is_cancelled() => {
                     warn!(error = &away as &dyn std::error::Error, "The database is away; asking again");

@@ -21,6 +21,7 @@ mod executor;
 mod gate;
 mod inbox;
 mod instruments;
+mod lessons;
 mod performer;
 mod seat;
 
@@ -111,6 +112,7 @@ impl Engine {
         let (inbox_tasks, inbox_stop) = (TaskTracker::new(), CancellationToken::new());
         let inbox = Inbox::new(&parts, inbox_tasks.clone(), inbox_stop.clone());
         let instruments = Instruments::register();
+        lessons::register();
         let sight = Sight::new();
         let gate = Gate::start(&parts, sight.clone(), &services, services_stop.clone());
         let committer = Committer::start(&parts, &services, services_stop.clone());

@@ -7,6 +7,7 @@ use issuance::ids::{AccountId, OrderId};
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
 
+use super::lessons::Lessons;
 use super::{StoreError, sql_instant};
 
 /// A hostname that failed, with its new state already decided.
@@ -48,11 +49,24 @@ pub struct Aftermath {
     pub rests: Vec<NameRests>,
     pub successors: Vec<Successor>,
     pub account: Option<(AccountId, AccountChange)>,
+    /// What the mirror of that account's limits has learnt.
+    pub lessons: Option<(AccountId, Lessons)>,
 }
 
 impl Aftermath {
     pub fn is_empty(&self) -> bool {
-        self.rests.is_empty() && self.successors.is_empty() && self.account.is_none()
+        self.rests.is_empty()
+            && self.successors.is_empty()
+            && self.account.is_none()
+            && self.lessons.is_none()
+    }
+
+    /// The account whose own bucket it moves.
+    pub(super) fn moves_the_bucket_of(&self) -> Option<AccountId> {
+        self.lessons
+            .as_ref()
+            .filter(|(_, lessons)| lessons.moves_the_accounts_bucket())
+            .map(|(account, _)| *account)
     }
 
     pub(super) async fn write(
@@ -69,6 +83,9 @@ impl Aftermath {
         }
         if let Some((account, change)) = &self.account {
             change.write(connection, *account, now).await?;
+        }
+        if let Some((account, lessons)) = &self.lessons {
+            lessons.write(connection, *account, order, now).await?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::pauses::{self, PausedView};
 use super::summary::count;
 use super::{Store, StoreError, meters, sql_instant};
 
@@ -30,6 +31,8 @@ pub struct Headroom {
     pub limits: Vec<LimitHeadroom>,
     pub orders_by_stage: BTreeMap<String, u64>,
     pub hostnames_in_backoff: u64,
+    /// Until a person opens the CA's link.
+    pub paused_names: Vec<PausedView>,
 }
 
 /// The account's budget of authorizations that are pending at the CA.
@@ -149,6 +152,7 @@ pub async fn read(
         limits: limits(store, now, account, &ca, profile).await?,
         orders_by_stage: orders_by_stage(store, account).await?,
         hostnames_in_backoff: count(row.in_backoff),
+        paused_names: pauses::list(store, account).await?,
     }))
 }
 

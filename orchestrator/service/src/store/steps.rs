@@ -17,7 +17,7 @@ use sqlx::types::time::OffsetDateTime;
 use super::aftermath::Aftermath;
 use super::leases::Lease;
 use super::mint::Mint;
-use super::{Store, StoreError, sql_instant};
+use super::{Store, StoreError, lessons, sql_instant};
 use crate::mishaps::reach_write;
 
 /// A chain that was checked against key and names, to be stored with the step that issues.
@@ -260,6 +260,10 @@ impl Store {
             return write(&mut connection, ends, now).await;
         }
         let mut tx = self.begin("steps.commit").await?;
+        let moved: Vec<_> = ends.iter().filter_map(|end| end.aftermath.moves_the_bucket_of()).collect();
+        if !moved.is_empty() {
+            lessons::lock(&mut tx, &moved).await?;
+        }
         let written = write(&mut tx, ends, now).await?;
         for end in ends.iter().filter(|end| written.contains(&end.lease.order)) {
             end.aftermath.write(&mut tx, end.lease.order, now).await?;

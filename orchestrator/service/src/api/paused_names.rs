@@ -1,0 +1,51 @@
+//! `GET /v1/paused-names`, `POST /v1/paused-names/release`
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::ApiState;
+use super::auth::Operator;
+use super::problem::Problem;
+use super::query::Parameters;
+use crate::store::pauses::{self, PausedView};
+
+/// What the CA has paused, and where a person has it go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedNames {
+    pub data: Vec<PausedView>,
+}
+
+/// The names whose orders go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReport {
+    pub released: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReleaseParameters {
+    /// Without one, all of them: a CA unpauses a whole account at once.
+    hostname: Option<String>,
+}
+
+#[tracing::instrument(name = "api.paused_names.list", skip_all)]
+pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<PausedNames>, Problem> {
+    Ok(Json(PausedNames { data: pauses::list(&api.store, api.account).await? }))
+}
+
+/// A person has opened the CA's link.
+#[tracing::instrument(name = "api.paused_names.release", skip_all)]
+pub(super) async fn release(
+    State(api): State<ApiState>,
+    _: Operator,
+    Parameters(asked): Parameters<ReleaseParameters>,
+) -> Result<Json<ReleaseReport>, Problem> {
+    let now = api.clock.now();
+    let released = pauses::release(&api.store, api.account, asked.hostname.as_deref(), now).await?;
+    if released.is_empty() && asked.hostname.is_some() {
+        return Err(Problem::not_found("paused name"));
+    }
+    api.wake.notify_one();
+    Ok(Json(ReleaseReport { released }))
+}
