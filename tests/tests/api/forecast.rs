@@ -239,7 +239,6 @@ fn arguments(file: Option<&str>) -> PlanArgs {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the error of the commands, once a test")]
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
 async fn a_plan_needs_no_service_and_takes_the_account_of_one(pool: PgPool) {
     let world = World::start(pool).await;

@@ -46,8 +46,14 @@ async fn a_tenant_sees_its_own_rows_on_every_route(pool: PgPool) {
         (summary["certificates"].as_u64(), summary["open_authorizations"].as_u64()),
         (Some(1), Some(1))
     );
-    let answer = world.get_as(&token, "/v1/headroom").await;
-    assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::FORBIDDEN, "forbidden-scope"));
+    for path in ["/v1/headroom", "/v1/paused-names"] {
+        let answer = world.get_as(&token, path).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (StatusCode::FORBIDDEN, "forbidden-scope"),
+            "{path}"
+        );
+    }
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
@@ -84,6 +90,7 @@ async fn no_route_opens_without_a_good_token(pool: PgPool) {
         "/v1/orders/ord_00000000000000000000000000",
         "/v1/authorizations",
         "/v1/headroom",
+        "/v1/paused-names",
         "/v1/summary",
     ];
     for path in paths {
