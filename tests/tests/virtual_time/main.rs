@@ -56,14 +56,14 @@ async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
     rehearsal.import(&sites("flood", 0..300)).await?;
     rehearsal.run_until(START.after(MINUTE * 10)).await?;
     rehearsal.import(&sites("single", 0..1)).await?;
-    rehearsal.run_until(START.after(MINUTE * 14)).await?;
+    rehearsal.run_until(START.after(MINUTE * 18)).await?;
     let report = rehearsal.report().await?;
     rehearsal.stop().await?;
     database.remove().await?;
     let single = report.issuances.iter().find(|issuance| issuance.tenant == "single");
     let single = single.unwrap_or_else(|| panic!("it waits for the others: {report:#?}"));
-    // The next token is a minute away at the most, and a validation follows.
-    assert!(single.wished_at.until(single.issued_at) <= MINUTE * 2, "{single:?}");
+    // Its turn is next: what is proven and in hand may go before it, the hundreds behind do not.
+    assert!(single.wished_at.until(single.issued_at) <= MINUTE * 6, "{single:?}");
     assert_eq!(report.rate_limited, 0);
     Ok(())
 }
