@@ -7,7 +7,6 @@
 //! Sites of two names each, of 40 tenants, at Let's Encrypt, 5 % broken, with overrides searched for a day. The last line
 //! is one JSON object with all figures; `ratio_per_site` is the largest fleet beside the smallest.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -18,6 +17,7 @@ use issuance::identifier::{Hostname, Identifiers};
 use issuance::time::Timestamp;
 use lockkeeper::config::ca_profile;
 use lockkeeper::store::forecast::Known;
+use lockkeeper_benches::console::say;
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 const TENANTS: u32 = 40;
@@ -103,8 +103,4 @@ fn measure(names: &[Identifiers]) -> Result<Row> {
     let answer = forecast(&question);
     anyhow::ensure!(answer.finish == Some(end), "the same question has one answer");
     Ok(Row { finish: finished, whole: started.elapsed(), draws: answer.draws })
-}
-
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -8,11 +8,9 @@
 //!
 //! The last line is one JSON object with all figures.
 
-use std::io::Write as _;
-use std::str::FromStr;
-
 use anyhow::{Context as _, Result};
 use lockkeeper_benches::authority::{Authority, Kind};
+use lockkeeper_benches::console::{number, say};
 use lockkeeper_benches::measurement::Measurement;
 use lockkeeper_benches::report::{BAR_CPU_MS, BAR_PER_SECOND, Contestant, Report};
 use lockkeeper_benches::service::{self, Job};
@@ -74,17 +72,4 @@ async fn run(
     };
     authority.stop().await?;
     measured
-}
-
-fn number<T: FromStr>(variable: &str, default: T) -> Result<T> {
-    match std::env::var(variable) {
-        Ok(text) if !text.is_empty() => {
-            text.parse().ok().with_context(|| format!("{variable} is {text:?}, and no number"))
-        }
-        _ => Ok(default),
-    }
-}
-
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}").context("standard output is closed")
 }

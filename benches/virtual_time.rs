@@ -10,8 +10,6 @@
 //! The last line is one JSON object with all figures.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -19,6 +17,7 @@ use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use lockkeeper::config::ca_profile;
 use lockkeeper::rehearse::{Ending, Options, Prediction, Rehearsal, Report, Sites};
+use lockkeeper_benches::console::{number, say};
 use rehearsal::fleet::{DemoPlan, plan};
 use rehearsal::limits::LimitOverride;
 use rehearsal::rules::CaRules;
@@ -160,17 +159,4 @@ fn csv(tenant: &str, numbers: std::ops::Range<usize>) -> String {
         let _ = writeln!(csv, "{tenant},{tenant}-{number},{tenant}-{number}.com,http-01,");
     }
     csv
-}
-
-fn number<T: FromStr>(variable: &str, default: T) -> Result<T> {
-    match std::env::var(variable) {
-        Ok(text) if !text.is_empty() => {
-            text.parse().ok().with_context(|| format!("{variable} is {text:?}, and no number"))
-        }
-        _ => Ok(default),
-    }
-}
-
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}").context("standard output is closed")
 }

@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod bare;
+pub mod console;
 pub mod dns;
 pub mod exposition;
 pub mod leftovers;

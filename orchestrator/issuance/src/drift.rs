@@ -84,40 +84,13 @@ mod tests {
     use super::*;
     use crate::identifier::Hostname;
     use crate::problem::{Problem, ProblemKind};
-    use crate::profile::{CaProfile, RequestRates};
+    use crate::profile::CaProfile;
     use crate::time::{Fraction, Timestamp};
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
 
     fn profile() -> CaProfile {
-        CaProfile {
-            name: "test".into(),
-            directory: String::new(),
-            pending_authorizations_max: 300,
-            recovery_reserve: 100,
-            charges_deactivation: true,
-            reuses_pending_order: true,
-            lists_orders: false,
-            pending_authorization_seconds: 3_600,
-            order_seconds: 3_600,
-            settle_grace_seconds: 900,
-            quiet_seconds: 120,
-            resubmit_seconds: 30,
-            asks_max: 3,
-            names_max: 100,
-            poll_first_ms: 500,
-            poll_max_ms: 5_000,
-            requests_per_second: RequestRates {
-                new_nonce: 0,
-                new_account: 0,
-                new_order: 0,
-                revoke_cert: 0,
-                renewal_info: 0,
-                directory: 0,
-                other: 0,
-            },
-            ..CaProfile::bare()
-        }
+        CaProfile { charges_deactivation: true, reuses_pending_order: true, asks_max: 3, ..CaProfile::bare() }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "a reading may also bring trouble")]

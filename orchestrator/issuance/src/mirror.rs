@@ -101,6 +101,14 @@ pub struct LimitOverride {
     pub period_seconds: u64,
 }
 
+impl LimitOverride {
+    /// The limit as it says it is.
+    pub fn told(&self) -> Limit {
+        let Self { limit, burst, count, period_seconds, .. } = *self;
+        Limit { name: limit, burst, count, period_seconds }
+    }
+}
+
 /// The limits that hold for one account: the profile's, but for what overrides say. The most special one holds: of a
 /// bucket, then of an account, then of all.
 #[derive(Debug, Clone, Default)]
@@ -120,12 +128,7 @@ impl Rules {
     /// `None`: the CA has no such limit.
     pub fn limit(&self, bucket: &BucketKey) -> Option<Limit> {
         self.holding(bucket)
-            .map(|one| Limit {
-                name: one.limit,
-                burst: one.burst,
-                count: one.count,
-                period_seconds: one.period_seconds,
-            })
+            .map(LimitOverride::told)
             .or_else(|| self.limits.iter().find(|limit| limit.name == bucket.limit).copied())
     }
 

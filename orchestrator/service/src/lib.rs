@@ -5,6 +5,7 @@ pub mod adopt;
 pub mod api;
 pub mod app;
 pub mod challenge;
+mod chance;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use issuance::answer::{Applied, Consequence, Context, Wake};
 use issuance::authorization::Authorization;
 use issuance::order::Order;
-use issuance::profile::{CaProfile, RequestRates};
+use issuance::profile::CaProfile;
 use issuance::step::{Knowledge, Step};
 use issuance::time::{Fraction, Timestamp};
 
@@ -173,30 +173,15 @@ pub(crate) enum Recovery {
 pub(crate) fn profile(recovery: Recovery) -> CaProfile {
     CaProfile {
         name: "table".into(),
-        directory: String::new(),
         pending_authorizations_max: 20,
         recovery_reserve: 5,
         charges_deactivation: true,
         reuses_pending_order: recovery == Recovery::Asks,
         lists_orders: recovery == Recovery::Lists,
-        pending_authorization_seconds: 3_600,
-        order_seconds: 3_600,
-        quiet_seconds: 120,
         resubmit_seconds: 60,
-        settle_grace_seconds: 900,
         asks_max: 3,
-        names_max: 100,
         poll_first_ms: 1_000,
         poll_max_ms: 15_000,
-        requests_per_second: RequestRates {
-            new_nonce: 0,
-            new_account: 0,
-            new_order: 0,
-            revoke_cert: 0,
-            renewal_info: 0,
-            directory: 0,
-            other: 0,
-        },
         ..CaProfile::bare()
     }
 }

@@ -7,7 +7,7 @@ use issuance::authorization::AuthorizationStatus;
 use issuance::fault::FailureClass;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::order::Stage;
-use issuance::profile::{CaProfile, RequestRates};
+use issuance::profile::CaProfile;
 use issuance::settle::{Circumstances, Pressure};
 use issuance::time::Timestamp;
 
@@ -53,7 +53,6 @@ impl World {
         let order_seconds = lives[chance.below(3) as usize];
         let profile = CaProfile {
             name: "model".into(),
-            directory: String::new(),
             pending_authorizations_max: 12,
             recovery_reserve: 6,
             charges_deactivation: chance.percent(50),
@@ -61,22 +60,11 @@ impl World {
             lists_orders: kind == 1,
             pending_authorization_seconds: order_seconds,
             order_seconds,
-            quiet_seconds: 120,
             resubmit_seconds: 60,
             settle_grace_seconds: [900, 7_200][chance.below(2) as usize],
             asks_max: 3,
-            names_max: 100,
             poll_first_ms: 25,
             poll_max_ms: 15_000,
-            requests_per_second: RequestRates {
-                new_nonce: 0,
-                new_account: 0,
-                new_order: 0,
-                revoke_cert: 0,
-                renewal_info: 0,
-                directory: 0,
-                other: 0,
-            },
             ..CaProfile::bare()
         };
         let down_from = START.after(chance.up_to(Duration::from_mins(10)));

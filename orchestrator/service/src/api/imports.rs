@@ -52,6 +52,19 @@ pub struct RefusedRow {
     pub detail: String,
 }
 
+/// What rows of a file ask for.
+pub fn wishes(rows: &[Row]) -> Vec<Wish<'_>> {
+    rows.iter()
+        .map(|row| Wish {
+            tenant: &row.tenant,
+            external_id: &row.external_id,
+            names: &row.names,
+            challenge: row.challenge.as_str(),
+            labels: &row.labels,
+        })
+        .collect()
+}
+
 /// Takes a CSV of certificates that are to exist: the good rows of it, in one transaction.
 #[tracing::instrument(name = "api.imports.create", skip_all)]
 pub(super) async fn create(
@@ -127,17 +140,7 @@ impl ReadFile {
     }
 
     async fn record(&self, api: &ApiState, viewer: Viewer, now: Timestamp) -> Result<Outcome, Problem> {
-        let wishes: Vec<Wish<'_>> = self
-            .rows
-            .iter()
-            .map(|row| Wish {
-                tenant: &row.tenant,
-                external_id: &row.external_id,
-                names: &row.names,
-                challenge: row.challenge.as_str(),
-                labels: &row.labels,
-            })
-            .collect();
+        let wishes = wishes(&self.rows);
         let import = Import {
             viewer,
             account: api.account,

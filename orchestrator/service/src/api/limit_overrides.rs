@@ -1,15 +1,18 @@
 //! `/v1/limit-overrides`: where the CA counts otherwise than its profile says.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use issuance::gcra::Bucket;
+use issuance::identifier::Hostname;
 use issuance::ids::LimitOverrideId;
 use issuance::limit::{LimitName, LimitScope};
+use issuance::mirror::LimitOverride;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 use super::ApiState;
 use super::auth::Operator;
@@ -50,51 +53,42 @@ pub struct WantedOverride {
 impl WantedOverride {
     /// Everything that is wrong with it.
     fn errors(&self, now: Timestamp) -> Vec<ProblemEntry> {
-        let entry = |pointer: &str, code, detail: String| ProblemEntry {
-            pointer: Some(pointer.to_owned()),
-            code,
-            detail,
-            ..ProblemEntry::default()
-        };
         let mut errors = Vec::new();
         let period = Duration::from_secs(self.period_seconds);
         if self.period_seconds == 0 || self.period_seconds > PERIOD_SECONDS_MAX {
             let detail = format!("a period is 1 s to {PERIOD_SECONDS_MAX} s");
-            errors.push(entry("/period_seconds", "out-of-range", detail));
+            errors.push(ProblemEntry::at("/period_seconds", "out-of-range", detail));
         } else if Bucket::new(self.burst, self.count.unwrap_or(self.burst), period).is_none() {
             let detail = "burst and count are positive, and no more than one a microsecond come back";
-            errors.push(entry("/burst", "out-of-range", detail.to_owned()));
+            errors.push(ProblemEntry::at("/burst", "out-of-range", detail));
         }
         let keyed = self.limit.scope() == LimitScope::RegisteredDomain;
         match self.key.as_deref() {
             Some(_) if !keyed => {
                 let detail =
                     format!("only a limit of registered domains takes a key, not {}", self.limit.as_str());
-                errors.push(entry("/key", "not-wanted", detail));
+                errors.push(ProblemEntry::at("/key", "not-wanted", detail));
             }
-            Some(key) if psl_domain(key) != Some(key) => {
-                let detail = "the key is a registered domain in lower case, such as example.com".to_owned();
-                errors.push(entry("/key", "not-a-registered-domain", detail));
+            Some(key) if !is_registered_domain(key) => {
+                let detail = "the key is a registered domain in lower case, such as example.com";
+                errors.push(ProblemEntry::at("/key", "not-a-registered-domain", detail));
             }
             _ => {}
         }
         if self.note.trim().is_empty() || self.note.chars().count() > NOTE_CHARS_MAX {
             let detail = format!("say in up to {NOTE_CHARS_MAX} characters who granted it");
-            errors.push(entry("/note", "out-of-range", detail));
+            errors.push(ProblemEntry::at("/note", "out-of-range", detail));
         }
         if self.expires_at.is_some_and(|at| at <= now) {
-            let detail = "it has expired already".to_owned();
-            errors.push(entry("/expires_at", "in-the-past", detail));
+            let detail = "it has expired already";
+            errors.push(ProblemEntry::at("/expires_at", "in-the-past", detail));
         }
         errors
     }
 }
 
-/// The registered domain of a name; `None` if it is no hostname.
-fn psl_domain(name: &str) -> Option<&str> {
-    let hostname = issuance::identifier::Hostname::parse(name).ok()?;
-    let domain = hostname.registered_domain();
-    name.ends_with(domain).then(|| &name[name.len() - domain.len()..])
+fn is_registered_domain(key: &str) -> bool {
+    Hostname::parse(key).is_ok_and(|name| name.registered_domain() == key)
 }
 
 #[tracing::instrument(name = "api.limit_overrides.list", skip_all)]
@@ -119,12 +113,14 @@ pub(super) async fn create(
     }
     let of_accounts = matches!(wanted.limit.scope(), LimitScope::Account | LimitScope::AccountAndHostname);
     let new = NewOverride {
-        limit: wanted.limit,
-        account: of_accounts.then_some(api.account),
-        key: wanted.key.map(Box::from),
-        burst: wanted.burst,
-        count: wanted.count.unwrap_or(wanted.burst),
-        period_seconds: wanted.period_seconds,
+        numbers: LimitOverride {
+            limit: wanted.limit,
+            account: of_accounts.then_some(api.account),
+            key: wanted.key.map(Box::from),
+            burst: wanted.burst,
+            count: wanted.count.unwrap_or(wanted.burst),
+            period_seconds: wanted.period_seconds,
+        },
         note: wanted.note.trim().to_owned(),
         expires_at: wanted.expires_at,
     };

@@ -45,6 +45,13 @@ pub struct ProblemEntry {
     pub detail: String,
 }
 
+impl ProblemEntry {
+    /// What is wrong at a JSON pointer.
+    pub(super) fn at(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer.into()), code, detail: detail.into(), ..Self::default() }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Document<'a> {
     r#type: String,

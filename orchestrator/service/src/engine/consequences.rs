@@ -115,10 +115,5 @@ pub(super) fn event(store: &Store, before: &Stage, order: &Order, now: Timestamp
     }
 }
 
-/// A draw for jitter.
-pub(super) fn draw() -> Fraction {
-    Fraction::new(rand::random::<f64>())
-}
-
 /// Two ends of one moment should not meet again: a little apart is enough.
 pub(super) const SHORT_WAIT: Duration = Duration::from_secs(1);

@@ -15,6 +15,7 @@ use issuance::time::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info_span, warn};
 
+use crate::chance::draw;
 use crate::mishaps::{lacks, reach};
 use crate::store::Store;
 use crate::store::admissions::AdmissionRequest;
@@ -25,7 +26,7 @@ use crate::store::steps::{IssuedChain, StepEnd};
 use super::EngineSettings;
 use super::agenda::Queue;
 use super::committer::{CommitError, Committer};
-use super::consequences::{SHORT_WAIT, aftermath, draw, event};
+use super::consequences::{SHORT_WAIT, aftermath, event};
 use super::gate::{Gate, GateAnswer};
 use super::inbox::Inbox;
 use super::instruments::Instruments;

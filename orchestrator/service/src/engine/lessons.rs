@@ -1,9 +1,6 @@
 //! Lessons, in rows: what an answer of the CA says of the mirror of its limits, which is told here as well.
 
-use std::time::Duration;
-
 use issuance::answer::{Applied, Consequence};
-use issuance::gcra::Bucket;
 use issuance::identifier::Hostname;
 use issuance::ids::AccountId;
 use issuance::lesson::Lesson;
@@ -111,9 +108,7 @@ impl Class<'_> {
         let Some(bucket) = told.bucket(self.account, &order.names) else { return Ok(None) };
         let correction = told.correction(rules, &bucket, self.account);
         let known = rules.bucket(&bucket);
-        let stated = correction.as_ref().and_then(|numbers| {
-            Bucket::new(numbers.burst, numbers.count, Duration::from_secs(numbers.period_seconds))
-        });
+        let stated = correction.as_ref().and_then(|numbers| numbers.told().bucket());
         let Some(holds) = stated.or(known) else { return Ok(None) };
         let full_at = self.store.mirrored(self.account, &bucket).await?.unwrap_or(self.now);
         let expected = known.map_or(0, |known| known.remaining(full_at, self.now));

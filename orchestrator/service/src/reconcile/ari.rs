@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use issuance::renewal::{self, Change, Window};
-use issuance::time::{Fraction, Timestamp};
+use issuance::time::Timestamp;
 use tracing::{debug, info, warn};
 
 use crate::acme::AcmeError;
+use crate::chance::draw;
 use crate::store::renewals::{Polled, ToPoll};
 
 use super::renewal_instruments::PollInstruments;
@@ -137,8 +138,4 @@ fn is_a_page(url: &str) -> bool {
     url.len() <= EXPLANATION_BYTES_MAX
         && (url.starts_with("https://") || url.starts_with("http://"))
         && url.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn draw() -> Fraction {
-    Fraction::new(rand::random::<f64>())
 }

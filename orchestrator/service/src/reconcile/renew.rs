@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use issuance::renewal::{self, Plan};
-use issuance::time::{Fraction, Timestamp};
+use issuance::time::Timestamp;
 use tracing::info;
 
 use crate::acme::renewal_info;
+use crate::chance::draw;
 use crate::store::renewal_orders::{DueRenewal, RenewalTurn};
 use crate::store::renewals::{Planned, Unplanned};
 
@@ -102,8 +103,4 @@ impl Reconciler for Renew {
         self.instruments.counted(&counts, now);
         Ok(pass)
     }
-}
-
-fn draw() -> Fraction {
-    Fraction::new(rand::random::<f64>())
 }

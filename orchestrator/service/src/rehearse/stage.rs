@@ -16,12 +16,13 @@ use tempfile::TempDir;
 use super::fleet::Fortune;
 use super::{Options, RehearsalError};
 use crate::adopt::csv::Row;
+use crate::api::imports::wishes;
 use crate::app::{App, Launch};
 use crate::clock::{Conductor, DrivenClock, Pace};
 use crate::cluster::PrivateCluster;
 use crate::config::{Config, DatabaseUrl, DirectoryUrl, Role, Roles};
 use crate::store::Store;
-use crate::store::imports::{self, Import, Wish};
+use crate::store::imports::{self, Import};
 use crate::store::viewer::Viewer;
 
 /// What the service calls it.
@@ -131,21 +132,11 @@ impl Stage {
             self.broken += u64::from(site.damage.is_some());
             self.fleet.add(&site);
         }
-        let wishes: Vec<Wish<'_>> = rows
-            .iter()
-            .map(|row| Wish {
-                tenant: &row.tenant,
-                external_id: &row.external_id,
-                names: &row.names,
-                challenge: row.challenge.as_str(),
-                labels: &row.labels,
-            })
-            .collect();
         let import = Import {
             viewer: Viewer::Operator,
             account: self.account,
             source: "csv",
-            wishes: &wishes,
+            wishes: &wishes(rows),
             rows_repeated: 0,
             rows_refused: 0,
         };

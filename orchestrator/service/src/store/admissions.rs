@@ -23,7 +23,7 @@ use sqlx::types::Uuid;
 use sqlx::{Postgres, Transaction};
 
 use super::leases::Lease;
-use super::{Store, StoreError, backoffs, flights, meters, sql_instant, summary};
+use super::{Store, StoreError, backoffs, flights, meters, sql_instant, sql_micros, summary};
 use crate::mishaps::{lacks, reach_write};
 
 /// An order at the gate.
@@ -396,7 +396,7 @@ impl Held {
                 held.orders.push(request.lease.order.0);
                 held.limits.push(need.bucket.limit.as_str().to_owned());
                 held.keys.push(need.bucket.key.to_string());
-                held.refills.push(i64::try_from(meter.bucket.refill().as_micros()).unwrap_or(i64::MAX));
+                held.refills.push(sql_micros(meter.bucket.refill()));
             }
         }
         held

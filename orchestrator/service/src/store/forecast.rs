@@ -15,6 +15,7 @@ use sqlx::PgConnection;
 use sqlx::types::Uuid;
 use sqlx::types::time::OffsetDateTime;
 
+use super::order_row::exemptions;
 use super::summary::count;
 use super::viewer::Viewer;
 use super::{Store, StoreError, meters, sql_instant};
@@ -187,17 +188,6 @@ async fn queue(
         .into_iter()
         .map(|tenant| KnownTenant { slug: tenant.slug, weight: u32::try_from(tenant.weight).unwrap_or(1) });
     Ok((tenants.collect(), ahead))
-}
-
-fn exemptions(
-    set_until: Option<OffsetDateTime>,
-    from: Option<OffsetDateTime>,
-    until: Option<OffsetDateTime>,
-) -> Exemptions {
-    Exemptions {
-        set_until: set_until.map(Timestamp::from),
-        renewal_info: from.map(Timestamp::from).zip(until.map(Timestamp::from)),
-    }
 }
 
 /// Everything that is queued, in line; `None` where that is more than `most`.

@@ -132,13 +132,11 @@ pub async fn read(
     .map_err(StoreError::of("headroom.account"))?;
     let Some(row) = found else { return Ok(None) };
 
-    let ca = row.ca.clone();
     let max = count(row.pending_authorizations_max.into());
     let recovery_reserve = count(row.recovery_reserve.into());
     let (reserved, held) = (count(row.reserved), count(row.held));
     Ok(Some(Headroom {
         account_id: account,
-        ca: row.ca.clone(),
         stopped_reason: row.stopped_reason,
         held_until: row.held_until.map(Timestamp::from).filter(|until| *until > now),
         pending_authorizations: PendingBudget {
@@ -149,9 +147,10 @@ pub async fn read(
             open: count(row.open),
             remaining: max.saturating_sub(recovery_reserve).saturating_sub(reserved + held),
         },
-        limits: limits(store, now, account, &ca, profile).await?,
+        limits: limits(store, now, account, &row.ca, profile).await?,
         orders_by_stage: orders_by_stage(store, account).await?,
         hostnames_in_backoff: count(row.in_backoff),
+        ca: row.ca,
         paused_names: pauses::list(store, account).await?,
     }))
 }

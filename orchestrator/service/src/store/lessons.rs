@@ -15,7 +15,7 @@ use issuance::time::Timestamp;
 use sqlx::PgConnection;
 
 use super::mint::Mint;
-use super::{Store, StoreError, meters, sql_instant};
+use super::{Store, StoreError, meters, sql_instant, sql_micros};
 
 /// What one answer has taught about one account's mirror.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,7 +118,7 @@ async fn give_back(
          where buckets.ca = accounts.ca and limit_name = 'new_orders_per_account'
              and key = unspent.account_id::text",
         order.0,
-        micros(refill)
+        sql_micros(refill)
     )
     .execute(connection)
     .await
@@ -193,8 +193,9 @@ impl Failure {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let limits: Vec<String> = self.counted.iter().map(|(limit, _)| limit.as_str().to_owned()).collect();
-        let refills: Vec<i64> = self.counted.iter().map(|(_, bucket)| micros(bucket.refill())).collect();
-        let horizons: Vec<i64> = self.counted.iter().map(|(_, bucket)| micros(bucket.horizon())).collect();
+        let refills: Vec<i64> = self.counted.iter().map(|(_, bucket)| sql_micros(bucket.refill())).collect();
+        let horizons: Vec<i64> =
+            self.counted.iter().map(|(_, bucket)| sql_micros(bucket.horizon())).collect();
         // What is empty gets no emptier: the CA refuses to count further.
         sqlx::query!(
             "with counted as (
@@ -290,8 +291,4 @@ impl Store {
         .map_err(StoreError::of("lessons.mirrored"))?;
         Ok(full_at.map(Timestamp::from))
     }
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

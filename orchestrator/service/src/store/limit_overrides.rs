@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use issuance::ids::{AccountId, LimitOverrideId};
 use issuance::limit::LimitName;
+use issuance::mirror::LimitOverride;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -44,13 +45,7 @@ pub struct OverrideView {
 /// What the operator enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOverride {
-    pub limit: LimitName,
-    /// For the service's account alone; else for all.
-    pub account: Option<AccountId>,
-    pub key: Option<Box<str>>,
-    pub burst: u32,
-    pub count: u32,
-    pub period_seconds: u64,
+    pub numbers: LimitOverride,
     pub note: String,
     pub expires_at: Option<Timestamp>,
 }
@@ -111,7 +106,7 @@ pub async fn enter(
     account: AccountId,
     new: &NewOverride,
 ) -> Result<LimitOverrideId, StoreError> {
-    let id = Mint::at(now).uuid();
+    let (id, numbers) = (Mint::at(now).uuid(), &new.numbers);
     sqlx::query_scalar!(
         "insert into limit_overrides
              (override_id, ca, limit_name, account_id, key, burst, count, period_seconds, origin, note, created_at,
@@ -128,12 +123,12 @@ pub async fn enter(
          returning override_id",
         id,
         account.0,
-        new.limit.as_str(),
-        new.account.map(|account| account.0),
-        new.key.as_deref(),
-        i32::try_from(new.burst).unwrap_or(i32::MAX),
-        i32::try_from(new.count).unwrap_or(i32::MAX),
-        i64::try_from(new.period_seconds).unwrap_or(i64::MAX),
+        numbers.limit.as_str(),
+        numbers.account.map(|account| account.0),
+        numbers.key.as_deref(),
+        i32::try_from(numbers.burst).unwrap_or(i32::MAX),
+        i32::try_from(numbers.count).unwrap_or(i32::MAX),
+        i64::try_from(numbers.period_seconds).unwrap_or(i64::MAX),
         new.note,
         sql_instant(now),
         new.expires_at.map(sql_instant)

@@ -220,6 +220,11 @@ impl Store {
     }
 }
 
+/// To SQL, in whole microseconds, as `interval` and `timestamptz` have them.
+fn sql_micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// To SQL. An instant outside the calendar type's years becomes its last one, which is past every deadline.
 pub(crate) fn sql_instant(at: Timestamp) -> OffsetDateTime {
     at.to_datetime()

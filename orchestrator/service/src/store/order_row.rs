@@ -138,14 +138,6 @@ impl OrderRow {
         }))
     }
 
-    fn exemptions(&self) -> Exemptions {
-        let window = self.ari_exempt_from.zip(self.ari_exempt_until);
-        Exemptions {
-            set_until: self.set_exempt_until.map(Timestamp::from),
-            renewal_info: window.map(|(from, until)| (from.into(), until.into())),
-        }
-    }
-
     fn request(&self) -> Result<CertificateRequest, StoreError> {
         Ok(CertificateRequest {
             key_sealed: self.require("key_sealed", self.key_sealed.as_ref())?,
@@ -209,7 +201,7 @@ impl OrderRow {
             names: Identifiers::new(names).map_err(|error| self.nonsense(error))?,
             profile: self.profile.as_deref().map(Box::from),
             replaces: self.replaces.as_deref().map(Box::from),
-            exemptions: self.exemptions(),
+            exemptions: exemptions(self.set_exempt_until, self.ari_exempt_from, self.ari_exempt_until),
             stage: self.stage()?,
             authorizations: ledger
                 .into_iter()
@@ -256,6 +248,18 @@ impl AuthorizationRow {
             deactivate_intended_at: self.deactivate_intended_at.map(Timestamp::from),
             final_at: self.final_at.map(Timestamp::from),
         })
+    }
+}
+
+/// Out of the columns `set_exempt_until`, `ari_exempt_from` and `ari_exempt_until`.
+pub(super) fn exemptions(
+    set_until: Option<OffsetDateTime>,
+    from: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+) -> Exemptions {
+    Exemptions {
+        set_until: set_until.map(Timestamp::from),
+        renewal_info: from.zip(until).map(|(from, until)| (from.into(), until.into())),
     }
 }
 

@@ -151,7 +151,11 @@ fn read(body: &Bytes, own: Option<&str>, names_max: usize) -> Result<(Option<Fle
         };
     };
     if sites.len() > SITES_MAX {
-        errors.push(entry("/sites", "too-many-sites", format!("{SITES_MAX} sites at the most: split them")));
+        errors.push(ProblemEntry::at(
+            "/sites",
+            "too-many-sites",
+            format!("{SITES_MAX} sites at the most: split them"),
+        ));
     }
     let mut fleet = Fleet::default();
     for (place, site) in sites.iter().take(SITES_MAX).enumerate() {
@@ -170,10 +174,6 @@ fn read(body: &Bytes, own: Option<&str>, names_max: usize) -> Result<(Option<Fle
     }
 }
 
-fn entry(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> ProblemEntry {
-    ProblemEntry { pointer: Some(pointer.into()), code, detail: detail.into(), ..ProblemEntry::default() }
-}
-
 impl WantedSite {
     fn read<'a>(
         &'a self,
@@ -186,7 +186,7 @@ impl WantedSite {
         let tenant = match (self.tenant.as_deref(), own) {
             (Some(tenant), Some(own)) if tenant != own => {
                 let detail = format!("this token asks for its own tenant alone, not for {tenant}");
-                errors.push(entry(at("tenant"), "other-tenant", detail));
+                errors.push(ProblemEntry::at(at("tenant"), "other-tenant", detail));
                 own
             }
             (Some(tenant), _) => tenant,
@@ -195,26 +195,30 @@ impl WantedSite {
         let lane = self.lane.as_deref().map_or(Some(Lane::Bulk), lane_called);
         if lane.is_none() {
             let words = Lane::ALL.map(Lane::as_str).join(", ");
-            errors.push(entry(at("lane"), "unknown-lane", format!("write one of {words}")));
+            errors.push(ProblemEntry::at(at("lane"), "unknown-lane", format!("write one of {words}")));
         }
         let mut names = Vec::new();
         for (nr, name) in self.names.iter().enumerate() {
             match Hostname::parse(name) {
                 Ok(name) => names.push(name),
                 Err(error) => {
-                    errors.push(entry(at(&format!("names/{nr}")), error.code(), error.to_string()));
+                    errors.push(ProblemEntry::at(
+                        at(&format!("names/{nr}")),
+                        error.code(),
+                        error.to_string(),
+                    ));
                 }
             }
         }
         if names.len() > names_max {
             let detail = format!("{} names, the CA takes {names_max} in one certificate", names.len());
-            errors.push(entry(at("names"), "too_many_names", detail));
+            errors.push(ProblemEntry::at(at("names"), "too_many_names", detail));
         }
         if !errors.is_empty() {
             return Err(errors);
         }
         let names = Identifiers::new(names)
-            .map_err(|error| vec![entry(at("names"), error.code(), error.to_string())])?;
+            .map_err(|error| vec![ProblemEntry::at(at("names"), error.code(), error.to_string())])?;
         Ok((tenant, names, lane.unwrap_or(Lane::Bulk)))
     }
 }
@@ -252,7 +256,9 @@ impl Assumptions {
             ),
         ];
         let wrong = checks.into_iter().filter(|(good, ..)| !good);
-        wrong.map(|(_, name, detail)| entry(format!("/assumptions/{name}"), "out-of-range", detail)).collect()
+        wrong
+            .map(|(_, name, detail)| ProblemEntry::at(format!("/assumptions/{name}"), "out-of-range", detail))
+            .collect()
     }
 
     /// What is wrong with them, in words; for the command line.
