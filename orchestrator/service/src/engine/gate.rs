@@ -1,15 +1,19 @@
 //! The gate, as executors see it: admissions asked for in one moment are decided in one transaction.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use issuance::admission::Denial;
 use issuance::allowance::Allowance;
+use issuance::ids::OrderId;
 use issuance::order::Reservation;
+use issuance::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::store::Store;
 use crate::store::admissions::{AdmissionOutcome, AdmissionRequest, Admitted};
 
 use super::EngineParts;
@@ -70,13 +74,14 @@ impl Gate {
             let (instruments, sight) = (instruments.clone(), sight.clone());
             async move {
                 let started = tokio::time::Instant::now();
-                let admitted = loop {
-                    match store.admit(account, &requests, &profile, clock.now()).await {
+                let (at, admitted) = loop {
+                    let at = clock.now();
+                    match store.admit(account, &requests, &profile, at).await {
                         // Nothing was granted, so asking again grants nothing twice.
                         Err(passing) if passing.was_rolled_back() && started.elapsed() < AGAIN_FOR => {
                             tokio::time::sleep(AGAIN_WAIT).await;
                         }
-                        admitted => break admitted,
+                        admitted => break (at, admitted),
                     }
                 };
                 instruments.took(started.elapsed());
@@ -99,7 +104,14 @@ impl Gate {
                     }
                     Err(error) => {
                         warn!(error = &error as &dyn std::error::Error, "The gate did not answer");
-                        requests.iter().map(|_| GateAnswer::Unavailable).collect()
+                        // What is known to be granted goes on: left in doubt, it would be asked for again, and
+                        // what the first asking may have made be held for as long as it could be pending.
+                        let mut granted = granted_at(&store, &requests, at).await;
+                        let answer = |request: &AdmissionRequest| {
+                            let reservation = granted.remove(&request.lease.order);
+                            reservation.map_or(GateAnswer::Unavailable, GateAnswer::Granted)
+                        };
+                        requests.iter().map(answer).collect()
                     }
                 }
             }
@@ -109,5 +121,26 @@ impl Gate {
 
     pub(super) async fn ask(&self, request: AdmissionRequest) -> GateAnswer {
         self.batcher.ask(request).await.unwrap_or(GateAnswer::Unavailable)
+    }
+}
+
+/// What a batch was granted whose COMMIT was not answered; nothing, where that cannot be learnt in time.
+async fn granted_at(
+    store: &Store,
+    requests: &[AdmissionRequest],
+    at: Timestamp,
+) -> HashMap<OrderId, Reservation> {
+    let started = tokio::time::Instant::now();
+    loop {
+        match store.granted_at(requests, at).await {
+            Ok(granted) => return granted,
+            Err(away) if away.is_unavailable() && started.elapsed() < AGAIN_FOR => {
+                tokio::time::sleep(AGAIN_WAIT).await;
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "What the gate has granted stays in doubt");
+                return HashMap::new();
+            }
+        }
     }
 }

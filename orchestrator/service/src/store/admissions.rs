@@ -177,6 +177,40 @@ fn clock_after(before: &[i64], requests: &[AdmissionRequest], decisions: &[Resul
 }
 
 impl Store {
+    /// Of an [`Store::admit`] at `at` whose COMMIT was not answered: what it has granted, if it was executed. Whoever
+    /// holds the leases may go on with that: nobody else can have acted upon it.
+    pub async fn granted_at(
+        &self,
+        requests: &[AdmissionRequest],
+        at: Timestamp,
+    ) -> Result<HashMap<OrderId, Reservation>, StoreError> {
+        let orders: Vec<Uuid> = requests.iter().map(|request| request.lease.order.0).collect();
+        let epochs: Vec<i64> = requests.iter().map(|request| request.lease.epoch).collect();
+        let rows = sqlx::query!(
+            r#"select
+                   orders.order_id, orders.hold_until as "hold_until!", orders.reserved_authorizations, orders.asks
+               from unnest($1::uuid[], $2::bigint[]) as asked (order_id, lease_epoch)
+               join orders using (order_id, lease_epoch)
+               where orders.stage = 'admitted' and orders.admitted_at = $3"#,
+            &orders,
+            &epochs,
+            sql_instant(at)
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("admissions.granted"))?;
+        let granted = rows.into_iter().map(|row| {
+            let reservation = Reservation {
+                admitted_at: at,
+                hold_until: row.hold_until.into(),
+                units: u32::try_from(row.reserved_authorizations).unwrap_or(u32::MAX),
+                asks: u32::try_from(row.asks).unwrap_or(u32::MAX),
+            };
+            (OrderId(row.order_id), reservation)
+        });
+        Ok(granted.collect())
+    }
+
     /// How much is held of what ordinary work may hold of the account's pending-authorization budget.
     pub async fn pressure(&self, account: AccountId, now: Timestamp) -> Result<Pressure, StoreError> {
         let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now), &[])
