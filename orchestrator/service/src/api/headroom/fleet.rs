@@ -97,7 +97,8 @@ impl Fleet {
                 names: &wanted.names,
                 tenant: place_of[wanted.tenant as usize],
                 lane: wanted.lane,
-                exemptions: wanted.exemptions,
+                // What the set was issued for is of no use at a CA that does not care.
+                exemptions: profile.exemptions(wanted.exemptions),
                 readiness: Readiness::Unknown,
             })
             .collect();
