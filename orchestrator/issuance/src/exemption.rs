@@ -66,6 +66,14 @@ impl Exemptions {
         Self { renewal_info: None, ..self }
     }
 
+    /// From when on an order that is exempt at `now` will not be, by what exempts it now. `None`: it is not exempt.
+    pub fn over_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let there_by = now.after(MARGIN);
+        let window = self.renewal_info.filter(|(from, _)| *from <= now).map(|(_, until)| until);
+        let holding = window.into_iter().chain(self.set_until).filter(|until| there_by < *until);
+        holding.max().map(|until| until.before(MARGIN))
+    }
+
     /// Without what is over at `now`, so that nobody takes the order for exempt any more.
     #[must_use]
     pub fn still_at(self, now: Timestamp) -> Self {
@@ -103,5 +111,19 @@ mod tests {
         assert_eq!(both.at(NOW.before(Duration::from_secs(1))), Some(Exemption::ExactSet), "not open yet");
         assert_eq!(both.at(NOW.after(DAY).before(MARGIN)), Some(Exemption::ExactSet), "all but over");
         assert_eq!(both.still_at(NOW.after(DAY)), Exemptions::of_set(NOW));
+    }
+
+    #[test]
+    fn it_is_over_at_the_instant_from_which_it_does_not_hold() {
+        let second = Duration::from_secs(1);
+        let set = Exemptions { set_until: Some(NOW.after(DAY)), renewal_info: None };
+        let window = Exemptions { set_until: None, renewal_info: Some((NOW, NOW.after(DAY * 2))) };
+        let both = Exemptions { renewal_info: window.renewal_info, ..set };
+        for exemptions in [set, window, both] {
+            let over = exemptions.over_at(NOW).expect("it holds");
+            assert_eq!(exemptions.at(over), None);
+            assert!(exemptions.at(over.before(second)).is_some());
+        }
+        assert_eq!(window.over_at(NOW.before(second)), None, "not open yet");
     }
 }

@@ -269,10 +269,11 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
 
     fn bring_back(&mut self) {
         while self.away.peek().is_some_and(|Reverse((due, _))| *due <= self.now) {
-            let Some(Reverse((_, order))) = self.away.pop() else { return };
+            let Some(Reverse((due, order))) = self.away.pop() else { return };
             let entry = &self.books.entries[order as usize];
             let tag = self.lines.join_behind(entry.lane, entry.tenant, self.clocks[entry.lane as usize]);
-            let exempt = self.exemptions(order, entry).at(self.now).is_some();
+            // It came back when it was due, though nothing has happened until now.
+            let exempt = self.exemptions(order, entry).at(due).is_some();
             self.waits.rejoin(order, exempt);
             self.push(entry.lane, exempt, Reverse((tag, self.chance.tie(entry.tenant), order)));
         }
@@ -333,7 +334,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
             // There will never be room.
             self.leave(lane, exempt);
         } else if self.lacks_room(lane, exempt) {
-            self.await_room();
+            self.await_room(self.exemptions(order, entry).over_at(self.now).filter(|_| exempt));
         } else if let Some((until, constraint)) = self.refusal(entry, exemption) {
             self.leave(lane, exempt);
             let until = until.after(self.chance.jitter(self.now.until(until), order));
@@ -347,12 +348,15 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         }
     }
 
-    /// Until somebody makes room, or somebody comes who goes before and may need less.
-    fn await_room(&mut self) {
+    /// Until somebody makes room, or somebody comes who goes before and may need less, or the one that needs it has
+    /// ceased to be exempt and stands elsewhere.
+    fn await_room(&mut self, ceases_at: Option<Timestamp>) {
         let landing = self.flights.peek().map(|Reverse(flight)| flight.at);
         let coming = self.away.peek().map(|Reverse((due, _))| *due);
         let token = self.token_at().filter(|at| *at > self.now);
-        let Some(next) = landing.into_iter().chain(coming).chain(token).min() else { return };
+        let Some(next) = landing.into_iter().chain(coming).chain(token).chain(ceases_at).min() else {
+            return;
+        };
         let constraint = Constraint::PendingAuthorizations;
         self.pass_to(next, constraint, constraint);
     }

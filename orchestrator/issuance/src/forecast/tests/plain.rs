@@ -276,7 +276,8 @@ impl<'a> Simulation<'a> {
         let mut buckets = self.buckets(job, exemption.is_none());
         let longest = buckets.iter_mut().max_by_key(|bucket| bucket.wait(bucket.reserved + 1))?;
         let wait = now + longest.wait(longest.reserved + 1);
-        if wait == now || until.is_some_and(|until| until > wait) {
+        // Of two that end together the gate takes the last in its order, the failures.
+        if wait == now || until.is_some_and(|until| until >= wait) {
             return until;
         }
         let promised = longest.promised.map_or(wait, |last| (last + longest.refill).max(wait));
