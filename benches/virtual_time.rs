@@ -51,6 +51,7 @@ async fn main() -> Result<()> {
 }
 
 /// A whole fleet at once, 5 % broken. `share`: of what the service takes for the new-order limit, what the CA grants.
+/// Where that is more, the operator has asked to find it out.
 async fn migration(share: f64, issued_at: Option<Timestamp>) -> Result<Value> {
     let mut options =
         Options { broken: 0.05, ..Options::new(ca_profile::load(CA)?, CaRules::preset(CA)?, START) };
@@ -63,7 +64,7 @@ async fn migration(share: f64, issued_at: Option<Timestamp>) -> Result<Value> {
             options.rules.limit(LimitName::NewOrdersPerAccount).context("the CA limits new orders")?;
         options.rules.overrides.push(LimitOverride::scaled(limit, share));
     }
-    let (ending, report) = play(options, &sites).await?;
+    let (ending, report) = play(options, &sites, share > 1.0).await?;
     for (hour, Hour { allowed, made, ratio }) in hours(&report).iter().enumerate() {
         say(&format!("  hour {hour:3}  allowed {allowed:5}  made {made:5}  ratio {ratio:.4}"))?;
     }
@@ -90,14 +91,19 @@ async fn migration(share: f64, issued_at: Option<Timestamp>) -> Result<Value> {
     }))
 }
 
-/// One tenant's many, and another tenant's one, again and again.
+/// One tenant's many, nine others' enough for the whole time, and again and again somebody's one.
 async fn flood() -> Result<Value> {
+    const OTHERS: usize = 9;
     let many: usize = number("FLOOD", 200_000)?;
     let times: u32 = number("TIMES", 100)?;
     let options = Options::new(ca_profile::load(CA)?, CaRules::preset(CA)?, START);
     let profile = options.profile.clone();
     let mut rehearsal = Rehearsal::start(options).await?;
     rehearsal.import(&Sites::read(csv("many", 0..many).into(), &profile)?).await?;
+    let tenants: Vec<String> = (0..OTHERS).map(|other| format!("other-{other}")).collect();
+    for tenant in &tenants {
+        rehearsal.import(&Sites::read(csv(tenant, 0..2_000).into(), &profile)?).await?;
+    }
     for one in 0..times {
         rehearsal.run_until(START.after(EVERY * (one + 1))).await?;
         let site = one as usize;
@@ -113,14 +119,24 @@ async fn flood() -> Result<Value> {
     let percentile =
         |share: f64| waits.get(((waits.len() as f64 * share).ceil() as usize).max(1) - 1).copied();
     let (p50, p99) = (percentile(0.5), percentile(0.99));
-    say(&format!("  {} of {times} single sites issued, wait p50 {p50:?} s, p99 {p99:?} s", waits.len()))?;
+    let with_demand: Vec<&str> = tenants.iter().map(String::as_str).chain(["many"]).collect();
+    let jain = report.fairness(&with_demand, START..START.after(EVERY * (times + 10)));
+    say(&format!(
+        "  {} of {times} single sites issued, wait p50 {p50:?} s, p99 {p99:?} s; Jain's index of {} tenants {jain:.4}; 429: {}",
+        waits.len(),
+        with_demand.len(),
+        report.rate_limited
+    ))?;
     Ok(json!({
-        "asked": times, "issued": waits.len(), "wait_p50": p50, "wait_p99": p99, "rate_limited": report.rate_limited,
+        "asked": times, "issued": waits.len(), "wait_p50": p50, "wait_p99": p99, "jain": jain, "rate_limited": report.rate_limited,
     }))
 }
 
-async fn play(options: Options, sites: &Sites) -> Result<(Ending, Report)> {
+async fn play(options: Options, sites: &Sites, seeks_more: bool) -> Result<(Ending, Report)> {
     let mut rehearsal = Rehearsal::start(options).await?;
+    if seeks_more {
+        rehearsal.seek_more(START.after(DAY * 7)).await?;
+    }
     rehearsal.import(sites).await?;
     let ending = rehearsal.run_until(START.after(DAY * 30)).await?;
     let report = rehearsal.report().await?;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::backoff::HostnameBackoff;
 use crate::exemption::Exemption;
 use crate::fairness::Lane;
-use crate::gcra::{Bucket, Decision};
+use crate::gcra::Bucket;
 use crate::identifier::{Hostname, Identifiers};
 use crate::limit::LimitName;
-use crate::mirror::{self, Meters, Need};
+use crate::mirror::{Meter, Meters, Need, Shortage};
 use crate::time::Timestamp;
 
 /// What the account has left.
@@ -21,8 +21,11 @@ pub struct Budget {
     pub pending_max: u32,
     /// Reserved and pending now.
     pub pending: u32,
-    /// new-orders: the bucket and its state.
-    pub new_orders: Option<(Bucket, Timestamp)>,
+    /// The account's bucket of new orders; `None` where the CA does not count them.
+    pub new_orders: Option<Meter>,
+    /// The operator believes that the CA grants the account more new orders than is known: where no token is left, one
+    /// order at a time goes all the same, until the CA says no.
+    pub seeks_more: bool,
     /// The CA wants no new-order from this account before.
     pub held_until: Timestamp,
 }
@@ -42,6 +45,8 @@ pub struct Candidate<'a> {
     pub exemption: Option<Exemption>,
     /// What it wants of the buckets beside the account's.
     pub needs: &'a [Need],
+    /// Others of its lane whose turn is before its own, who are not among the candidates and whom the CA would count.
+    pub ahead: u32,
 }
 
 /// Why not now.
@@ -53,6 +58,10 @@ pub enum Denial {
     NewOrders { until: Timestamp },
     /// The CA told the whole account to wait.
     Held { until: Timestamp },
+    /// Another order is on its way to show whether the CA lets the bucket become that empty.
+    Unproven { limit: LimitName, until: Timestamp },
+    /// The tokens that are left are for those of its lane whose turn is before its own; they are on their way.
+    Turn { until: Timestamp },
     /// Another limit has no token for it; one is promised for then.
     Limit { limit: LimitName, key: Box<str>, until: Timestamp },
     /// A name rests after a failure.
@@ -68,6 +77,8 @@ impl Denial {
             Self::NoRoom { until }
             | Self::NewOrders { until }
             | Self::Held { until }
+            | Self::Turn { until }
+            | Self::Unproven { until, .. }
             | Self::Limit { until, .. }
             | Self::Backoff { until, .. }
             | Self::TargetBusy { until, .. } => *until,
@@ -77,7 +88,11 @@ impl Denial {
     /// It stands against every order of the account that the CA counts, and not against this one: asking for another
     /// is of no use before [`until`](Self::until).
     pub fn is_the_accounts(&self) -> bool {
-        matches!(self, Self::NoRoom { .. } | Self::NewOrders { .. } | Self::Held { .. })
+        match self {
+            Self::NoRoom { .. } | Self::NewOrders { .. } | Self::Held { .. } | Self::Turn { .. } => true,
+            Self::Unproven { limit, .. } => *limit == LimitName::NewOrdersPerAccount,
+            Self::Limit { .. } | Self::Backoff { .. } | Self::TargetBusy { .. } => false,
+        }
     }
 
     /// The spelling in metrics.
@@ -86,6 +101,8 @@ impl Denial {
             Self::NoRoom { .. } => "no_room",
             Self::NewOrders { .. } => "new_orders",
             Self::Held { .. } => "held",
+            Self::Unproven { .. } => "unproven",
+            Self::Turn { .. } => "turn",
             Self::Limit { limit, .. } => limit.as_str(),
             Self::Backoff { .. } => "backoff",
             Self::TargetBusy { .. } => "target_busy",
@@ -95,6 +112,8 @@ impl Denial {
 
 /// Room comes back within a validation's time; whoever releases some says so, this is for those who missed it.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
+/// An answer to new-order takes about as long; whoever hears it says so, this is for the other replicas.
+pub(crate) const PROOF_WAIT: Duration = Duration::from_millis(200);
 /// A flight takes about as long as a validation and a finalize.
 const TARGET_WAIT: Duration = Duration::from_secs(5);
 /// A person waits no longer than this for a new-order token: where one takes longer to come back, some are kept.
@@ -160,14 +179,53 @@ impl Books<'_> {
 
     /// The bucket that makes it wait longest, if any does; the token that it waits for is promised to it.
     fn check_limits(&mut self, candidate: &Candidate<'_>, now: Timestamp) -> Result<(), Denial> {
-        let waits = candidate.needs.iter().filter(|need| need.checked).filter_map(|need| {
-            let retry_at = self.meters.get(&need.bucket)?.check(now).err()?;
-            Some((retry_at, &need.bucket))
+        let checked = || candidate.needs.iter().filter(|need| need.checked);
+        let short =
+            |need: &Need| Some((self.meters.get(&need.bucket)?.let_one(now).err()?, need.bucket.limit));
+        let waits = checked().filter_map(|need| match short(need)? {
+            (Shortage::Until(retry_at), _) => Some((retry_at, &need.bucket)),
+            (Shortage::Unproven, _) => None,
         });
-        let Some((retry_at, bucket)) = waits.max_by_key(|(retry_at, _)| *retry_at) else { return Ok(()) };
-        let until = self.meters.get_mut(bucket).map_or(retry_at, |meter| meter.promise(retry_at));
-        Err(Denial::Limit { limit: bucket.limit, key: bucket.key.clone(), until })
+        if let Some((retry_at, bucket)) = waits.max_by_key(|(retry_at, _)| *retry_at) {
+            let until = self.meters.get_mut(bucket).map_or(retry_at, |meter| meter.promise(retry_at));
+            return Err(Denial::Limit { limit: bucket.limit, key: bucket.key.clone(), until });
+        }
+        match checked().find_map(short) {
+            // The CA counts these when it issues, so the way is as long as a whole order's.
+            Some((_, limit)) => Err(Denial::Unproven { limit, until: now.after(TARGET_WAIT) }),
+            None => Ok(()),
+        }
     }
+}
+
+impl Budget {
+    /// Takes a new-order token, but for `kept` of them, and for those that are `ahead`.
+    fn take_new_order(&mut self, kept: u32, ahead: u32, now: Timestamp) -> Result<(), Denial> {
+        let Some(meter) = &mut self.new_orders else { return Ok(()) };
+        let ventures = self.seeks_more && meter.reserved == 0;
+        let let_one = match meter.check(1 + kept, now) {
+            Err(_) if ventures => Ok(()),
+            Err(retry_at) => Err(Shortage::Until(retry_at)),
+            Ok(()) => meter.let_one(now),
+        };
+        let for_those_ahead = ahead >= meter.left(now).max(1) || meter.check(1 + kept + ahead, now).is_err();
+        if let_one.is_ok() && ahead > 0 && for_those_ahead {
+            return Err(Denial::Turn { until: now.after(PROOF_WAIT) });
+        }
+        match let_one {
+            Ok(()) => {
+                meter.reserved += 1;
+                Ok(())
+            }
+            Err(Shortage::Until(_)) if self.seeks_more => Err(unproven(now)),
+            Err(Shortage::Until(until)) => Err(Denial::NewOrders { until }),
+            Err(Shortage::Unproven) => Err(unproven(now)),
+        }
+    }
+}
+
+fn unproven(now: Timestamp) -> Denial {
+    Denial::Unproven { limit: LimitName::NewOrdersPerAccount, until: now.after(PROOF_WAIT) }
 }
 
 fn decide(
@@ -205,201 +263,13 @@ fn decide(
     if candidate.exemption.is_some() {
         return Ok(());
     }
-    let Some((bucket, full_at)) = &mut budget.new_orders else { return Ok(()) };
-    let kept = if bulk { new_orders_kept(bucket) } else { 0 };
-    if let Decision::Denied { retry_at } = bucket.spend(*full_at, 1 + kept, now) {
-        return Err(Denial::NewOrders { until: retry_at });
-    }
-    match mirror::take_new_order(*bucket, *full_at, now) {
-        Decision::Granted { full_at: after } => {
-            *full_at = after;
-            Ok(())
-        }
-        Decision::Denied { retry_at } => Err(Denial::NewOrders { until: retry_at }),
-    }
+    let kept = match &budget.new_orders {
+        Some(meter) if bulk => new_orders_kept(&meter.bucket),
+        _ => 0,
+    };
+    let ahead = if candidate.again { 0 } else { candidate.ahead };
+    budget.take_new_order(kept, ahead, now)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::ids::AccountId;
-    use crate::mirror::{ARRIVAL_MARGIN, BucketKey, Meter};
-    use crate::time::Fraction;
-
-    const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
-
-    fn names(first: usize, count: usize) -> Identifiers {
-        let hosts =
-            (first..first + count).map(|n| Hostname::parse(&format!("h{n}.example.com")).expect("a name"));
-        Identifiers::new(hosts).expect("a set")
-    }
-
-    fn budget(pending: u32) -> Budget {
-        Budget { pending_max: 20, pending, new_orders: None, held_until: Timestamp::EPOCH }
-    }
-
-    fn candidate(names: &Identifiers) -> Candidate<'_> {
-        Candidate {
-            names,
-            lane: Lane::Renewal,
-            proven_at: NOW,
-            backoffs: &[],
-            again: false,
-            exemption: None,
-            needs: &[],
-        }
-    }
-
-    fn decide_all(
-        candidates: &[Candidate<'_>],
-        budget: &mut Budget,
-        flights: &mut HashSet<Box<str>>,
-    ) -> Vec<Result<(), Denial>> {
-        admit(candidates, &mut Books { budget, flights, meters: &mut Meters::new() }, NOW)
-    }
-
-    #[test]
-    fn a_large_order_is_not_overtaken_while_there_is_no_room_for_it() {
-        let (large, small) = (names(0, 5), names(10, 1));
-        let mut flights = HashSet::new();
-        let decisions = decide_all(&[candidate(&large), candidate(&small)], &mut budget(16), &mut flights);
-        let denial = Err(Denial::NoRoom { until: NOW.after(ROOM_WAIT) });
-        assert_eq!(decisions, [denial.clone(), denial]);
-        assert!(flights.is_empty());
-    }
-
-    #[test]
-    fn two_orders_never_fly_to_one_target() {
-        let (plain, wildcard) =
-            (names(0, 1), Identifiers::new([Hostname::parse("*.h0.example.com").expect("a name")]));
-        let wildcard = wildcard.expect("a set");
-        let mut flights = HashSet::new();
-        let decisions = decide_all(&[candidate(&plain), candidate(&wildcard)], &mut budget(0), &mut flights);
-        assert_eq!(decisions[0], Ok(()));
-        assert!(
-            matches!(&decisions[1], Err(Denial::TargetBusy { target, .. }) if &**target == "h0.example.com")
-        );
-        let again = Candidate { again: true, ..candidate(&plain) };
-        assert_eq!(decide_all(&[again], &mut budget(0), &mut flights), [Ok(())]);
-    }
-
-    #[test]
-    fn a_name_that_failed_at_the_ca_rests_though_it_looks_well() {
-        let one = names(0, 1);
-        let hostname = one.iter().next().expect("one name").clone();
-        let failed_at = NOW.before(Duration::from_secs(10));
-        for (at_ca, expected) in [
-            (
-                true,
-                Err(Denial::Backoff {
-                    hostname: hostname.clone(),
-                    until: NOW.after(Duration::from_secs(50)),
-                }),
-            ),
-            (false, Ok(())),
-        ] {
-            let backoff = HostnameBackoff::default().after_failure(at_ca, failed_at, Fraction::ZERO);
-            let backoffs = [(hostname.clone(), backoff)];
-            let resting = Candidate { backoffs: &backoffs, ..candidate(&one) };
-            assert_eq!(decide_all(&[resting], &mut budget(0), &mut HashSet::new()), [expected]);
-        }
-    }
-
-    #[test]
-    fn the_new_order_bucket_and_the_account_hold_everybody() {
-        let (first, second) = (names(0, 1), names(1, 1));
-        let bucket = Bucket::new(1, 1, Duration::from_secs(36)).expect("a bucket");
-        let mut one_left = Budget { new_orders: Some((bucket, NOW)), ..budget(0) };
-        let decisions =
-            decide_all(&[candidate(&first), candidate(&second)], &mut one_left, &mut HashSet::new());
-        assert_eq!(
-            decisions,
-            [
-                Ok(()),
-                Err(Denial::NewOrders { until: NOW.after(ARRIVAL_MARGIN).after(Duration::from_secs(36)) })
-            ]
-        );
-        let until = NOW.after(Duration::from_secs(7));
-        let mut held = Budget { held_until: until, ..budget(0) };
-        let decisions = decide_all(&[candidate(&first)], &mut held, &mut HashSet::new());
-        assert_eq!(decisions, [Err(Denial::Held { until })]);
-    }
-
-    #[test]
-    fn what_the_ca_counts_later_is_spoken_for_now_and_those_who_wait_are_promised_a_token_each() {
-        let (one, two, three) = (names(0, 1), names(1, 1), names(2, 1));
-        let week = Duration::from_hours(168);
-        let domain = BucketKey::of_domain("example.com");
-        let bucket = Bucket::new(1, 1, week).expect("a bucket");
-        let mut meters = Meters::from([(domain.clone(), Meter::full(bucket, NOW))]);
-        let needs = [Need { bucket: domain.clone(), checked: true, reserved: true }];
-        let unchecked = [Need { bucket: domain.clone(), checked: false, reserved: true }];
-        let candidates = [
-            Candidate { needs: &needs, ..candidate(&one) },
-            Candidate { needs: &needs, ..candidate(&two) },
-            Candidate { needs: &unchecked, ..candidate(&three) },
-            Candidate { needs: &needs, ..candidate(&two) },
-        ];
-        let (mut budget, mut flights) = (budget(0), HashSet::new());
-        let mut books = Books { budget: &mut budget, flights: &mut flights, meters: &mut meters };
-        let decisions = admit(&candidates, &mut books, NOW);
-        let denied = |weeks| {
-            let limit = LimitName::CertificatesPerRegisteredDomain;
-            Err(Denial::Limit { limit, key: "example.com".into(), until: NOW.after(week * weeks) })
-        };
-        assert_eq!(decisions, [Ok(()), denied(1), Ok(()), denied(2)]);
-        assert_eq!(meters[&domain].reserved, 2, "exempt from the check, counted all the same");
-        assert_eq!(budget.pending, 2, "what was denied holds nothing");
-    }
-
-    #[test]
-    fn bulk_work_leaves_room_for_those_for_whom_a_person_waits() {
-        let (one, two) = (names(0, 1), names(1, 1));
-        let bulk = Candidate { lane: Lane::Bulk, ..candidate(&one) };
-        let person = Candidate { lane: Lane::Interactive, ..candidate(&two) };
-        let no_room = Err(Denial::NoRoom { until: NOW.after(ROOM_WAIT) });
-        let decisions = decide_all(&[bulk.clone(), person.clone()], &mut budget(19), &mut HashSet::new());
-        assert_eq!(decisions, [no_room, Ok(())]);
-        // Four tokens, the next one in a quarter of an hour: one is kept.
-        let slow = Bucket::new(4, 4, Duration::from_hours(1)).expect("a bucket");
-        let used = NOW.after(slow.refill() * 3);
-        let mut last_one = Budget { new_orders: Some((slow, used)), ..budget(0) };
-        let decisions = decide_all(&[bulk.clone(), person.clone()], &mut last_one, &mut HashSet::new());
-        assert_eq!(decisions, [Err(Denial::NewOrders { until: NOW.after(slow.refill()) }), Ok(())]);
-        // As fast as Let's Encrypt's: nothing is kept, nobody waits long.
-        let fast = Bucket::new(300, 300, Duration::from_hours(3)).expect("a bucket");
-        let mut last_one = Budget { new_orders: Some((fast, NOW.after(fast.refill() * 299))), ..budget(0) };
-        assert_eq!(decide_all(&[bulk], &mut last_one, &mut HashSet::new()), [Ok(())]);
-    }
-
-    #[test]
-    fn exempt_orders_take_no_token() {
-        let one = names(0, 1);
-        let bucket = Bucket::new(1, 1, Duration::from_hours(3)).expect("a bucket");
-        let empty = NOW.after(bucket.refill());
-        let mut budget = Budget { new_orders: Some((bucket, empty)), ..budget(0) };
-        let exempt = Candidate { exemption: Some(Exemption::ExactSet), ..candidate(&one) };
-        assert_eq!(decide_all(&[exempt], &mut budget, &mut HashSet::new()), [Ok(())]);
-        assert_eq!(budget.new_orders, Some((bucket, empty)));
-        assert_eq!(BucketKey::of_account(AccountId(uuid::Uuid::nil())).limit, LimitName::NewOrdersPerAccount);
-    }
-
-    proptest! {
-        /// Whatever asks, in whatever order and size: the budget is never exceeded, never undercounted, and
-        /// a denied order takes nothing.
-        #[test]
-        fn the_budget_is_never_exceeded(sizes in prop::collection::vec(1_usize..8, 1..40), used in 0_u32..25) {
-            let sets: Vec<_> = sizes.iter().enumerate().map(|(n, size)| names(n * 10, *size)).collect();
-            let candidates: Vec<_> = sets.iter().map(candidate).collect();
-            let mut budget = budget(used);
-            let mut flights = HashSet::new();
-            let decisions = decide_all(&candidates, &mut budget, &mut flights);
-            let granted: usize = decisions.iter().zip(&sizes).filter(|(one, _)| one.is_ok()).map(|(_, size)| size).sum();
-            prop_assert_eq!(budget.pending, used + u32::try_from(granted).expect("small"));
-            prop_assert!(granted == 0 || budget.pending <= budget.pending_max);
-            prop_assert_eq!(flights.len(), granted);
-        }
-    }
-}
+mod tests;

@@ -13,10 +13,6 @@ use crate::ids::AccountId;
 use crate::limit::{Limit, LimitName};
 use crate::time::Timestamp;
 
-/// The CA counts a new-order when it reads it: at most so long after the gate let it go. Longer than a request may wait
-/// for its turn and then take.
-pub const ARRIVAL_MARGIN: Duration = Duration::from_secs(40);
-
 /// One bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BucketKey {
@@ -148,28 +144,83 @@ impl Rules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meter {
     pub bucket: Bucket,
+    /// With everything that the CA is known to have counted.
     pub full_at: Timestamp,
-    /// Orders in flight that will take a token each.
+    /// Tokens that orders in flight will take, or may have taken already.
     pub reserved: u32,
     /// The latest instant for which a token was promised to somebody who waits.
     pub promised_until: Option<Timestamp>,
+    /// How far from full the CA has let it become. Beyond that one order goes at a time, so that a limit which is
+    /// smaller than was told is learnt from one refusal and not from as many as are on their way. `None`: the numbers
+    /// are certain.
+    pub proven: Option<Duration>,
+}
+
+/// Why a bucket has nothing for an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// No token before.
+    Until(Timestamp),
+    /// Somebody is on his way to find out whether the CA lets the bucket become that empty.
+    Unproven,
 }
 
 impl Meter {
-    /// An empty place in the books: a full bucket.
+    /// An empty place in the books: a full bucket, of a limit whose numbers are certain.
     pub fn full(bucket: Bucket, now: Timestamp) -> Self {
-        Self { bucket, full_at: now, reserved: 0, promised_until: None }
+        Self { bucket, full_at: now, reserved: 0, promised_until: None, proven: None }
     }
 
-    /// When one more order may have a token, with everything that is spoken for.
+    /// When it is full again if all that is reserved is taken now. In whatever order and however late the CA reads
+    /// what is on its way, it lets through what is let through by this: each token that is taken later has had the
+    /// longer to come back.
+    pub fn spoken_for(&self, now: Timestamp) -> Timestamp {
+        match self.reserved {
+            0 => self.full_at,
+            tokens => self.full_at.max(now).after(self.bucket.refill().saturating_mul(tokens)),
+        }
+    }
+
+    /// Whether `tokens` more are there, with everything that is spoken for.
     ///
     /// # Errors
-    /// Not now: the instant at which the token will be there.
-    pub fn check(&self, now: Timestamp) -> Result<(), Timestamp> {
-        match self.bucket.spend(self.full_at, self.reserved.saturating_add(1), now) {
+    /// Not now: the instant at which they will be.
+    pub fn check(&self, tokens: u32, now: Timestamp) -> Result<(), Timestamp> {
+        match self.bucket.spend(self.full_at, self.reserved.saturating_add(tokens), now) {
             Decision::Granted { .. } => Ok(()),
             Decision::Denied { retry_at } => Err(retry_at),
         }
+    }
+
+    /// Whether one more order may go now.
+    ///
+    /// # Errors
+    /// No token, or nobody knows whether there is one.
+    pub fn let_one(&self, now: Timestamp) -> Result<(), Shortage> {
+        self.check(1, now).map_err(Shortage::Until)?;
+        let depth = now.until(self.spoken_for(now)).saturating_add(self.bucket.refill());
+        let ventures = self.proven.is_some_and(|proven| depth > proven);
+        if ventures && self.reserved > 0 { Err(Shortage::Unproven) } else { Ok(()) }
+    }
+
+    /// Orders that may go now, one after the other if need be.
+    pub fn left(&self, now: Timestamp) -> u32 {
+        let spoken_for = self.spoken_for(now);
+        let tokens = self.bucket.remaining(spoken_for, now);
+        let Some(proven) = self.proven else { return tokens };
+        let within =
+            proven.saturating_sub(now.until(spoken_for)).as_micros() / self.bucket.refill().as_micros();
+        match u32::try_from(within).unwrap_or(u32::MAX) {
+            0 if self.reserved > 0 => 0,
+            within => tokens.min(within.max(1)),
+        }
+    }
+
+    /// The CA has taken one of the tokens that are reserved, no later than `now`.
+    pub fn count_one(&mut self, now: Timestamp) {
+        self.reserved = self.reserved.saturating_sub(1);
+        self.full_at = self.full_at.max(now).after(self.bucket.refill());
+        self.proven = self.proven.map(|proven| proven.max(now.until(self.full_at)));
     }
 
     /// Promises the next token that nobody else was promised, so that those who wait for one bucket come back one by
@@ -179,16 +230,6 @@ impl Meter {
         let instant = behind.map_or(retry_at, |behind| behind.max(retry_at));
         self.promised_until = Some(instant);
         instant
-    }
-}
-
-/// Takes a new-order token, which the CA takes up to [`ARRIVAL_MARGIN`] later.
-pub fn take_new_order(bucket: Bucket, full_at: Timestamp, now: Timestamp) -> Decision {
-    match bucket.spend(full_at, 1, now) {
-        Decision::Granted { .. } => {
-            Decision::Granted { full_at: full_at.max(now.after(ARRIVAL_MARGIN)).after(bucket.refill()) }
-        }
-        denied @ Decision::Denied { .. } => denied,
     }
 }
 
@@ -264,9 +305,9 @@ mod tests {
         let week = Duration::from_hours(168);
         let bucket = Bucket::new(2, 2, week).expect("a bucket");
         let mut meter = Meter { reserved: 1, ..Meter::full(bucket, NOW) };
-        assert_eq!(meter.check(NOW), Ok(()));
+        assert_eq!(meter.check(1, NOW), Ok(()));
         meter.reserved = 2;
-        let first = meter.check(NOW).expect_err("both are spoken for");
+        let first = meter.check(1, NOW).expect_err("both are spoken for");
         let half = week / 2;
         assert_eq!(first, NOW.after(half));
         assert_eq!(meter.promise(first), NOW.after(half));
@@ -275,24 +316,54 @@ mod tests {
         assert_eq!(meter.promise(later), later, "old promises are no debt");
     }
 
+    /// With one order at a time beyond what is proven, and any number within it.
+    #[test]
+    fn beyond_what_is_proven_one_order_goes_at_a_time() {
+        let bucket = Bucket::new(4, 4, Duration::from_hours(4)).expect("a bucket");
+        let hour = Duration::from_hours(1);
+        let mut meter = Meter { proven: Some(hour), ..Meter::full(bucket, NOW) };
+        assert_eq!((meter.let_one(NOW), meter.left(NOW)), (Ok(()), 1));
+        meter.reserved = 1;
+        assert_eq!((meter.let_one(NOW), meter.left(NOW)), (Err(Shortage::Unproven), 0));
+        meter.count_one(NOW);
+        assert_eq!((meter.let_one(NOW), meter.left(NOW)), (Ok(()), 1), "nobody is on his way");
+        meter.reserved = 1;
+        meter.count_one(NOW);
+        assert_eq!((meter.full_at, meter.proven), (NOW.after(hour * 2), Some(hour * 2)));
+        let later = NOW.after(hour * 2);
+        assert_eq!(meter.left(later), 2, "as far as it was before it may go with several at once");
+        meter.reserved = 4;
+        assert_eq!(meter.let_one(later), Err(Shortage::Until(later.after(hour))));
+    }
+
     proptest! {
-        /// However late within the margin the CA reads each request, and in whatever order: it refuses none that we
-        /// let go, and is full no later than we say.
+        /// However late the CA reads each request, in whatever order, and however long its answer takes: it refuses
+        /// none that we let go, and once all are answered it is full no later than we say.
         #[test]
         fn the_mirror_is_never_ahead_of_the_ca(
             burst in 1_u32..6,
             refill in 1_u64..90,
-            asks in prop::collection::vec((0_u64..60, 0_u64..=40), 1..60),
+            asks in prop::collection::vec((0_u64..60, 0_u64..=40, 0_u64..=40), 1..60),
         ) {
             let bucket = Bucket::new(burst, 1, Duration::from_secs(refill)).expect("a bucket");
-            let (mut ours, mut now, mut arrivals) = (NOW, NOW, Vec::new());
-            for (pause, delay) in asks {
+            let (mut ours, mut now, mut arrivals) = (Meter::full(bucket, NOW), NOW, Vec::new());
+            let mut answers: Vec<Timestamp> = Vec::new();
+            let hear = |ours: &mut Meter, answers: &mut Vec<Timestamp>, until: Timestamp| {
+                answers.sort();
+                let heard = answers.partition_point(|at| *at <= until);
+                answers.drain(..heard).for_each(|at| ours.count_one(at));
+            };
+            for (pause, delay, way_back) in asks {
                 now = now.after(Duration::from_secs(pause));
-                if let Decision::Granted { full_at } = take_new_order(bucket, ours, now) {
-                    ours = full_at;
-                    arrivals.push(now.after(Duration::from_secs(delay)));
+                hear(&mut ours, &mut answers, now);
+                if ours.let_one(now).is_ok() {
+                    ours.reserved += 1;
+                    let arrival = now.after(Duration::from_secs(delay));
+                    arrivals.push(arrival);
+                    answers.push(arrival.after(Duration::from_secs(way_back)));
                 }
             }
+            hear(&mut ours, &mut answers, now.after(Duration::from_hours(1)));
             arrivals.sort();
             let mut theirs = NOW;
             for arrival in arrivals {
@@ -301,7 +372,52 @@ mod tests {
                     Decision::Denied { .. } => prop_assert!(false, "the CA says no"),
                 }
             }
-            prop_assert!(theirs <= ours);
+            prop_assert!(theirs <= ours.full_at);
+        }
+
+        /// A limit that is smaller than was told refuses one order, whatever is under way. Answers take less time than
+        /// a token takes to come back.
+        #[test]
+        fn a_smaller_limit_refuses_once(
+            told in 2_u32..8,
+            granted in 1_u32..8,
+            asks in prop::collection::vec((0_u64..5, 0_u64..6, 0_u64..6), 1..80),
+        ) {
+            let refill = Duration::from_secs(30);
+            let bucket = Bucket::new(told, 1, refill).expect("a bucket");
+            let theirs = Bucket::new(granted.min(told), 1, refill).expect("a bucket");
+            let mut ours = Meter { proven: Some(Duration::ZERO), ..Meter::full(bucket, NOW) };
+            let (mut full_at, mut now, mut refusals) = (NOW, NOW, 0);
+            let (mut asked, mut answered) = (Vec::new(), Vec::new());
+            for (pause, way_there, way_back) in asks {
+                now = now.after(Duration::from_secs(pause));
+                asked.sort();
+                let read = asked.partition_point(|(arrival, _)| *arrival <= now);
+                for (arrival, way_back) in asked.drain(..read) {
+                    let decision = theirs.spend(full_at, 1, arrival);
+                    if let Decision::Granted { full_at: after } = decision {
+                        full_at = after;
+                    }
+                    answered.push((arrival.after(way_back), decision));
+                }
+                answered.sort_by_key(|(at, _)| *at);
+                let heard = answered.partition_point(|(at, _)| *at <= now);
+                for (at, decision) in answered.drain(..heard) {
+                    if let Decision::Denied { retry_at } = decision {
+                        refusals += 1;
+                        ours.reserved -= 1;
+                        ours = Meter { bucket: theirs, full_at: theirs.emptied_until(retry_at), ..ours };
+                    } else {
+                        ours.count_one(at);
+                    }
+                }
+                if ours.let_one(now).is_ok() {
+                    ours.reserved += 1;
+                    let arrival = now.after(Duration::from_secs(way_there));
+                    asked.push((arrival, Duration::from_secs(way_back)));
+                }
+            }
+            prop_assert!(refusals <= 1, "{refusals} refusals");
         }
     }
 }

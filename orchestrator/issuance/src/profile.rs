@@ -62,6 +62,10 @@ pub struct CaProfile {
     /// So is one that replaces a certificate inside the window suggested for that.
     #[serde(default)]
     pub exempts_replacements: bool,
+    /// Its limits are just what is told here, as those of a CA of one's own are. Otherwise a bucket becomes emptier than
+    /// ever before by one order at a time.
+    #[serde(default)]
+    pub limits_certain: bool,
     /// What is known of its limits beside the numbers, in a sentence.
     #[serde(default)]
     pub limits_note: Box<str>,
@@ -136,6 +140,7 @@ impl CaProfile {
             renewal_info: false,
             exempts_exact_sets: false,
             exempts_replacements: false,
+            limits_certain: false,
             limits_note: Box::default(),
             certificate_profiles: Vec::new(),
             limits: Vec::new(),

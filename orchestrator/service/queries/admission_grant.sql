@@ -1,6 +1,5 @@
 -- Reserves, in the transaction that has counted. The intent is committed with it: names, profile and
--- `replaces` stand in the row, and the request may leave once this is durable. Where anything is granted, the bucket
--- of new orders is full again at $7 (null: the CA has no such limit, or nothing was taken).
+-- `replaces` stand in the row, and the request may leave once this is durable.
 with granted as (
     update orders
     set stage = 'admitted',
@@ -15,35 +14,28 @@ with granted as (
         fault_class = null,
         fault_detail = null,
         fault_hostname = null
-    from unnest($1::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $8::boolean[])
+    from unnest($1::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $7::boolean[])
         as grant_ (order_id, lease_epoch, proven_at, profile, charged)
     where orders.order_id = grant_.order_id and orders.lease_epoch = grant_.lease_epoch
     returning orders.order_id, orders.account_id, orders.admitted_at, orders.reserved_authorizations, orders.asks
 ),
-spent as (
-    insert into buckets (ca, limit_name, key, full_at)
-    select ca, 'new_orders_per_account', account_id::text, $7::timestamptz
-    from accounts
-    where $7::timestamptz is not null and account_id in (select account_id from granted)
-    on conflict (ca, limit_name, key) do update set full_at = excluded.full_at
-),
--- What the CA will count when it issues.
+-- What the CA will count, when it answers new-order or when it issues. One that is asked for again may be counted again.
 held as (
     insert into limit_reservations (order_id, ca, limit_name, key, refill_micros)
     select granted.order_id, accounts.ca, held.limit_name, held.key, held.refill_micros
-    from unnest($9::uuid[], $10::text[], $11::text[], $12::bigint[]) as held (order_id, limit_name, key, refill_micros)
+    from unnest($8::uuid[], $9::text[], $10::text[], $11::bigint[]) as held (order_id, limit_name, key, refill_micros)
     join granted using (order_id)
     join accounts using (account_id)
-    on conflict (order_id, limit_name, key) do nothing
+    on conflict (order_id, limit_name, key) do update set tokens = limit_reservations.tokens + 1
 ),
--- The lanes have come this far: to what was let through ($13), and not past whoever waits.
+-- The lanes have come this far: to what was let through ($12), and not past whoever waits.
 clocked as (
     update accounts
     set fair_clock = array(
         select greatest(
             fair_clock[lane + 1],
             least(
-                ($13::bigint[])[lane + 1],
+                ($12::bigint[])[lane + 1],
                 (
                     select min(orders.fair_tag) - 1
                     from orders

@@ -8,11 +8,5 @@ select
     ) as "reserved!",
     (select count(*) from authorizations where account_id = $1 and final_at is null)
         + (select coalesce(sum(units), 0) from orphans where account_id = $1 and resolved_at is null) as "pending!",
-    (
-        select full_at
-        from buckets
-        where ca = (select ca from accounts where account_id = $1)
-            and limit_name = 'new_orders_per_account' and key = $1::uuid::text
-    ) as new_orders_full_at,
     -- Those of the names asked for that are being validated for another order.
     array(select validation_target from flights where validation_target = any($3)) as "busy!"

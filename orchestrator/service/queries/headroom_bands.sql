@@ -15,7 +15,10 @@ touched as (
         or buckets.key = $3 or buckets.key like $3 || '/%'
 ),
 reserved as (
-    select limit_name, count(*) as reserved from limit_reservations where ca = $1 group by limit_name
+    select limit_name, sum(tokens) as reserved
+    from limit_reservations
+    where ca = $1 and (limit_name in ('certificates_per_registered_domain', 'certificates_per_exact_set') or key = $3)
+    group by limit_name
 )
 select
     rule.limit_name as "limit_name!",

@@ -7,12 +7,12 @@ with step as (
         $8::boolean[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::integer[],
         $14::text[], $15::text[], $16::timestamptz[], $17::bytea[], $18::bytea[], $19::text[], $20::text[],
         $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::boolean[], $60::boolean[], $61::boolean[],
-        $62::timestamptz[], $63::timestamptz[], $64::timestamptz[]
+        $62::timestamptz[], $63::timestamptz[], $64::timestamptz[], $65::boolean[]
     ) as step (
         order_id, lease_epoch, stage, due_at, lease_expires_at, looks, failures, split, proven_at, admitted_at,
         hold_until, reserved_authorizations, asks, ca_order_url, finalize_url, ca_expires_at, key_sealed, csr_der,
         certificate_url, fault_class, fault_detail, fault_hostname, ended_at, replaces, lands, releases, in_line,
-        set_exempt_until, ari_exempt_from, ari_exempt_until
+        set_exempt_until, ari_exempt_from, ari_exempt_until, unspent
     )
 ),
 written as (
@@ -48,7 +48,7 @@ written as (
     from step
     where orders.order_id = step.order_id and orders.lease_epoch = step.lease_epoch
     returning orders.order_id, orders.tenant_id, orders.certificate_id, orders.account_id, orders.names,
-        orders.key_sealed, step.lands, step.releases
+        orders.key_sealed, orders.stage, step.lands, step.releases, step.unspent and orders.charged as unspent
 ),
 ledger as (
     insert into authorizations (
@@ -114,22 +114,34 @@ issued as (
     on conflict (order_id) do nothing
     returning order_id, account_id, names
 ),
--- What was held of limits for an order that is over, or back home. Where it was issued, the CA has counted it now.
+-- What was held of limits for an order that is over, or back home; and its new-order token, once it is known what became
+-- of new-order.
 released as (
     delete from limit_reservations
     using written
-    where limit_reservations.order_id = written.order_id and written.releases
-    returning limit_reservations.order_id, limit_reservations.ca, limit_name, key, refill_micros
+    where limit_reservations.order_id = written.order_id
+        and (written.releases or (limit_name = 'new_orders_per_account' and written.stage <> 'admitted'))
+    returning limit_reservations.order_id, limit_reservations.ca, limit_name, key, refill_micros,
+        tokens - (limit_name = 'new_orders_per_account' and written.unspent)::integer as tokens
+),
+-- The CA has counted by now: new-orders, unless it said that it did not; the rest where it has issued.
+taken as (
+    select ca, limit_name, key, sum(refill_micros * tokens)::bigint as micros
+    from released left join issued using (order_id)
+    where tokens > 0 and (limit_name = 'new_orders_per_account' or issued.order_id is not null)
+    group by ca, limit_name, key
 ),
 counted as (
-    insert into buckets (ca, limit_name, key, full_at)
-    select ca, limit_name, key, $47 + sum(refill_micros) * interval '1 microsecond'
-    from released join issued using (order_id)
-    group by ca, limit_name, key
+    insert into buckets (ca, limit_name, key, full_at, proven_micros)
+    select ca, limit_name, key, $47 + micros * interval '1 microsecond', micros
+    from taken
     -- Everybody takes these locks in one order.
     order by ca, limit_name, key
     on conflict (ca, limit_name, key) do update
-    set full_at = greatest(buckets.full_at, $47) + (excluded.full_at - $47)
+    set full_at = greatest(buckets.full_at, $47) + (excluded.full_at - $47),
+        proven_micros = greatest(
+            buckets.proven_micros,
+            extract(epoch from greatest(buckets.full_at - $47, interval '0')) * 1000000 + excluded.proven_micros)
 ),
 remembered as (
     insert into issued_sets (ca, set_key, issued_at)

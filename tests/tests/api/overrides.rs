@@ -96,3 +96,32 @@ async fn what_makes_no_sense_is_refused_with_its_place(pool: PgPool) {
     }
     assert_eq!(world.get(PATH).await.json(), json!({"data": []}), "nothing of it was kept");
 }
+
+/// The wish is shown as long as it holds, and refused where its end makes no sense.
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn a_search_for_more_new_orders_is_begun_shown_and_stopped(pool: PgPool) {
+    let world = World::start(pool).await;
+    let seek = async |document: Value| {
+        let request = world
+            .request(Method::POST, "/v1/limit-overrides/search", &world.operator)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(document.to_string()))
+            .expect("a request");
+        world.send(request).await
+    };
+    let shown = async || world.get("/v1/headroom").await.json()["seeks_more_until"].clone();
+    assert_eq!(shown().await, Value::Null);
+    let begun = seek(json!({})).await;
+    assert_eq!(begun.status, StatusCode::OK, "{}", String::from_utf8_lossy(&begun.body));
+    assert_eq!(shown().await, begun.json()["until"]);
+    for wrong in [json!({"until": "2026-01-01T00:00:00Z"}), json!({"until": "2036-01-01T00:00:00Z"})] {
+        let refused = seek(wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(refused.json()["errors"][0]["pointer"], "/until");
+    }
+    assert_eq!(delete(&world, "search").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(shown().await, Value::Null);
+    seek(json!({})).await;
+    world.clock.advance(std::time::Duration::from_hours(8 * 24));
+    assert_eq!(shown().await, Value::Null, "it has ended");
+}

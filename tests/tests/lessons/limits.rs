@@ -130,7 +130,7 @@ async fn a_busy_ca_moves_no_bucket() -> anyhow::Result<()> {
     world.wait_until_done(WITHIN).await?;
     assert_eq!(certified(&world).await?.len(), 2);
     assert_eq!(wire.count(Endpoint::NewOrder, CallKind::Write), 3);
-    let told: i64 = sqlx::query_scalar("select count(*) from buckets where told_full_at is not null")
+    let told: i64 = sqlx::query_scalar("select count(*) from buckets where promised_until is not null")
         .fetch_one(world.store.pool())
         .await?;
     assert_eq!((told, refusals(&world)?, learnt(&world).await?.len()), (0, 0, 0));

@@ -27,7 +27,8 @@ impl Scene {
     pub(crate) fn limited(name: LimitName, burst: u32, refill: Duration) -> Self {
         let mut limits = CaRules::preset("letsencrypt").expect("it is built in").limits;
         limits.retain(|limit| limit.name != name);
-        limits.push(Limit { name, burst, count: 1, period_seconds: refill.as_secs() });
+        let period_seconds = refill.as_secs() * u64::from(burst);
+        limits.push(Limit { name, burst, count: burst, period_seconds });
         Self { limits, broken: 0.0 }
     }
 
@@ -43,6 +44,29 @@ impl Scene {
         let database = Database::migrated().await?;
         let options = Options { database_url: Some(database.url.clone()), ..self.options()? };
         Ok((Rehearsal::start(options).await?, database))
+    }
+
+    /// At a CA that counts otherwise than is told here. `seeks`: the operator has the service find that out.
+    pub(crate) async fn play_at(
+        &self,
+        granted: &Self,
+        sites: &Sites,
+        time: Duration,
+        seeks: bool,
+    ) -> anyhow::Result<(Report, Ending)> {
+        let database = Database::migrated().await?;
+        let mut options = Options { database_url: Some(database.url.clone()), ..self.options()? };
+        options.rules.limits.clone_from(&granted.limits);
+        let mut rehearsal = Rehearsal::start(options).await?;
+        if seeks {
+            rehearsal.seek_more(START.after(DAY)).await?;
+        }
+        rehearsal.import(sites).await?;
+        let ending = rehearsal.run_until(START.after(time)).await?;
+        let report = rehearsal.report().await?;
+        rehearsal.stop().await?;
+        database.remove().await?;
+        Ok((report, ending))
     }
 
     /// Brings sites in, and lets at the most `time` go by.

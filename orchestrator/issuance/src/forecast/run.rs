@@ -17,7 +17,7 @@ use crate::exemption::{Exemption, Exemptions};
 use crate::fairness::{Lane, Turns};
 use crate::gcra::{Bucket, Decision};
 use crate::limit::LimitName;
-use crate::mirror::{Meter, take_new_order};
+use crate::mirror::Meter;
 use crate::time::Timestamp;
 
 /// What is otherwise than the books say.
@@ -379,7 +379,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
             if self.is_lifted(constraint) || (exemption.is_some() && self.is_domain(*place)) {
                 continue;
             }
-            if let Err(retry_at) = self.meters[*place as usize].check(self.now) {
+            if let Err(retry_at) = self.meters[*place as usize].check(1, self.now) {
                 longest = longest.max(Some((retry_at, constraint, Some(*place))));
             }
         }
@@ -394,7 +394,7 @@ impl<'a, T: FnMut(Issue)> Run<'a, T> {
         let charged = exemption.is_none();
         if charged
             && let Some((bucket, full_at)) = &mut self.new_orders
-            && let Decision::Granted { full_at: after } = take_new_order(*bucket, *full_at, self.now)
+            && let Decision::Granted { full_at: after } = bucket.spend(*full_at, 1, self.now)
         {
             *full_at = after;
         }

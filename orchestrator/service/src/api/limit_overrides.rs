@@ -24,6 +24,9 @@ use crate::store::limit_overrides::{self, NewOverride, OverrideView};
 const NOTE_CHARS_MAX: usize = 1_000;
 /// No CA counts over a longer time.
 const PERIOD_SECONDS_MAX: u64 = 366 * 24 * 3_600;
+/// How long more is sought unless said otherwise, and at the most: a CA answers such a request within weeks.
+const SEARCH: Duration = Duration::from_hours(7 * 24);
+const SEARCH_MAX: Duration = Duration::from_hours(90 * 24);
 
 /// All of them, oldest first: there are few.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +133,47 @@ pub(super) async fn create(
     // More may be let through now.
     api.wake.notify_one();
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// The wish to find out how many new orders the CA grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedSearch {
+    /// Absent: a week from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What is sought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchView {
+    pub until: Timestamp,
+}
+
+/// Takes the operator's word that the CA may grant more new orders than is known.
+#[tracing::instrument(name = "api.limit_overrides.seek", skip_all)]
+pub(super) async fn seek(
+    State(api): State<ApiState>,
+    _: Operator,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<SearchView>, Problem> {
+    let wanted: WantedSearch = receive_json(&headers, body).await?;
+    let now = api.clock.now();
+    let until = wanted.until.unwrap_or_else(|| now.after(SEARCH));
+    if until <= now || until > now.after(SEARCH_MAX) {
+        let detail = format!("a search ends within {} days from now", SEARCH_MAX.as_secs() / (24 * 3_600));
+        return Err(Problem::body_invalid(vec![ProblemEntry::at("/until", "out-of-range", detail)]));
+    }
+    limit_overrides::seek_more(&api.store, api.account, Some(until)).await?;
+    api.wake.notify_one();
+    Ok(Json(SearchView { until }))
+}
+
+#[tracing::instrument(name = "api.limit_overrides.stop_seeking", skip_all)]
+pub(super) async fn stop_seeking(State(api): State<ApiState>, _: Operator) -> Result<StatusCode, Problem> {
+    limit_overrides::seek_more(&api.store, api.account, None).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[tracing::instrument(name = "api.limit_overrides.delete", skip_all, fields(override.id = %id))]

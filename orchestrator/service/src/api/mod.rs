@@ -85,6 +85,10 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/headroom", get(headroom::read::read))
         .route("/v1/headroom/forecast", post(headroom::forecast::create))
         .route("/v1/limit-overrides", get(limit_overrides::list).post(limit_overrides::create))
+        .route(
+            "/v1/limit-overrides/search",
+            post(limit_overrides::seek).delete(limit_overrides::stop_seeking),
+        )
         .route("/v1/limit-overrides/{override}", delete(limit_overrides::delete))
         .route("/v1/paused-names", get(paused_names::list))
         .route("/v1/paused-names/release", post(paused_names::release))

@@ -30,6 +30,9 @@ pub async fn run(api: &ApiClient, output: Output) -> Result<Exit, CliError> {
     if let Some(until) = headroom.held_until {
         notice(&format!("no new order is placed before {until}: the CA has asked for it"));
     }
+    if let Some(until) = headroom.seeks_more_until {
+        notice(&format!("until {until} it is found out whether the CA grants more new orders"));
+    }
     if !headroom.paused_names.is_empty() {
         let names = headroom.paused_names.len();
         notice(&format!("the CA has paused {names} names: see `lockkeeper paused list`"));

@@ -174,7 +174,7 @@ impl Dispatcher {
             }
             AttemptEnd::Closed(lane, until) => {
                 if lane == Lane::Bulk {
-                    self.bulk_closed_until = until;
+                    self.bulk_closed_until = self.bulk_closed_until.max(until);
                 }
                 self.proven.ring();
                 self.unproven.ring();
@@ -242,21 +242,22 @@ impl Dispatcher {
             let call = if allowed == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(allowed)) };
             let filled = self.claim_in_line(Stand::Proven, call, false).await?;
             self.proven.looked(now, filled, self.settings.poll_interval);
-            self.come_back_for_more(call, seats, now);
+            self.come_back_for_more(call, seats, filled, now);
         }
         let seats = self.provers_to_call();
         if seats > 0 && self.unproven.pause(now).is_zero() {
             let call = self.provers_worth_calling(seats).await?;
             let filled = self.claim_in_line(Stand::Unproven, call, true).await?;
             self.unproven.looked(now, filled, self.settings.poll_interval);
-            self.come_back_for_more(call, seats, now);
+            self.come_back_for_more(call, seats, filled, now);
         }
         Ok(())
     }
 
-    /// What the gate did not allow now is looked at again when it will.
-    fn come_back_for_more(&mut self, call: Call, seats: u16, now: Timestamp) {
-        if call != Call::Any(seats) {
+    /// What the gate did not allow now is looked at again when it will, unless nobody is left in the line.
+    fn come_back_for_more(&mut self, call: Call, seats: u16, filled: bool, now: Timestamp) {
+        let all_have_come = !filled && matches!(call, Call::Any(_));
+        if call != Call::Any(seats) && !all_have_come {
             let mut more_at = self.sight.allowance().more_at(now);
             if self.cramped {
                 more_at = more_at.max(now.after(NO_ROOM_PAUSE));
@@ -298,7 +299,7 @@ impl Dispatcher {
     /// Of `seats`, those whose orders will find the gate open while their proofs are good.
     async fn provers_worth_calling(&self, seats: u16) -> Result<Call, StoreError> {
         let soon = self.parts.clock.now().after(PROVEN_AHEAD);
-        let allowed = self.sight.allowance().at(soon);
+        let allowed = self.sight.allowance().foreseen(soon);
         if allowed >= self.settings.proving {
             return Ok(Call::Any(seats));
         }

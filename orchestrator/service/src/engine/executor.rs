@@ -8,7 +8,7 @@ use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
 use issuance::authorization::Authorization;
 use issuance::fairness::Lane;
 use issuance::ids::{AccountId, OrderId};
-use issuance::order::Stage;
+use issuance::order::{Order, Stage};
 use issuance::profile::CaProfile;
 use issuance::step::{Knowledge, Step};
 use issuance::time::{Clock, Timestamp};
@@ -27,7 +27,7 @@ use super::EngineSettings;
 use super::agenda::Queue;
 use super::committer::{CommitError, Committer};
 use super::consequences::{SHORT_WAIT, aftermath, event};
-use super::gate::{Gate, GateAnswer};
+use super::gate::{Gate, GateAnswer, Sight};
 use super::inbox::Inbox;
 use super::instruments::Instruments;
 use super::lessons::Class;
@@ -51,6 +51,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 pub(super) struct Executor {
     pub(super) performer: Performer,
     pub(super) gate: Gate,
+    pub(super) sight: Sight,
     pub(super) inbox: Inbox,
     pub(super) committer: Committer,
     pub(super) store: Store,
@@ -189,6 +190,7 @@ impl Executor {
                 hand.claim.order = applied.order;
                 let aftermath = aftermath.inspect_err(|_| self.orphaned(&hand))?;
                 self.commit(&mut hand, wake, aftermath).await?;
+                self.tell_the_gate(&before, &hand.claim.order);
             } else {
                 hand.claim.order = applied.order;
             }
@@ -265,6 +267,15 @@ impl Executor {
                 granted(Admission::Denied { until: denial.until() })
             }
             GateAnswer::LeaseLost | GateAnswer::Unavailable => Performed::LeaseLost,
+        }
+    }
+
+    /// Others may wait for the answer to a new-order.
+    fn tell_the_gate(&self, before: &Stage, order: &Order) {
+        let now = self.clock.now();
+        let answered = matches!(before, Stage::Admitted { .. }) && order.stage.ca().is_some();
+        if answered && self.profile.exemptions(order.exemptions).at(now).is_none() {
+            self.sight.count_one(now);
         }
     }
 

@@ -9,6 +9,7 @@ use issuance::allowance::Allowance;
 use issuance::ids::OrderId;
 use issuance::order::Reservation;
 use issuance::time::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -43,19 +44,29 @@ pub(super) struct Gate {
 
 /// What the account may still order, as the gate last saw it: for whoever decides how many to bring before it.
 #[derive(Debug, Clone)]
-pub(super) struct Sight(Arc<Mutex<Allowance>>);
+pub(super) struct Sight {
+    allowance: Arc<Mutex<Allowance>>,
+    wake: Arc<Notify>,
+}
 
 impl Sight {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Allowance::UNKNOWN)))
+    pub(super) fn new(wake: Arc<Notify>) -> Self {
+        Self { allowance: Arc::new(Mutex::new(Allowance::UNKNOWN)), wake }
     }
 
     pub(super) fn allowance(&self) -> Allowance {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The CA has answered a new-order that it counts, and that is committed.
+    pub(super) fn count_one(&self, now: Timestamp) {
+        if self.allowance.lock().unwrap_or_else(PoisonError::into_inner).count_one(now) {
+            self.wake.notify_one();
+        }
     }
 
     fn set(&self, allowance: Allowance) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = allowance;
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = allowance;
     }
 }
 

@@ -64,10 +64,7 @@ impl Class<'_> {
         let mut lessons = Lessons::default();
         for consequence in &applied.consequences {
             match consequence {
-                Consequence::Unspent => {
-                    let bucket = rules.bucket(&BucketKey::of_account(self.account));
-                    lessons.unspent = bucket.map(|bucket| bucket.refill());
-                }
+                Consequence::Unspent => lessons.unspent = true,
                 Consequence::Limited { lesson } => match self.told(lesson, &applied.order, &rules).await? {
                     Some(told) => lessons.limits.push(told),
                     None => self.hold(lesson.until, "unattributed", aftermath),
@@ -114,7 +111,9 @@ impl Class<'_> {
         let expected = known.map_or(0, |known| known.remaining(full_at, self.now));
         let limit = bucket.limit.as_str();
         counter!(REFUSALS, "kind" => "limit").increment(1);
-        counter!(DRIFT, "limit" => limit).increment(1);
+        if expected > 0 {
+            counter!(DRIFT, "limit" => limit).increment(1);
+        }
         warn!(
             limit,
             key = &*bucket.key,

@@ -113,7 +113,7 @@ impl Engine {
         let inbox = Inbox::new(&parts, inbox_tasks.clone(), inbox_stop.clone());
         let instruments = Instruments::register();
         lessons::register();
-        let sight = Sight::new();
+        let sight = Sight::new(Arc::clone(&parts.wake));
         let gate = Gate::start(&parts, sight.clone(), &services, services_stop.clone());
         let committer = Committer::start(&parts, &services, services_stop.clone());
         let executor = Arc::new(Executor {
@@ -128,6 +128,7 @@ impl Engine {
             },
             inbox,
             gate,
+            sight: sight.clone(),
             committer,
             store: parts.store.clone(),
             account_id: parts.account_id,

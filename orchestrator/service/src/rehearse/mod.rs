@@ -32,7 +32,7 @@ use crate::adopt::csv::{FileError, Parsed, Row, Rows};
 use crate::app::AppError;
 use crate::cluster::ClusterError;
 use crate::store::rehearsals::Dues;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, limit_overrides};
 
 /// Whether all is done is worth a question before a leap of at least this.
 const LEAP: Duration = Duration::from_secs(5);
@@ -154,6 +154,11 @@ impl Rehearsal {
 
     pub fn store(&self) -> &Store {
         &self.stage.store
+    }
+
+    /// Has it found out whether the CA grants more new orders than is known.
+    pub async fn seek_more(&self, until: Timestamp) -> Result<(), RehearsalError> {
+        Ok(limit_overrides::seek_more(&self.stage.store, self.stage.account, Some(until)).await?)
     }
 
     /// Hands sites over; returns how many were new.

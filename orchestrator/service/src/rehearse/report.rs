@@ -37,8 +37,8 @@ pub struct Report {
     pub unfinished: u64,
     /// Answers 429.
     pub rate_limited: u64,
-    /// Of the new orders that the limits allowed in hours with demand throughout, those that were made; absent where there
-    /// was no such hour.
+    /// Of the new orders that the limits allowed from the start to the end of the last hour with demand throughout, those
+    /// that were made; absent where there was no such hour.
     pub utilisation: Option<f64>,
     /// From the start to the last certificate, in virtual time.
     pub rehearsed_seconds: f64,
@@ -119,9 +119,10 @@ impl Report {
     }
 }
 
+/// What was not taken in one hour can be taken in the next: so it is missing at the end of the last one, and only there.
 fn utilisation(hours: &[Hour]) -> Option<f64> {
-    let busy = hours.iter().filter(|hour| hour.in_demand);
-    let (allowed, made) =
-        busy.fold((0, 0), |(allowed, made), hour| (allowed + hour.allowed, made + hour.made));
-    (allowed > 0).then(|| made as f64 / allowed as f64)
+    let busy: Vec<&Hour> = hours.iter().filter(|hour| hour.in_demand).collect();
+    let made: u64 = busy.iter().map(|hour| hour.made).sum();
+    let missed = busy.last().map(|hour| hour.allowed.saturating_sub(hour.made))?;
+    (made + missed > 0).then(|| made as f64 / (made + missed) as f64)
 }

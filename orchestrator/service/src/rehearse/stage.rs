@@ -48,7 +48,7 @@ pub(super) struct Stage {
     /// Sites that were taken, and those of them that are broken.
     pub(super) sites: u64,
     pub(super) broken: u64,
-    account: AccountId,
+    pub(super) account: AccountId,
     fleet: Fleet,
     fortune: Fortune,
     replicas: Vec<App>,

@@ -4,7 +4,7 @@
 //! is held is then counted, not remembered, so no counter can drift. The decision itself is
 //! [`issuance::admission`]'s.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use issuance::admission::{self, Books, Budget, Candidate, Denial};
@@ -12,9 +12,10 @@ use issuance::allowance::Allowance;
 use issuance::backoff::HostnameBackoff;
 use issuance::exemption::{Exemption, Exemptions};
 use issuance::fairness::Lane;
+use issuance::gcra::Bucket;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, OrderId};
-use issuance::mirror::{self, BucketKey, Meters, Need, Rules};
+use issuance::mirror::{self, BucketKey, Meters, Need};
 use issuance::order::Reservation;
 use issuance::profile::CaProfile;
 use issuance::settle::Pressure;
@@ -22,7 +23,9 @@ use issuance::time::Timestamp;
 use sqlx::types::Uuid;
 use sqlx::{Postgres, Transaction};
 
+use super::account_lock::{self, LockedAccount};
 use super::leases::Lease;
+use super::turns::Turns;
 use super::{Store, StoreError, backoffs, flights, meters, sql_instant, sql_micros, summary};
 use crate::mishaps::{lacks, reach_write};
 
@@ -60,18 +63,8 @@ pub struct Admitted {
     pub allowance: Allowance,
 }
 
-/// The account's row, locked.
-struct LockedAccount {
-    ca: String,
-    fair_clock: Vec<i64>,
-    closed_until: Option<Timestamp>,
-    pending_max: u32,
-    recovery_reserve: u32,
-    held_until: Timestamp,
-}
-
 impl Store {
-    /// Decides for `requests`, oldest first, and commits what is granted.
+    /// Decides for `requests`, in the order of their lanes and places in them, and commits what is granted.
     pub async fn admit(
         &self,
         account: AccountId,
@@ -80,32 +73,38 @@ impl Store {
         now: Timestamp,
     ) -> Result<Admitted, StoreError> {
         let mut tx = self.begin("admissions.admit").await?;
-        let locked = lock(&mut tx, account, now).await?;
+        let locked = account_lock::lock(&mut tx, account, now).await?;
         let targets: Vec<String> = requests
             .iter()
             .flat_map(|request| &request.names)
             .map(|name| name.validation_target().to_owned())
             .collect();
         let rules = meters::rules(&mut tx, &locked.ca, account, profile, now).await?;
-        let (mut budget, mut flights) = count(&mut tx, account, &locked, &targets, &rules, now).await?;
+        let (mut budget, mut flights) = count(&mut tx, account, &locked, &targets, now).await?;
         let remembered = remembered(&mut tx, account, &targets).await?;
         let wants: Vec<Wants> = requests.iter().map(|request| Wants::of(request, account, now)).collect();
-        let before =
-            meters::read(&mut tx, &locked.ca, &rules, wants.iter().flat_map(|one| &one.needs), now).await?;
+        let new_orders = BucketKey::of_account(account);
+        let wanted = wants.iter().flat_map(|one| &one.needs).map(|need| &need.bucket);
+        let wanted: BTreeSet<&BucketKey> = wanted.chain([&new_orders]).collect();
+        let mut before =
+            meters::read(&mut tx, &locked.ca, &rules, wanted, profile.limits_certain, now).await?;
+        budget.new_orders = before.remove(&new_orders);
         let mut meters = before.clone();
 
-        let untouched = budget.new_orders;
+        let left = budget.new_orders.map_or(u32::MAX, |meter| meter.left(now));
+        let turns = Turns::read(&mut tx, account, requests, left, now).await?;
         let mut decisions = Vec::with_capacity(requests.len());
         for again in [true, false] {
             // What is in doubt goes first, and may use the reserve.
             let reserve = if again || lacks!(RecoveryReserve) { 0 } else { locked.recovery_reserve };
             budget.pending_max = locked.pending_max.saturating_sub(reserve);
-            let batch: Vec<(usize, Vec<(Hostname, HostnameBackoff)>)> = requests
+            let mut batch: Vec<(usize, Vec<(Hostname, HostnameBackoff)>)> = requests
                 .iter()
                 .enumerate()
                 .filter(|(_, request)| request.again == again)
                 .map(|(index, request)| (index, failures_of(&request.names, &remembered)))
                 .collect();
+            batch.sort_by_key(|(index, _)| (requests[*index].lane, requests[*index].fair_tag));
             let candidates: Vec<Candidate<'_>> = batch
                 .iter()
                 .map(|(index, failures)| Candidate {
@@ -116,6 +115,7 @@ impl Store {
                     again,
                     exemption: wants[*index].exemption,
                     needs: &wants[*index].needs,
+                    ahead: turns.ahead_of(&requests[*index]),
                 })
                 .collect();
             let mut books = Books { budget: &mut budget, flights: &mut flights, meters: &mut meters };
@@ -127,11 +127,10 @@ impl Store {
 
         meters::promise(&mut tx, &locked.ca, &before, &meters).await?;
         if wants.iter().any(|one| one.exemption.is_none()) {
-            tell_whether_closed(&mut tx, account, locked.closed_until, &decisions).await?;
+            account_lock::tell_whether_closed(&mut tx, account, locked.closed_until, &decisions).await?;
         }
-        let spent = (budget.new_orders != untouched).then_some(budget.new_orders).flatten();
         let taken = Taken {
-            new_orders_full_at: spent.map(|(_, full_at)| full_at),
+            new_orders: budget.new_orders.map(|meter| (&new_orders, meter.bucket)),
             fair_clock: clock_after(&locked.fair_clock, requests, &decisions),
             meters: &meters,
         };
@@ -139,7 +138,7 @@ impl Store {
         reach_write!(Before, "admission", "admissions.commit");
         tx.commit().await.map_err(StoreError::of("admissions.commit"))?;
         reach_write!(After, "admission", "admissions.commit");
-        let allowance = Allowance::of(&budget);
+        let allowance = Allowance::of(&budget, now);
         Ok(Admitted { outcomes, allowance })
     }
 }
@@ -160,7 +159,8 @@ impl Wants {
 
 /// What a decision has taken, beside what stands in the rows of its orders.
 struct Taken<'a> {
-    new_orders_full_at: Option<Timestamp>,
+    /// Where the CA counts new orders.
+    new_orders: Option<(&'a BucketKey, Bucket)>,
     fair_clock: Vec<i64>,
     meters: &'a Meters,
 }
@@ -229,79 +229,24 @@ impl Store {
     }
 }
 
-/// Not `for update`: that would also wait for everybody who inserts a row that refers to the account, every commit
-/// of steps among them, and make them wait.
-async fn lock(
-    tx: &mut Transaction<'static, Postgres>,
-    account: AccountId,
-    now: Timestamp,
-) -> Result<LockedAccount, StoreError> {
-    let row = sqlx::query!(
-        "select ca, fair_clock, gate_closed_until, pending_authorizations_max, recovery_reserve, held_until, stopped_at
-         from accounts where account_id = $1 for no key update",
-        account.0
-    )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(StoreError::of("admissions.lock"))?;
-    let held_until = match row.stopped_at {
-        // Until the operator acts; whether he has is looked at again then.
-        Some(_) => now.after(STOPPED_WAIT),
-        None => row.held_until.map_or(Timestamp::EPOCH, Timestamp::from),
-    };
-    Ok(LockedAccount {
-        ca: row.ca,
-        fair_clock: row.fair_clock,
-        closed_until: row.gate_closed_until.map(Timestamp::from),
-        pending_max: u32::try_from(row.pending_authorizations_max).unwrap_or(0),
-        recovery_reserve: u32::try_from(row.recovery_reserve).unwrap_or(0),
-        held_until,
-    })
-}
-
-/// Tells when the account is asked again, where it had nothing left for somebody; and that it has, where it had.
-async fn tell_whether_closed(
-    tx: &mut Transaction<'static, Postgres>,
-    account: AccountId,
-    told: Option<Timestamp>,
-    decisions: &[Result<(), Denial>],
-) -> Result<(), StoreError> {
-    let denials = decisions.iter().filter_map(|decision| decision.as_ref().err());
-    let until = denials.filter(|denial| denial.is_the_accounts()).map(Denial::until).max();
-    if until == told {
-        return Ok(());
-    }
-    sqlx::query!(
-        "update accounts set gate_closed_until = $2 where account_id = $1",
-        account.0,
-        until.map(sql_instant)
-    )
-    .execute(&mut **tx)
-    .await
-    .map(drop)
-    .map_err(StoreError::of("admissions.tell"))
-}
-
-/// What is held and what is left, and which of `targets` are in flight.
+/// What is held, and which of `targets` are in flight.
 async fn count(
     tx: &mut Transaction<'static, Postgres>,
     account: AccountId,
     locked: &LockedAccount,
     targets: &[String],
-    rules: &Rules,
     now: Timestamp,
 ) -> Result<(Budget, HashSet<Box<str>>), StoreError> {
     let usage = sqlx::query_file!("queries/admission_usage.sql", account.0, sql_instant(now), targets)
         .fetch_one(&mut **tx)
         .await
         .map_err(StoreError::of("admissions.count"))?;
-    let bucket = rules.bucket(&BucketKey::of_account(account));
-    let full_at = usage.new_orders_full_at.map_or(now, Timestamp::from);
     let reserved = if lacks!(ReservationBeforeCall) { 0 } else { usage.reserved };
     let budget = Budget {
         pending_max: locked.pending_max,
         pending: u32::try_from(reserved + usage.pending).unwrap_or(u32::MAX),
-        new_orders: bucket.map(|bucket| (bucket, full_at)),
+        new_orders: None,
+        seeks_more: locked.seeks_more,
         held_until: locked.held_until,
     };
     Ok((budget, usage.busy.into_iter().map(Box::from).collect()))
@@ -345,7 +290,7 @@ async fn grant(
         .collect();
     let grounded = if flying.is_empty() { HashSet::new() } else { flights::take_off(tx, &flying).await? };
     let going: Vec<_> = granted().filter(|(request, _)| !grounded.contains(&request.lease.order)).collect();
-    let held = Held::of(&going, taken.meters);
+    let held = Held::of(&going, &taken);
     let counts: Vec<bool> = going.iter().map(|(_, wants)| wants.exemption.is_none()).collect();
     let going: Vec<_> = going.into_iter().map(|(request, _)| request).collect();
     let mut reservations = HashMap::new();
@@ -365,7 +310,6 @@ async fn grant(
             &epochs,
             &proven,
             &profiles as &[Option<String>],
-            taken.new_orders_full_at.map(sql_instant),
             &counts,
             &held.orders,
             &held.limits,
@@ -412,7 +356,7 @@ async fn grant(
         .collect())
 }
 
-/// What the CA will count when it issues, column by column.
+/// What the CA will count later, column by column.
 #[derive(Default)]
 struct Held {
     orders: Vec<Uuid>,
@@ -422,24 +366,31 @@ struct Held {
 }
 
 impl Held {
-    fn of(going: &[(&AdmissionRequest, &Wants)], meters: &Meters) -> Self {
+    fn of(going: &[(&AdmissionRequest, &Wants)], taken: &Taken<'_>) -> Self {
         let mut held = Self::default();
-        for (request, wants) in going.iter().filter(|(request, _)| !request.again) {
-            for need in wants.needs.iter().filter(|need| need.reserved) {
-                let Some(meter) = meters.get(&need.bucket) else { continue };
-                held.orders.push(request.lease.order.0);
-                held.limits.push(need.bucket.limit.as_str().to_owned());
-                held.keys.push(need.bucket.key.to_string());
-                held.refills.push(sql_micros(meter.bucket.refill()));
+        for (request, wants) in going {
+            if let Some((key, bucket)) = taken.new_orders.filter(|_| wants.exemption.is_none()) {
+                held.push(request, key, bucket);
+            }
+            // Asked for again, it holds the others already.
+            for need in wants.needs.iter().filter(|need| need.reserved && !request.again) {
+                if let Some(meter) = taken.meters.get(&need.bucket) {
+                    held.push(request, &need.bucket, meter.bucket);
+                }
             }
         }
         held
+    }
+
+    fn push(&mut self, request: &AdmissionRequest, key: &BucketKey, bucket: Bucket) {
+        self.orders.push(request.lease.order.0);
+        self.limits.push(key.limit.as_str().to_owned());
+        self.keys.push(key.key.to_string());
+        self.refills.push(sql_micros(bucket.refill()));
     }
 }
 
 /// The CA's clock and ours may differ.
 const HOLD_MARGIN: Duration = Duration::from_mins(1);
-/// An account that the CA refuses is asked about this often.
-const STOPPED_WAIT: Duration = Duration::from_mins(5);
 /// A race for a target was lost: its winner flies about this long.
 const GROUNDED_WAIT: Duration = Duration::from_secs(5);

@@ -61,12 +61,9 @@ impl Aftermath {
             && self.lessons.is_none()
     }
 
-    /// The account whose own bucket it moves.
-    pub(super) fn moves_the_bucket_of(&self) -> Option<AccountId> {
-        self.lessons
-            .as_ref()
-            .filter(|(_, lessons)| lessons.moves_the_accounts_bucket())
-            .map(|(account, _)| *account)
+    /// The CA has taken no token for the latest new-order.
+    pub(super) fn is_unspent(&self) -> bool {
+        self.lessons.as_ref().is_some_and(|(_, lessons)| lessons.unspent)
     }
 
     pub(super) async fn write(

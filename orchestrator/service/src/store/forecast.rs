@@ -1,6 +1,6 @@
 //! What a forecast begins with: the account, its buckets, its queue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use issuance::exemption::Exemptions;
@@ -8,7 +8,7 @@ use issuance::fairness::Lane;
 use issuance::forecast::Ahead;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::AccountId;
-use issuance::mirror::{BucketKey, Meter, Meters, Need, Rules, needs};
+use issuance::mirror::{BucketKey, Meters, Need, Rules, needs};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
@@ -131,26 +131,22 @@ async fn buckets(
     sets: &[&Identifiers],
     now: Timestamp,
 ) -> Result<HashMap<BucketKey, Timestamp>, StoreError> {
-    let of_account = Need { bucket: BucketKey::of_account(account), checked: true, reserved: false };
+    let of_account = BucketKey::of_account(account);
     let mut full_at = HashMap::new();
     let mut keep = |found: Meters| {
         for (key, meter) in found {
             if meter.full_at > now || meter.reserved > 0 {
-                full_at.insert(key, with_reserved(&meter, now));
+                full_at.insert(key, meter.spoken_for(now));
             }
         }
     };
-    keep(meters::read(conn, ca, rules, [&of_account].into_iter(), now).await?);
+    keep(meters::read(conn, ca, rules, BTreeSet::from([&of_account]), true, now).await?);
     for chunk in sets.chunks(CHUNK) {
         let needed: Vec<Need> = chunk.iter().flat_map(|set| needs(set, account, None, false)).collect();
-        keep(meters::read(conn, ca, rules, needed.iter(), now).await?);
+        let wanted = needed.iter().map(|need| &need.bucket).collect();
+        keep(meters::read(conn, ca, rules, wanted, true, now).await?);
     }
     Ok(full_at)
-}
-
-/// As if what is reserved were spent now.
-fn with_reserved(meter: &Meter, now: Timestamp) -> Timestamp {
-    meter.full_at.max(now).after(meter.bucket.refill().saturating_mul(meter.reserved))
 }
 
 async fn queue(

@@ -6,7 +6,7 @@ use issuance::demand::{self, HORIZONS};
 use issuance::gcra::Bucket;
 use issuance::ids::AccountId;
 use issuance::limit::{Limit, LimitName, LimitScope};
-use issuance::mirror::BucketKey;
+use issuance::mirror::{BucketKey, Meter};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Headroom {
     pub stopped_reason: Option<String>,
     /// No new order before this, whatever the buckets say.
     pub held_until: Option<Timestamp>,
+    /// Until then one order at a time goes where no new order is left, to find out whether the CA grants more.
+    #[serde(default)]
+    pub seeks_more_until: Option<Timestamp>,
     pub pending_authorizations: PendingBudget,
     pub limits: Vec<LimitHeadroom>,
     pub orders_by_stage: BTreeMap<String, u64>,
@@ -66,7 +69,7 @@ pub struct LimitHeadroom {
     pub bands: Bands,
     /// What the emptiest bucket has left, as a share of its burst; 1 where all are full.
     pub worst_ratio: f64,
-    /// Tokens that orders in flight will take when the CA issues.
+    /// Tokens that orders in flight will take when the CA answers new-order, or when it issues.
     pub reserved: u64,
     /// Orders that want a token of the account's bucket; `null` where each bucket has a demand of its own.
     pub demand: Option<Demand>,
@@ -114,7 +117,7 @@ pub async fn read(
 ) -> Result<Option<Headroom>, StoreError> {
     let found = sqlx::query!(
         r#"select
-               ca, stopped_reason, held_until, pending_authorizations_max, recovery_reserve,
+               ca, stopped_reason, held_until, seeks_more_until, pending_authorizations_max, recovery_reserve,
                (select coalesce(sum(reserved_authorizations), 0) from orders
                    where account_id = $1 and reserved_authorizations > 0 and hold_until > $2) as "reserved!",
                (select count(*) from authorizations where account_id = $1 and final_at is null)
@@ -139,6 +142,7 @@ pub async fn read(
         account_id: account,
         stopped_reason: row.stopped_reason,
         held_until: row.held_until.map(Timestamp::from).filter(|until| *until > now),
+        seeks_more_until: row.seeks_more_until.map(Timestamp::from).filter(|until| *until > now),
         pending_authorizations: PendingBudget {
             max,
             recovery_reserve,
@@ -210,8 +214,14 @@ async fn limits(
     let headroom = |(limit, bucket, overridden): (Limit, Bucket, bool)| {
         let band = bands.iter().find(|band| band.limit_name == limit.name.as_str());
         let mine = || rows.iter().filter(|row| row.limit_name == limit.name.as_str());
-        let full_at = mine().next().map_or(now, |row| Timestamp::from(row.full_at));
         let is_the_accounts = limit.name.scope() == LimitScope::Account;
+        let reserved = band.map_or(0, |band| count(band.reserved));
+        // Of one bucket alone it is known whose the tokens are that are reserved.
+        let spoken_for = |full_at: Timestamp, bucket: Bucket| {
+            let reserved = if is_the_accounts { u32::try_from(reserved).unwrap_or(u32::MAX) } else { 0 };
+            Meter { full_at, reserved, ..Meter::full(bucket, now) }.spoken_for(now)
+        };
+        let full_at = spoken_for(mine().next().map_or(now, |row| Timestamp::from(row.full_at)), bucket);
         LimitHeadroom {
             name: limit.name,
             scope: limit.name.scope(),
@@ -226,7 +236,7 @@ async fn limits(
                 high: band.map_or(0, |band| count(band.high)),
             },
             worst_ratio: band.map_or(1.0, |band| band.worst),
-            reserved: band.map_or(0, |band| count(band.reserved)),
+            reserved,
             demand: is_the_accounts.then_some(Demand {
                 within_1h: wanted[0],
                 within_24h: wanted[1],
@@ -237,7 +247,7 @@ async fn limits(
                 .map(|row| {
                     let key = BucketKey { limit: limit.name, key: row.key.as_str().into() };
                     let bucket = rules.bucket(&key).unwrap_or(bucket);
-                    let full_at = Timestamp::from(row.full_at);
+                    let full_at = spoken_for(row.full_at.into(), bucket);
                     BucketHeadroom {
                         key: row.key.clone(),
                         remaining: bucket.remaining(full_at, now),

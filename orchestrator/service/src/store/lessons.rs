@@ -3,8 +3,6 @@
 //! Each is written so that writing it twice changes nothing the second time: an instant only ever moves on, and what is
 //! a difference (a token given back, a failure counted) is done with the flag in a row that says it is still to be done.
 
-use std::time::Duration;
-
 use issuance::gcra::Bucket;
 use issuance::identifier::Hostname;
 use issuance::ids::{AccountId, OrderId};
@@ -20,8 +18,8 @@ use super::{Store, StoreError, meters, sql_instant, sql_micros};
 /// What one answer has taught about one account's mirror.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lessons {
-    /// The token of the order's latest new-order is there at the CA: how long one takes to come back.
-    pub unspent: Option<Duration>,
+    /// The CA has taken no token for the order's latest new-order.
+    pub unspent: bool,
     pub limits: Vec<LimitTold>,
     pub failures: Vec<Failure>,
     pub paused: Vec<PausedName>,
@@ -59,12 +57,6 @@ impl Lessons {
         *self == Self::default()
     }
 
-    /// The gate writes the account's own bucket as it has read it, under the lock on the account's row: whoever moves
-    /// that bucket takes the lock first, or the gate would undo it.
-    pub(super) fn moves_the_accounts_bucket(&self) -> bool {
-        self.unspent.is_some() || !self.limits.is_empty()
-    }
-
     pub(super) async fn write(
         &self,
         connection: &mut PgConnection,
@@ -72,9 +64,8 @@ impl Lessons {
         order: OrderId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // First what is given back: what the CA says of the bucket is said with it.
-        if let Some(refill) = self.unspent {
-            give_back(connection, order, refill).await?;
+        if self.unspent {
+            hold_less(connection, order).await?;
         }
         for told in &self.limits {
             told.write(connection, account, now).await?;
@@ -89,41 +80,43 @@ impl Lessons {
     }
 }
 
-/// One order at a time: whoever moves a bucket that the gate writes waits for the gate.
-pub(super) async fn lock(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<(), StoreError> {
-    let accounts: Vec<_> = accounts.iter().map(|account| account.0).collect();
-    sqlx::query!(
-        "select account_id from accounts where account_id = any($1) order by account_id for no key update",
-        &accounts
-    )
-    .fetch_all(connection)
-    .await
-    .map(drop)
-    .map_err(StoreError::of("lessons.lock"))
-}
-
-/// Gives the token of the latest new-order back, if it was taken and not given back.
-async fn give_back(
-    connection: &mut PgConnection,
-    order: OrderId,
-    refill: Duration,
-) -> Result<(), StoreError> {
+/// Of an order that stays in doubt for an earlier new-order, the latest one's token is held no longer. Where nothing is in
+/// doubt any more, the step itself lets go of it.
+async fn hold_less(connection: &mut PgConnection, order: OrderId) -> Result<(), StoreError> {
     sqlx::query!(
         "with unspent as (
-             update orders set charged = false where order_id = $1 and charged returning account_id
+             update orders set charged = false where order_id = $1 and charged and stage = 'admitted'
+             returning order_id
+         ),
+         less as (
+             update limit_reservations set tokens = tokens - 1
+             from unspent
+             where limit_reservations.order_id = unspent.order_id
+                 and limit_name = 'new_orders_per_account' and tokens > 1
+             returning limit_reservations.order_id
          )
-         update buckets
-         set full_at = greatest(full_at - $2::bigint * interval '1 microsecond', told_full_at)
-         from unspent join accounts using (account_id)
-         where buckets.ca = accounts.ca and limit_name = 'new_orders_per_account'
-             and key = unspent.account_id::text",
-        order.0,
-        sql_micros(refill)
+         delete from limit_reservations
+         using unspent
+         where limit_reservations.order_id = unspent.order_id
+             and limit_name = 'new_orders_per_account' and tokens = 1",
+        order.0
     )
     .execute(connection)
     .await
     .map(drop)
-    .map_err(StoreError::of("lessons.give_back"))
+    .map_err(StoreError::of("lessons.hold_less"))
+}
+
+/// Nobody needs to seek further: how much the CA grants the account is known.
+async fn found_out(connection: &mut PgConnection, account: AccountId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update accounts set seeks_more_until = null where account_id = $1 and seeks_more_until is not null",
+        account.0
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(StoreError::of("lessons.found_out"))
 }
 
 impl LimitTold {
@@ -133,24 +126,38 @@ impl LimitTold {
         account: AccountId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let limit = self.bucket.limit.as_str();
+        let corrected = self.correct(connection, account, now).await?;
+        // By other numbers the bucket was kept in other tokens: what was counted so far means nothing any more.
         sqlx::query!(
-            "insert into buckets (ca, limit_name, key, full_at, told_full_at, promised_until)
-             select ca, $2, $3, $4, $4, $5 from accounts where account_id = $1
+            "insert into buckets (ca, limit_name, key, full_at, promised_until)
+             select ca, $2, $3, $4, $5 from accounts where account_id = $1
              on conflict (ca, limit_name, key) do update
-             set full_at = greatest(buckets.full_at, excluded.full_at),
-                 told_full_at = greatest(buckets.told_full_at, excluded.told_full_at),
+             set full_at = case when $6 then excluded.full_at else greatest(buckets.full_at, excluded.full_at) end,
                  promised_until = greatest(buckets.promised_until, excluded.promised_until)",
             account.0,
-            limit,
+            self.bucket.limit.as_str(),
             &*self.bucket.key,
             sql_instant(self.full_at),
-            sql_instant(self.until)
+            sql_instant(self.until),
+            corrected
         )
         .execute(&mut *connection)
         .await
         .map_err(StoreError::of("lessons.bucket"))?;
-        let Some(numbers) = &self.correction else { return Ok(()) };
+        if self.bucket.limit == LimitName::NewOrdersPerAccount {
+            found_out(connection, account).await?;
+        }
+        Ok(())
+    }
+
+    /// True if the numbers are news.
+    async fn correct(
+        &self,
+        connection: &mut PgConnection,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(numbers) = &self.correction else { return Ok(false) };
         // What the operator has entered may be over at the CA: what it says itself holds.
         sqlx::query!(
             "insert into limit_overrides
@@ -170,7 +177,7 @@ impl LimitTold {
                  or limit_overrides.expires_at <= $9",
             account.0,
             Mint::at(now).uuid(),
-            limit,
+            self.bucket.limit.as_str(),
             numbers.account.map(|of| of.0),
             numbers.key.as_deref(),
             i32::try_from(numbers.burst).unwrap_or(i32::MAX),
@@ -180,7 +187,7 @@ impl LimitTold {
         )
         .execute(connection)
         .await
-        .map(drop)
+        .map(|done| done.rows_affected() > 0)
         .map_err(StoreError::of("lessons.correct"))
     }
 }

@@ -147,3 +147,21 @@ pub async fn take_back(store: &Store, id: LimitOverrideId) -> Result<bool, Store
         .map(|done| done.rows_affected() > 0)
         .map_err(StoreError::of("limit_overrides.take_back"))
 }
+
+/// Lets one order at a time go where the account's bucket of new orders is empty, until `until` or until the CA says no;
+/// `None`: no longer.
+pub async fn seek_more(
+    store: &Store,
+    account: AccountId,
+    until: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update accounts set seeks_more_until = $2 where account_id = $1",
+        account.0,
+        until.map(sql_instant)
+    )
+    .execute(store.pool())
+    .await
+    .map(drop)
+    .map_err(StoreError::of("limit_overrides.seek_more"))
+}

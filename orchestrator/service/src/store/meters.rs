@@ -1,11 +1,12 @@
 //! The mirror's rows: what is in the buckets that a decision needs, and by which rules.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use issuance::gcra::Bucket;
 use issuance::ids::AccountId;
 use issuance::limit::LimitName;
-use issuance::mirror::{BucketKey, LimitOverride, Meter, Meters, Need, Rules};
+use issuance::mirror::{BucketKey, LimitOverride, Meter, Meters, Rules};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
@@ -46,19 +47,21 @@ pub(super) async fn rules(
     Ok(Rules::new(account, &profile.limits, overrides.collect()))
 }
 
-/// What is in the buckets of `needs`. Those of limits that the CA does not have are left out.
+/// What is in the buckets `wanted`. Those of limits that the CA does not have are left out. `certain`: the CA's numbers
+/// are as they are told.
 pub(super) async fn read(
     conn: &mut PgConnection,
     ca: &str,
     rules: &Rules,
-    needs: impl Iterator<Item = &Need>,
+    wanted: BTreeSet<&BucketKey>,
+    certain: bool,
     now: Timestamp,
 ) -> Result<Meters, StoreError> {
-    let wanted: BTreeSet<&BucketKey> = needs.map(|need| &need.bucket).collect();
     let wanted: Vec<(&BucketKey, Bucket)> =
         wanted.into_iter().filter_map(|key| Some((key, rules.bucket(key)?))).collect();
-    let mut meters: Meters =
-        wanted.iter().map(|(key, bucket)| ((*key).clone(), Meter::full(*bucket, now))).collect();
+    let proven = |micros: i64| (!certain).then(|| Duration::from_micros(count(micros)));
+    let full = |bucket| Meter { proven: proven(0), ..Meter::full(bucket, now) };
+    let mut meters: Meters = wanted.iter().map(|(key, bucket)| ((*key).clone(), full(*bucket))).collect();
     if wanted.is_empty() {
         return Ok(meters);
     }
@@ -76,6 +79,7 @@ pub(super) async fn read(
             full_at: row.full_at.map_or(now, Timestamp::from),
             reserved: u32::try_from(count(row.reserved)).unwrap_or(u32::MAX),
             promised_until: row.promised_until.map(Timestamp::from),
+            proven: proven(row.proven_micros.unwrap_or(0)),
         };
         meters.insert((*key).clone(), meter);
     }

@@ -4,6 +4,7 @@
 //! reads the database's clock: the instant is a parameter. No transaction stays open while a peer on the
 //! network is waited for.
 
+mod account_lock;
 pub mod accounts;
 pub mod admissions;
 pub mod aftermath;
@@ -45,6 +46,7 @@ pub mod strays;
 pub mod summary;
 pub mod tenants;
 pub mod tokens;
+mod turns;
 pub mod viewer;
 mod wishes;
 

@@ -17,7 +17,7 @@ use sqlx::types::time::OffsetDateTime;
 use super::aftermath::Aftermath;
 use super::leases::Lease;
 use super::mint::Mint;
-use super::{Store, StoreError, lessons, sql_instant};
+use super::{Store, StoreError, sql_instant};
 use crate::mishaps::reach_write;
 
 /// A chain that was checked against key and names, to be stored with the step that issues.
@@ -89,6 +89,7 @@ struct OrderColumns {
     set_exempt_until: Vec<Option<OffsetDateTime>>,
     ari_exempt_from: Vec<Option<OffsetDateTime>>,
     ari_exempt_until: Vec<Option<OffsetDateTime>>,
+    unspent: Vec<bool>,
 }
 
 impl OrderColumns {
@@ -150,6 +151,7 @@ impl OrderColumns {
         let window = order.exemptions.renewal_info;
         self.ari_exempt_from.push(window.map(|(from, _)| sql_instant(from)));
         self.ari_exempt_until.push(window.map(|(_, until)| sql_instant(until)));
+        self.unspent.push(end.aftermath.is_unspent());
     }
 }
 
@@ -260,10 +262,6 @@ impl Store {
             return write(&mut connection, ends, now).await;
         }
         let mut tx = self.begin("steps.commit").await?;
-        let moved: Vec<_> = ends.iter().filter_map(|end| end.aftermath.moves_the_bucket_of()).collect();
-        if !moved.is_empty() {
-            lessons::lock(&mut tx, &moved).await?;
-        }
         let written = write(&mut tx, ends, now).await?;
         for end in ends.iter().filter(|end| written.contains(&end.lease.order)) {
             end.aftermath.write(&mut tx, end.lease.order, now).await?;
@@ -366,7 +364,8 @@ async fn write(
         &orders.in_line,
         &orders.set_exempt_until as &[Option<OffsetDateTime>],
         &orders.ari_exempt_from as &[Option<OffsetDateTime>],
-        &orders.ari_exempt_until as &[Option<OffsetDateTime>]
+        &orders.ari_exempt_until as &[Option<OffsetDateTime>],
+        &orders.unspent
     )
     .fetch_all(connection)
     .await

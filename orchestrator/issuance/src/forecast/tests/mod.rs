@@ -247,7 +247,7 @@ proptest! {
         for at in begun {
             let first_chance = bucket.next_token_at(full_at, hand).max(hand);
             prop_assert_eq!(at, first_chance);
-            let Decision::Granted { full_at: after } = crate::mirror::take_new_order(bucket, full_at, at) else {
+            let Decision::Granted { full_at: after } = bucket.spend(full_at, 1, at) else {
                 return Err(TestCaseError::fail("no token was there"));
             };
             full_at = after;

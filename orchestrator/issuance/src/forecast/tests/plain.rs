@@ -8,7 +8,6 @@ use crate::exemption::{Exemption, Exemptions};
 use crate::fairness::{Lane, Line, Turns};
 use crate::identifier::Hostname;
 use crate::limit::LimitName;
-use crate::mirror::ARRIVAL_MARGIN;
 use crate::time::Timestamp;
 
 /// A leaky bucket: what was spent drips out by a second each second.
@@ -236,7 +235,7 @@ impl<'a> Simulation<'a> {
                 clocks[lane as usize] = clocks[lane as usize].max(tag);
                 turns.served([lane]);
                 if exemption.is_none() {
-                    self.orders.owed = self.orders.owed.max(ARRIVAL_MARGIN.as_secs()) + self.orders.refill;
+                    self.orders.owed += self.orders.refill;
                 }
                 let known = self.jobs[job].exemptions.set_until.is_some_and(|until| at(now) < until);
                 let counts_domains = exemption != Some(Exemption::ExactSet) && !known;

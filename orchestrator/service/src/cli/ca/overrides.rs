@@ -2,7 +2,7 @@ use clap::{Args, Subcommand};
 use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 
-use crate::api::limit_overrides::{OverrideList, WantedOverride};
+use crate::api::limit_overrides::{OverrideList, SearchView, WantedOverride, WantedSearch};
 use crate::cli::api_client::{ApiClient, with_segment};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -18,6 +18,19 @@ pub enum OverrideCommand {
     Add(AddArgs),
     /// Takes one back.
     Remove(RemoveArgs),
+    /// Finds out whether the CA grants more new orders than is known: where none is left, one order at a time goes all
+    /// the same, until the CA says no. It costs one answer 429, which tells the number.
+    Seek(SeekArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct SeekArgs {
+    /// When to stop at the latest [default: in a week].
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub until: Option<Timestamp>,
+    /// Stops now.
+    #[arg(long, conflicts_with = "until")]
+    pub stop: bool,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +81,7 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     const PATH: &str = "/v1/limit-overrides";
+    const SEARCH_PATH: &str = "/v1/limit-overrides/search";
     match command {
         OverrideCommand::List => {
             let all: OverrideList = api.get(PATH).await?;
@@ -85,6 +99,11 @@ pub(super) async fn run(
             };
             let entered: OverrideView = api.post_json(PATH, &wanted).await?;
             show(&[entered], output)?;
+        }
+        OverrideCommand::Seek(SeekArgs { stop: true, .. }) => api.delete(SEARCH_PATH).await?,
+        OverrideCommand::Seek(SeekArgs { until, .. }) => {
+            let search: SearchView = api.post_json(SEARCH_PATH, &WantedSearch { until: *until }).await?;
+            output.show(&search, ["sought until"], |search| vec![[search.until.to_string()]])?;
         }
         OverrideCommand::Remove(args) => api.delete(&with_segment(PATH, &args.id)).await?,
     }
