@@ -16,6 +16,7 @@ pub mod scripted_transport;
 pub mod service_process;
 pub mod settings;
 pub mod soak;
+pub mod web_server;
 pub mod wire;
 pub mod world;
 

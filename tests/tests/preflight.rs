@@ -8,15 +8,19 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
+use issuance::ids::OrderId;
 use lockkeeper::challenge::address::AddressPolicy;
 use lockkeeper::challenge::fetch::FetchConfig;
-use lockkeeper::challenge::http01::{Responder, ResponderConfig, Responses, ResponsesError};
+use lockkeeper::challenge::http01::{
+    Board, Presented, Responder, ResponderConfig, Responses, ResponsesError,
+};
 use lockkeeper::challenge::preflight::{NameReport, Preflight, Verdict};
 use lockkeeper::challenge::probe::ProbeSecret;
 use lockkeeper::challenge::resolver::{NameResolver, ResolverConfig};
 use rehearsal::fleet::{Fault, Fleet, FleetConfig, Site};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
 
 /// Long enough for a busy machine; the faults that are waited out are few.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -27,11 +31,12 @@ const KEY_AUTHORIZATION: &str =
 struct Shelf(HashMap<&'static str, &'static str>);
 
 impl Responses for Shelf {
-    fn key_authorization<'a>(
-        &'a self,
-        token: &'a str,
-    ) -> BoxFuture<'a, Result<Option<String>, ResponsesError>> {
-        let found = self.0.get(token).map(|found| (*found).to_owned());
+    fn look_up(&self, tokens: Vec<String>) -> BoxFuture<'_, Result<Vec<Presented>, ResponsesError>> {
+        let found = tokens.into_iter().filter_map(|token| {
+            let key_authorization = (*self.0.get(token.as_str())?).into();
+            Some(Presented { order: OrderId(Uuid::nil()), token: token.into(), key_authorization })
+        });
+        let found: Vec<_> = found.collect();
         Box::pin(async move { Ok(found) })
     }
 }
@@ -52,7 +57,8 @@ impl World {
 
         let stop = CancellationToken::new();
         let shelf = Arc::new(Shelf(HashMap::from([(TOKEN, KEY_AUTHORIZATION)])));
-        let responder = Responder::new(ResponderConfig::default(), shelf, secret.clone());
+        let board = Arc::new(Board::new(shelf, 64));
+        let responder = Responder::new(ResponderConfig::default(), board, secret.clone());
         tokio::spawn(responder.serve(listener, stop.clone()));
 
         let resolvers = ResolverConfig { servers: vec![fleet.dns_addr()], timeout: DEADLINE, attempts: 1 };

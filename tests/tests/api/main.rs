@@ -1,6 +1,7 @@
 //! The REST API against real Postgres, over HTTP.
 
 mod commands;
+mod fetches;
 mod forecast;
 mod imports;
 mod isolation;

@@ -4,5 +4,6 @@
 mod connections;
 mod failover;
 mod refusals;
+mod responders;
 mod restarts;
 mod scene;

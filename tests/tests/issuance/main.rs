@@ -5,3 +5,4 @@ mod fleet;
 mod outages;
 mod processes;
 mod replicas;
+mod web_servers;

@@ -5,8 +5,8 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{Method, Request, Response, Uri};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -57,15 +57,16 @@ impl Forwarder {
         *self.responder.write().unwrap_or_else(PoisonError::into_inner) = responder;
     }
 
-    /// Sends path and query with the Host header as the client wrote it.
+    /// Sends path, query and headers as the client wrote them.
     pub(super) async fn forward(
         &self,
         method: &Method,
         host: &str,
         uri: &Uri,
+        headers: &HeaderMap,
     ) -> Result<Response<Full<Bytes>>, ForwardError> {
         let responder = *self.responder.read().unwrap_or_else(PoisonError::into_inner);
-        let answer = timeout(ANSWER_WAIT_MAX, self.ask(responder, method, host, uri)).await;
+        let answer = timeout(ANSWER_WAIT_MAX, self.ask(responder, method, host, uri, headers)).await;
         answer.map_err(|_| ForwardError::Timeout { responder })?
     }
 
@@ -75,15 +76,23 @@ impl Forwarder {
         method: &Method,
         host: &str,
         uri: &Uri,
+        headers: &HeaderMap,
     ) -> Result<Response<Full<Bytes>>, ForwardError> {
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let request = || {
-            Request::builder()
+            let mut request = Request::builder()
                 .method(method)
                 .uri(format!("http://{responder}{path}"))
-                .header(HOST, host)
                 .body(Empty::new())
-                .map_err(ForwardError::Request)
+                .map_err(ForwardError::Request)?;
+            *request.headers_mut() = headers.clone();
+            // Of this connection, and of a body that is not sent on.
+            for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE] {
+                request.headers_mut().remove(name);
+            }
+            let host = HeaderValue::try_from(host).map_err(|error| ForwardError::Request(error.into()))?;
+            request.headers_mut().insert(HOST, host);
+            Ok(request)
         };
         // A kept connection may have died with an earlier responder; asking again is harmless.
         let answer = match self.client.request(request()?).await {

@@ -192,6 +192,12 @@ impl Fleet {
         self.zone.add(site);
     }
 
+    /// The name leads to a web server at that address from now on, which may be none of the fleet's: a real one, on the
+    /// fleet's port. It is a healthy name that nobody has asked for yet.
+    pub fn set_address(&self, name: &Hostname, address: Ipv4Addr) {
+        self.zone.set_address(name, address);
+    }
+
     /// Breaks a name or heals it. A name that no site has joins the fleet on its first server.
     pub fn set_fault(&self, name: &Hostname, fault: Option<Fault>) {
         self.zone.set_fault(name, fault);

@@ -177,7 +177,7 @@ impl Web {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return page(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
         }
-        match self.forwarder.forward(request.method(), authority, request.uri()).await {
+        match self.forwarder.forward(request.method(), authority, request.uri(), request.headers()).await {
             Ok(answer) => answer.map(BodyExt::boxed_unsync),
             Err(error) => {
                 warn!(%error, "Challenge request for {authority} was not forwarded: {error}");

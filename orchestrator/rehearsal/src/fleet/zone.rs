@@ -161,6 +161,12 @@ impl Zone {
         }
     }
 
+    pub(super) fn set_address(&self, name: &Hostname, address: Ipv4Addr) {
+        let mut names = self.write();
+        names.hosts.remove(name.validation_target());
+        names.host(name, address);
+    }
+
     pub(super) fn set_fault(&self, name: &Hostname, fault: Option<Fault>) {
         self.write().host(name, self.servers[0]).set_fault(fault);
     }

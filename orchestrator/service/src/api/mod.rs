@@ -3,6 +3,7 @@
 //! It never talks to a CA or a resolver: it meets the engine in Postgres only, and wakes it when it has made
 //! orders due.
 
+pub mod accounts;
 mod auth;
 pub mod authorizations;
 mod body;
@@ -73,12 +74,14 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/livez", get(livez::read))
         .route("/readyz", get(readyz::read))
+        .route("/v1/accounts", get(accounts::list))
         .route("/v1/imports", post(imports::create))
         .route("/v1/certificates", get(certificates::list::list))
         .route("/v1/certificates/{certificate}", get(certificates::read::read))
         .route("/v1/certificates/{certificate}/chain", get(certificates::chain::read))
         .route("/v1/orders", get(orders::list::list))
         .route("/v1/orders/{order}", get(orders::read::read))
+        .route("/v1/orders/{order}/fetches", get(orders::fetches::list))
         .route("/v1/authorizations", get(authorizations::list::list))
         .route("/v1/authorizations/{authorization}", get(authorizations::read::read))
         .route("/v1/authorizations/{authorization}/settle", post(authorizations::settle::create))

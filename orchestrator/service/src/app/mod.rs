@@ -2,6 +2,7 @@
 
 mod ca_link;
 mod error;
+mod fetches;
 mod identity;
 mod last_validations;
 mod responses;
@@ -25,7 +26,7 @@ use crate::acme::Transport;
 use crate::api::{self, ApiState};
 use crate::challenge::address::{AddressBlock, AddressPolicy};
 use crate::challenge::fetch::FetchConfig;
-use crate::challenge::http01::{Responder, ResponderConfig};
+use crate::challenge::http01::{Announcer, Board, FetchLog, Responder, ResponderConfig};
 use crate::challenge::preflight::Preflight;
 use crate::challenge::probe::ProbeSecret;
 use crate::challenge::resolver::{NameResolver, ResolverConfig};
@@ -81,6 +82,8 @@ pub struct App {
     pub store: Store,
     /// Rung by whoever has made orders due.
     pub wake: Arc<Notify>,
+    /// What the responder knows, where there is one.
+    pub board: Option<Arc<Board>>,
     clock: Arc<dyn Clock>,
     gate: ReadinessGate,
     workers: Option<JoinHandle<Option<Workers>>>,
@@ -143,10 +146,12 @@ impl App {
             None => None,
         };
         let plays = |role| config.worker.roles.contains(role);
-        let responder = if plays(Role::Responder) {
-            Some(serve_responder(&config, &store, secret.clone(), &edge, &edge_stop).await?)
+        let (responder, board) = if plays(Role::Responder) {
+            let edge = Edge { tasks: &edge, stop: &edge_stop };
+            let (address, board) = edge.serve_responder(&config, &store, secret.clone(), &clock).await?;
+            (Some(address), Some(board))
         } else {
-            None
+            (None, None)
         };
         let api = if plays(Role::Api) {
             let state = ApiState::new(
@@ -162,9 +167,12 @@ impl App {
         };
         let linking = CancellationToken::new();
         let workers = if plays(Role::Worker) {
-            let preflight = preflight(&config, secret)?;
+            let preflight = preflight(&config, secret, &link.record.key_thumbprint)?;
             let clock = Arc::clone(&clock);
-            let parts = Parts { store: store.clone(), profile, sealer, clock, pace, wake: Arc::clone(&wake) };
+            let announcer = Announcer::new(board.clone());
+            edge.spawn(responses::tell(announcer.clone(), store.clone(), edge_stop.clone()));
+            let wake = Arc::clone(&wake);
+            let parts = Parts { store: store.clone(), profile, sealer, clock, pace, wake, announcer };
             Some(start_workers(&config, parts, preflight, link, &identity, linking.clone()))
         } else {
             None
@@ -177,6 +185,7 @@ impl App {
             endpoints,
             store,
             wake,
+            board,
             clock,
             gate,
             workers,
@@ -232,6 +241,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     pace: Pace,
     wake: Arc<Notify>,
+    announcer: Announcer,
 }
 
 fn start_workers(
@@ -288,6 +298,7 @@ fn start_workers(
             replica,
             certificate_profile,
             wake: parts.wake,
+            announcer: parts.announcer,
         };
         let reconcilers = Reconcilers::start(&looking_after, reconciling);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
@@ -344,7 +355,11 @@ impl Bases<'_> {
     }
 }
 
-fn preflight(config: &Config, secret: ProbeSecret) -> Result<Option<Arc<Preflight>>, AppError> {
+fn preflight(
+    config: &Config,
+    secret: ProbeSecret,
+    thumbprint: &str,
+) -> Result<Option<Arc<Preflight>>, AppError> {
     if !config.http01.preflight {
         warn!("Names are not checked before an order is placed: failures will be spent at the CA");
         return Ok(None);
@@ -365,25 +380,43 @@ fn preflight(config: &Config, secret: ProbeSecret) -> Result<Option<Arc<Prefligh
         deadline: config.http01.timeout(),
         ..FetchConfig::default()
     };
-    Ok(Some(Arc::new(Preflight::new(&fetch, Arc::new(resolver), policy, secret)?)))
+    let preflight = Preflight::new(&fetch, Arc::new(resolver), policy, secret)?;
+    Ok(Some(Arc::new(preflight.speaking_for(thumbprint))))
 }
 
-async fn serve_responder(
-    config: &Config,
-    store: &Store,
-    secret: ProbeSecret,
-    edge: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<SocketAddr, AppError> {
-    let listener = bind("responder", config.responder.listen).await?;
-    let address = address(&listener)?;
-    let settings = ResponderConfig {
-        connections_max: usize::try_from(config.responder.connections_max.get()).unwrap_or(usize::MAX),
-        ..ResponderConfig::default()
-    };
-    let responder = Responder::new(settings, Arc::new(StoredResponses(store.clone())), secret);
-    edge.spawn(responder.serve(listener, stop.clone()));
-    Ok(address)
+/// What serves strangers, and is stopped last.
+struct Edge<'a> {
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+}
+
+impl Edge<'_> {
+    /// The responder, its board and its log. Returns where it listens.
+    async fn serve_responder(
+        &self,
+        config: &Config,
+        store: &Store,
+        secret: ProbeSecret,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(SocketAddr, Arc<Board>), AppError> {
+        let listener = bind("responder", config.responder.listen).await?;
+        let address = address(&listener)?;
+        let connections_max = usize::try_from(config.responder.connections_max.get()).unwrap_or(usize::MAX);
+        let settings = ResponderConfig {
+            connections_max,
+            trusted_proxies: config.responder.trusted_proxies.clone(),
+            ..ResponderConfig::default()
+        };
+        // The other half of the seats is for what needs no database.
+        let board = Board::new(Arc::new(StoredResponses(store.clone())), (connections_max / 2).max(1));
+        let board = Arc::new(board);
+        let (log, fetched) = FetchLog::new(Arc::clone(clock));
+        let responder = Responder::new(settings, Arc::clone(&board), secret).logging(log);
+        self.tasks.spawn(responses::keep(Arc::clone(&board), store.clone(), self.stop.clone()));
+        self.tasks.spawn(fetches::write(fetched, store.clone(), self.stop.clone()));
+        self.tasks.spawn(responder.serve(listener, self.stop.clone()));
+        Ok((address, board))
+    }
 }
 
 async fn serve_api(

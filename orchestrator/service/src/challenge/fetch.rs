@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{AddressPolicy, AddressRefusal};
 use super::location::{Host, Location, LocationFault, Ports, Scheme};
-use super::probe::is_answer;
+use super::probe::{Expected, OWN_LOOK};
 use super::resolver::{NameResolver, ResolveFault};
 use super::tls;
 use super::watched::Watched;
@@ -85,7 +85,7 @@ impl Fetcher {
         Ok(Self { ports, deadline: config.deadline, resolver, policy, tls })
     }
 
-    /// Whether `address` answers `path` on `name` with `expected` and nothing else but white space after it
+    /// Whether `address` answers `path` on `name` as `expected`, with nothing but white space after it
     /// (RFC 8555 §8.3).
     ///
     /// The caller has checked `address`; those that redirects lead to are resolved and checked here.
@@ -94,7 +94,7 @@ impl Fetcher {
         name: &str,
         address: IpAddr,
         path: &str,
-        expected: &str,
+        expected: &Expected,
     ) -> Result<(), FetchFault> {
         let deadline = Instant::now() + self.deadline;
         let mut location =
@@ -146,7 +146,7 @@ impl Fetcher {
         &self,
         location: &Location,
         address: IpAddr,
-        expected: &str,
+        expected: &Expected,
         deadline: Instant,
     ) -> Result<Hop, FetchCause> {
         let peer = SocketAddr::new(address, self.ports.of(location.scheme));
@@ -172,17 +172,21 @@ impl Fetcher {
         &self,
         stream: S,
         location: &Location,
-        expected: &str,
+        expected: &Expected,
         deadline: Instant,
     ) -> Result<Hop, FetchCause>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let request = Request::get(&*location.path)
+        let mut request = Request::get(&*location.path)
             .header(HOST, location.host.to_string())
             .header(USER_AGENT, AGENT)
             .header(ACCEPT, HeaderValue::from_static("*/*"))
-            .header(CONNECTION, HeaderValue::from_static("close"))
+            .header(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(mark) = expected.look() {
+            request = request.header(OWN_LOOK, mark);
+        }
+        let request = request
             .body(Empty::<Bytes>::new())
             .map_err(|_| FetchCause::Redirect(RedirectFault::Location(LocationFault::Malformed)))?;
         let heard = Arc::new(AtomicBool::new(false));
@@ -215,7 +219,7 @@ impl Fetcher {
         &self,
         response: http::Response<hyper::body::Incoming>,
         location: &Location,
-        expected: &str,
+        expected: &Expected,
     ) -> Result<Hop, FetchCause> {
         let status = response.status();
         if status.is_redirection() {
@@ -233,7 +237,7 @@ impl Fetcher {
             return Err(FetchCause::Status(status));
         }
         let mut body = response.into_body();
-        let mut came = Vec::with_capacity(expected.len() + 2);
+        let mut came = Vec::with_capacity(ANSWER_BYTES_MAX);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| FetchCause::of_exchange(&error))?;
             let Some(data) = frame.data_ref() else { continue };
@@ -242,7 +246,7 @@ impl Fetcher {
                 break;
             }
         }
-        if came.len() <= ANSWER_BYTES_MAX && is_answer(expected, came.trim_ascii_end()) {
+        if came.len() <= ANSWER_BYTES_MAX && expected.is_met_by(came.trim_ascii_end()) {
             Ok(Hop::Answered)
         } else {
             Err(FetchCause::WrongContent(Shown::new(&String::from_utf8_lossy(&came))))

@@ -4,22 +4,26 @@
 //! depends on the token alone, never on the host, and nothing of a request is ever repeated: RFC 8555 §8.3
 //! and §11.5 tell how an echoed token becomes an attack.
 
+mod board;
+mod fetches;
+mod inquiry;
+mod origin;
+mod seats;
+
 use std::convert::Infallible;
-use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +31,15 @@ use tracing::warn;
 
 use super::instruments::ResponderInstruments;
 use super::preflight::CHALLENGE_PATH;
-use super::probe::{ProbeSecret, is_base64url, is_probe};
+use super::probe::{OWN_LOOK, ProbeSecret, is_base64url, is_probe};
+use crate::config::Cidr;
+
+pub use self::board::{Announcer, Board, Presented, Responses, ResponsesError};
+pub use self::fetches::{FETCHES_PER_ORDER_MAX, Fetch, FetchLog};
+
+use self::board::{Found, Posted};
+use self::inquiry::Unanswered;
+use self::seats::{Seat, Seats};
 
 /// A request line and headers longer than this are answered 431. The least hyper takes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -36,37 +48,17 @@ const TOKEN_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=128;
 /// How long accepting rests when the machine has no socket left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where the responder finds what to say. The same on every replica.
-pub trait Responses: Send + Sync {
-    /// The key authorization to serve under this token (RFC 8555 §8.1), if there is one.
-    fn key_authorization<'a>(
-        &'a self,
-        token: &'a str,
-    ) -> BoxFuture<'a, Result<Option<String>, ResponsesError>>;
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("could not read the challenge responses")]
-pub struct ResponsesError {
-    #[source]
-    source: Box<dyn Error + Send + Sync>,
-}
-
-impl ResponsesError {
-    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into() }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct ResponderConfig {
-    /// Connections held at once; more wait in the listener's queue.
+    /// Connections held at once. One more, and the one that has done nothing for longest is closed.
     pub connections_max: usize,
     /// How long a client may take for a request's head, and how long a connection may rest between two.
     pub header_timeout: Duration,
     /// How long reading a response may take; then the client is asked to come again. A CA that validates waits
     /// about ten seconds and does not come again: better late than not.
     pub read_timeout: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed, for the log of fetches.
+    pub trusted_proxies: Vec<Cidr>,
 }
 
 impl Default for ResponderConfig {
@@ -75,15 +67,17 @@ impl Default for ResponderConfig {
             connections_max: 4096,
             header_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(8),
+            trusted_proxies: Vec::new(),
         }
     }
 }
 
-/// Serves challenge responses from [`Responses`], and probes from the secret.
+/// Serves challenge responses from a [`Board`], and probes from the secret.
 pub struct Responder {
     config: ResponderConfig,
-    responses: Arc<dyn Responses>,
+    board: Arc<Board>,
     secret: ProbeSecret,
+    log: Option<FetchLog>,
     instruments: ResponderInstruments,
 }
 
@@ -94,46 +88,62 @@ impl fmt::Debug for Responder {
 }
 
 impl Responder {
-    pub fn new(config: ResponderConfig, responses: Arc<dyn Responses>, secret: ProbeSecret) -> Self {
-        Self { config, responses, secret, instruments: ResponderInstruments::register() }
+    pub fn new(config: ResponderConfig, board: Arc<Board>, secret: ProbeSecret) -> Self {
+        Self { config, board, secret, log: None, instruments: ResponderInstruments::register() }
+    }
+
+    /// The same, which writes down who fetched what.
+    #[must_use]
+    pub fn logging(self, log: FetchLog) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// Serves until `stop`, then lets requests that have begun end, and returns.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let seats = Arc::new(Semaphore::new(self.config.connections_max));
+        let seats = Arc::new(Seats::new(self.config.connections_max));
+        // Somebody who does not read its answer would never let go.
+        let goodbye = self.config.header_timeout + self.config.read_timeout;
         let connections = TaskTracker::new();
         let responder = Arc::new(self);
         loop {
-            let accept = async {
-                let seat = Arc::clone(&seats).acquire_owned().await.expect("the semaphore is never closed");
-                (seat, listener.accept().await)
-            };
-            let (seat, stream) = tokio::select! {
+            let accepted = tokio::select! {
                 () = stop.cancelled() => break,
-                (seat, accepted) = accept => match accepted {
-                    Ok((stream, _)) => (seat, stream),
-                    Err(error) => {
-                        warn!(%error, "Responder cannot accept a connection");
-                        sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
+                accepted = listener.accept() => accepted,
             };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, "Responder cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let (seat, evicted) = tokio::select! {
+                () = stop.cancelled() => break,
+                taken = seats.take() => taken,
+            };
+            if evicted {
+                responder.instruments.evicted.increment(1);
+            }
             let responder = Arc::clone(&responder);
             let stop = stop.clone();
             connections.spawn(async move {
                 responder.instruments.connections.increment(1);
-                responder.converse(stream, &stop).await;
+                responder.converse(stream, peer.ip(), &seat, &stop).await;
                 responder.instruments.connections.decrement(1);
-                drop(seat);
             });
         }
         connections.close();
-        connections.wait().await;
+        if timeout(goodbye, connections.wait()).await.is_err() {
+            warn!(connections = connections.len(), "Responder leaves clients that do not take their answers");
+        }
     }
 
-    async fn converse(&self, stream: TcpStream, stop: &CancellationToken) {
-        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(&request).await));
+    async fn converse(&self, stream: TcpStream, peer: IpAddr, seat: &Seat, stop: &CancellationToken) {
+        let service = service_fn(async |request: Request<_>| {
+            let _answering = seat.answering();
+            Ok::<_, Infallible>(self.answer(&request, peer).await)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
@@ -143,54 +153,91 @@ impl Responder {
         // How a stranger's connection ends is nobody's concern: slow, broken, cut off, or well.
         tokio::select! {
             _ = connection.as_mut() => {}
+            () = seat.lost() => {}
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+                tokio::select! {
+                    _ = connection => {}
+                    () = seat.lost() => {}
+                }
             }
         }
     }
 
-    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    async fn answer<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let token = token_in(request.uri());
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             self.instruments.refused.increment(1);
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "");
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, Bytes::new());
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            if let Some((token, posted)) = token.and_then(|token| Some((token, self.board.glance(token)?))) {
+                self.note(&posted, token, request, peer, response.status());
+            }
             return response;
         }
-        let Some(token) = token_in(request.uri()) else {
+        let Some(token) = token else {
             self.instruments.refused.increment(1);
-            return plain(StatusCode::NOT_FOUND, "");
+            return plain(StatusCode::NOT_FOUND, Bytes::new());
         };
         if is_probe(token) {
             self.instruments.probe.increment(1);
-            return plain(StatusCode::OK, self.secret.answer(token));
+            return plain(StatusCode::OK, self.secret.answer(token).into());
         }
-        match timeout(self.config.read_timeout, self.responses.key_authorization(token)).await {
-            Ok(Ok(Some(key_authorization))) => {
+        let (posted, response) = match timeout(self.config.read_timeout, self.board.find(token)).await {
+            Ok(Ok(Found::Current(posted))) => {
                 self.instruments.served.increment(1);
-                plain(StatusCode::OK, key_authorization)
+                let response = plain(StatusCode::OK, posted.key_authorization.clone());
+                (posted, response)
             }
-            Ok(Ok(None)) => {
+            Ok(Ok(Found::Withdrawn(posted))) => {
                 self.instruments.unknown.increment(1);
-                plain(StatusCode::NOT_FOUND, "")
+                (posted, plain(StatusCode::NOT_FOUND, Bytes::new()))
             }
-            Ok(Err(error)) => {
-                warn!(error = &error as &dyn Error, "Responder cannot read a response");
-                self.come_again()
+            Ok(Ok(Found::Nothing)) => {
+                self.instruments.unknown.increment(1);
+                return plain(StatusCode::NOT_FOUND, Bytes::new());
+            }
+            Ok(Err(Unanswered::Crowded)) => {
+                self.instruments.crowded.increment(1);
+                return come_again();
+            }
+            Ok(Err(Unanswered::Refused)) => {
+                self.instruments.error.increment(1);
+                return come_again();
             }
             Err(_) => {
                 warn!("Responder gave up reading a response after {:?}", self.config.read_timeout);
-                self.come_again()
+                self.instruments.error.increment(1);
+                return come_again();
             }
-        }
-    }
-
-    fn come_again(&self) -> Response<Full<Bytes>> {
-        self.instruments.error.increment(1);
-        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "");
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        };
+        self.note(&posted, token, request, peer, response.status());
         response
     }
+
+    fn note<B>(&self, posted: &Posted, token: &str, request: &Request<B>, peer: IpAddr, status: StatusCode) {
+        let Some(log) = &self.log else { return };
+        let headers = request.headers();
+        let request = fetches::Request {
+            token,
+            method: request.method(),
+            headers,
+            source: origin::origin(peer, headers, &self.config.trusted_proxies),
+            own: self.is_own(token, headers),
+        };
+        log.note(posted, &request, status);
+    }
+
+    /// Whether it is one of ours that looks.
+    fn is_own(&self, token: &str, headers: &HeaderMap) -> bool {
+        headers.get(OWN_LOOK).is_some_and(|mark| self.secret.has_signed_look(token, mark.as_bytes()))
+    }
+}
+
+fn come_again() -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new());
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// The token, where the whole target is a challenge's: no query, no further segment, no escapes.
@@ -199,8 +246,8 @@ fn token_in(target: &Uri) -> Option<&str> {
     (TOKEN_CHARACTERS.contains(&token.len()) && is_base64url(token)).then_some(token)
 }
 
-fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn plain(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));

@@ -90,6 +90,10 @@ pub(super) struct ResponderInstruments {
     pub(super) refused: Counter,
     /// The responses could not be read.
     pub(super) error: Counter,
+    /// Too many wait for the database already.
+    pub(super) crowded: Counter,
+    /// Connections that were closed because others wanted their seats.
+    pub(super) evicted: Counter,
     /// Open connections.
     pub(super) connections: Gauge,
 }
@@ -104,6 +108,8 @@ impl ResponderInstruments {
             unknown: requests("unknown"),
             refused: requests("refused"),
             error: requests("error"),
+            crowded: requests("crowded"),
+            evicted: counter!("lockkeeper_responder_evictions_total"),
             connections: gauge!("lockkeeper_responder_connections"),
         }
     }

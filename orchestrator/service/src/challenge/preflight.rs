@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::address::AddressPolicy;
 use super::fetch::{FetchConfig, Fetcher, FetcherSetUpError};
 use super::instruments::{CheckInstruments, Purpose};
-use super::probe::{self, ProbeSecret};
+use super::probe::{self, Expected, ProbeSecret};
 pub use super::report::{AddressCheck, AddressFault, NameReport, Verdict};
 use super::resolver::NameResolver;
 
@@ -28,6 +28,8 @@ pub struct Preflight {
     resolver: Arc<NameResolver>,
     policy: Arc<AddressPolicy>,
     secret: ProbeSecret,
+    /// Of the account's key.
+    thumbprint: Option<Box<str>>,
     instruments: CheckInstruments,
 }
 
@@ -46,7 +48,15 @@ impl Preflight {
     ) -> Result<Self, FetcherSetUpError> {
         let policy = Arc::new(policy);
         let fetcher = Fetcher::new(config, Arc::clone(&resolver), Arc::clone(&policy))?;
-        Ok(Self { fetcher, resolver, policy, secret, instruments: CheckInstruments::register() })
+        let instruments = CheckInstruments::register();
+        Ok(Self { fetcher, resolver, policy, secret, thumbprint: None, instruments })
+    }
+
+    /// The same, for an account with this key thumbprint (RFC 7638): a web server that answers any token with it by
+    /// itself answers the probe so, and a CA no less.
+    #[must_use]
+    pub fn speaking_for(self, thumbprint: &str) -> Self {
+        Self { thumbprint: Some(thumbprint.into()), ..self }
     }
 
     /// Checks the names side by side; reports come in their order.
@@ -54,26 +64,31 @@ impl Preflight {
         join_all(names.into_iter().map(|name| self.check_name(name))).await
     }
 
-    /// Whether the name leads to our responder on every address, shown by a probe of its own.
+    /// Whether every address of the name answers for us, shown by a probe of its own: from our responder, or by the
+    /// account's thumbprint.
     pub async fn check_name(&self, name: &Hostname) -> NameReport {
         let token = probe::draw_token();
-        let answer = self.secret.answer(&token);
-        self.ask(Purpose::Preflight, name, &token, &answer).await
+        let mut expected = Expected::of(self.secret.answer(&token));
+        if let Some(thumbprint) = &self.thumbprint {
+            expected = expected.or(format!("{token}.{thumbprint}"));
+        }
+        self.ask(Purpose::Preflight, name, &token, &expected).await
     }
 
     /// Whether the name serves this key authorization on every address: the same way, with the real token.
     pub async fn sees(&self, name: &Hostname, token: &str, key_authorization: &str) -> NameReport {
-        self.ask(Purpose::SelfCheck, name, token, key_authorization).await
+        let expected = Expected::of(key_authorization.to_owned()).looking(self.secret.sign_look(token));
+        self.ask(Purpose::SelfCheck, name, token, &expected).await
     }
 
-    async fn ask(&self, purpose: Purpose, name: &Hostname, token: &str, expected: &str) -> NameReport {
+    async fn ask(&self, purpose: Purpose, name: &Hostname, token: &str, expected: &Expected) -> NameReport {
         let started = Instant::now();
         let (verdict, checks) = self.look(name, token, expected).await;
         self.instruments.record(purpose, &verdict, started.elapsed());
         NameReport { hostname: name.clone(), verdict, checks }
     }
 
-    async fn look(&self, name: &Hostname, token: &str, expected: &str) -> (Verdict, Vec<AddressCheck>) {
+    async fn look(&self, name: &Hostname, token: &str, expected: &Expected) -> (Verdict, Vec<AddressCheck>) {
         if name.is_wildcard() {
             // RFC 8555 §8.3 proves one host; CAs offer no HTTP-01 challenge for a wildcard.
             let detail = "a wildcard cannot be proven over HTTP: it needs a DNS-01 challenge";
@@ -101,7 +116,7 @@ impl Preflight {
         name: &Hostname,
         address: IpAddr,
         path: &str,
-        expected: &str,
+        expected: &Expected,
     ) -> AddressCheck {
         let outcome = match self.policy.check(address) {
             Ok(()) => self.fetcher.check(name.as_str(), address, path, expected).await.map_err(Into::into),

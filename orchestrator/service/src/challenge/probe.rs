@@ -8,9 +8,14 @@ use std::fmt;
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HeaderName, HeaderValue};
 use rand::RngCore as _;
 
 const PREFIX: &str = "lockkeeper-probe-";
+/// Goes with our own look at a challenge's response, so that the log of fetches can tell it from a CA's.
+pub(super) const OWN_LOOK: HeaderName = HeaderName::from_static("lockkeeper-look");
+/// What is signed of a look. No token begins like this, so that a look never answers a probe.
+const LOOK_PREFIX: &str = "look:";
 /// 32 bytes in unpadded base64url.
 const NONCE_CHARACTERS: usize = 43;
 
@@ -31,6 +36,20 @@ impl ProbeSecret {
         answer.push('.');
         URL_SAFE_NO_PAD.encode_string(tag, &mut answer);
         answer
+    }
+
+    /// The value of [`OWN_LOOK`] that goes with this token. Whoever sees it can pass for us in the log, for this token,
+    /// and gains nothing else.
+    pub(super) fn sign_look(&self, token: &str) -> HeaderValue {
+        HeaderValue::try_from(URL_SAFE_NO_PAD.encode(self.look(token))).expect("base64url is visible ASCII")
+    }
+
+    pub(super) fn has_signed_look(&self, token: &str, mark: &[u8]) -> bool {
+        is_answer(&URL_SAFE_NO_PAD.encode(self.look(token)), mark)
+    }
+
+    fn look(&self, token: &str) -> hmac::Tag {
+        hmac::sign(&self.0, format!("{LOOK_PREFIX}{token}").as_bytes())
     }
 }
 
@@ -57,6 +76,40 @@ pub fn is_probe(token: &str) -> bool {
 
 pub(super) fn is_base64url(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// What is asked of an address: any of these answers will do.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    answers: Vec<String>,
+    look: Option<HeaderValue>,
+}
+
+impl Expected {
+    pub fn of(answer: String) -> Self {
+        Self { answers: vec![answer], look: None }
+    }
+
+    /// This one is as good.
+    #[must_use]
+    pub fn or(mut self, answer: String) -> Self {
+        self.answers.push(answer);
+        self
+    }
+
+    /// Asked with [`OWN_LOOK`].
+    #[must_use]
+    pub(super) fn looking(self, mark: HeaderValue) -> Self {
+        Self { look: Some(mark), ..self }
+    }
+
+    pub(super) fn look(&self) -> Option<&HeaderValue> {
+        self.look.as_ref()
+    }
+
+    pub(super) fn is_met_by(&self, came: &[u8]) -> bool {
+        self.answers.iter().any(|answer| is_answer(answer, came))
+    }
 }
 
 /// Compares what came with what must come, in a time that tells nothing about where they differ.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,11 +11,12 @@ use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use issuance::identifier::Hostname;
+use issuance::ids::OrderId;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
-use super::http01::{Responder, ResponderConfig, Responses, ResponsesError};
+use super::http01::{Board, Presented, Responder, ResponderConfig, Responses, ResponsesError};
 use super::probe::ProbeSecret;
 use super::resolver::{NameResolver, ResolverConfig};
 
@@ -198,7 +199,8 @@ impl Web {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a listener");
         let port = listener.local_addr().expect("an address").port();
         let stop = CancellationToken::new();
-        let responder = Responder::new(ResponderConfig::default(), Arc::new(Shelf::default()), secret());
+        let board = Arc::new(Board::new(Arc::new(Shelf::default()), WAITING_MAX));
+        let responder = Responder::new(ResponderConfig::default(), board, secret());
         tokio::spawn(responder.serve(listener, stop.clone()));
         Self { port, stop }
     }
@@ -248,26 +250,39 @@ pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).expect("text")
 }
 
+/// Who may wait for the database at once.
+pub(super) const WAITING_MAX: usize = 8;
+
 /// Challenge responses by token, and a database that can be down.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     pub(super) responses: HashMap<String, String>,
-    pub(super) down: bool,
+    pub(super) down: AtomicBool,
     pub(super) hangs: bool,
+    /// Tokens that were asked for, and by how many questions.
     pub(super) asked: AtomicUsize,
+    pub(super) questions: AtomicUsize,
 }
 
+/// Whose responses they are.
+pub(super) const ORDER: OrderId = OrderId(uuid::Uuid::from_u128(7));
+
 impl Responses for Shelf {
-    fn key_authorization<'a>(
-        &'a self,
-        token: &'a str,
-    ) -> BoxFuture<'a, Result<Option<String>, ResponsesError>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+    fn look_up(&self, tokens: Vec<String>) -> BoxFuture<'_, Result<Vec<Presented>, ResponsesError>> {
+        self.asked.fetch_add(tokens.len(), Ordering::SeqCst);
+        self.questions.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            if self.down { Err(ResponsesError::new("down")) } else { Ok(self.responses.get(token).cloned()) }
+            if self.down.load(Ordering::SeqCst) {
+                return Err(ResponsesError::away("down"));
+            }
+            let found = tokens.into_iter().filter_map(|token| {
+                let key_authorization = self.responses.get(&token)?.as_str().into();
+                Some(Presented { order: ORDER, token: token.into(), key_authorization })
+            });
+            Ok(found.collect())
         })
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::api_client::ApiError;
 use super::demo::DemoError;
 use super::exit::Exit;
+use super::http01::snippet::{SnippetError, ThumbprintError};
 use crate::adopt::csv::FileError;
 use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
@@ -28,6 +29,12 @@ pub enum CliError {
         #[source]
         source: io::Error,
     },
+    #[error("{what}")]
+    Arguments { what: String },
+    #[error(transparent)]
+    Snippet(#[from] SnippetError),
+    #[error(transparent)]
+    Thumbprint(#[from] ThumbprintError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -93,6 +100,9 @@ impl CliError {
             | Self::FaultPlan { .. }
             | Self::NoResolver(_)
             | Self::Unfit { .. }
+            | Self::Arguments { .. }
+            | Self::Snippet(_)
+            | Self::Thumbprint(_)
             | Self::ConfiguredFile { .. }
             | Self::File { .. }
             | Self::Plan { .. }

@@ -2,6 +2,7 @@
 //!
 //! One command, one file: its arguments, and `run`, which says how it went as an [`Exit`].
 
+pub mod account;
 pub mod api_client;
 pub mod authz;
 pub mod ca;
@@ -12,6 +13,7 @@ pub mod demo;
 mod error;
 mod exit;
 pub mod headroom;
+pub mod http01;
 pub mod import;
 pub mod listing;
 mod migrate;
@@ -100,6 +102,12 @@ pub enum Command {
     /// The ledger of authorizations.
     #[command(subcommand)]
     Authz(authz::AuthzCommand),
+    /// How web servers answer HTTP-01 challenges.
+    #[command(subcommand)]
+    Http01(http01::Http01Command),
+    /// The account at the CA.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// What CAs are like, and where one counts otherwise than its profile says.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -135,6 +143,8 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
         Command::Paused(command) => paused::run(&command, &cli.server.client(config)?, output).await,
+        Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
+        Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Plan(args) => {

@@ -1,17 +1,25 @@
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::api_client::{ApiClient, with_segment};
 use super::error::CliError;
 use super::exit::Exit;
-use super::listing::or_dash;
+use super::listing::{self, ListingArgs, or_dash};
 use super::output::Output;
 use crate::store::authorizations_view::AuthorizationView;
+use crate::store::fetches::FetchView;
 use crate::store::orders_view::OrderView;
+use crate::store::page::Listing;
+
+/// Fetches that are shown with an order; there is a list of all of them.
+const FETCHES_SHOWN: usize = 20;
 
 #[derive(Debug, Subcommand)]
 pub enum OrderCommand {
     /// Shows one order, its authorizations and everything that has happened to them.
     Show(ShowArgs),
+    /// Lists who has fetched the order's challenge responses from the responder, from where, and what they got.
+    Fetches(FetchesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -21,12 +29,74 @@ pub struct ShowArgs {
     pub order: String,
 }
 
+#[derive(Debug, Args)]
+pub struct FetchesArgs {
+    /// The order's id (ord_…).
+    #[arg(value_name = "ID")]
+    pub order: String,
+    #[command(flatten)]
+    pub listing: ListingArgs,
+}
+
+/// An order and what was fetched of it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    order: OrderView,
+    /// The earliest; `order fetches` lists all.
+    fetches: Vec<FetchView>,
+}
+
 pub async fn run(command: &OrderCommand, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
-    let OrderCommand::Show(args) = command;
-    let path = with_segment("/v1/orders", &args.order);
-    let order: OrderView = api.get(&path).await?;
-    output.show(&order, ["order", ""], facts)?;
+    match command {
+        OrderCommand::Show(args) => show(args, api, output).await,
+        OrderCommand::Fetches(args) => fetches(args, api, output).await,
+    }
+}
+
+async fn show(args: &ShowArgs, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
+    let order: OrderView = api.get(&with_segment("/v1/orders", &args.order)).await?;
+    let some = ListingArgs { limit: FETCHES_SHOWN, cursor: None };
+    let fetches: Listing<FetchView> = listing::fetch(api, &fetches_of(&args.order), &[], &some).await?;
+    let shown = Shown { order, fetches: fetches.data };
+    output.show(&shown, ["order", ""], |shown| {
+        let mut rows = facts(&shown.order);
+        rows.extend(shown.fetches.iter().map(|one| ["fetched".to_owned(), fetched(one)]));
+        rows
+    })?;
     Ok(Exit::Done)
+}
+
+async fn fetches(args: &FetchesArgs, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
+    let found = listing::fetch::<FetchView>(api, &fetches_of(&args.order), &[], &args.listing).await?;
+    let header = ["at", "name", "from", "request", "host", "got", "by", "user agent"];
+    listing::show(output, &found, header, |fetch| {
+        [
+            fetch.at.to_string(),
+            or_dash(fetch.identifier.as_ref()),
+            fetch.source.clone(),
+            fetch.method.clone(),
+            or_dash(fetch.host.as_ref()),
+            fetch.status.to_string(),
+            by(fetch).to_owned(),
+            or_dash(fetch.user_agent.as_ref()),
+        ]
+    })
+}
+
+fn fetches_of(order: &str) -> String {
+    format!("{}/fetches", with_segment("/v1/orders", order))
+}
+
+/// Our own look before the challenge, or somebody else: the CA, most likely.
+fn by(fetch: &FetchView) -> &'static str {
+    if fetch.own { "this service" } else { "another" }
+}
+
+fn fetched(fetch: &FetchView) -> String {
+    let name = or_dash(fetch.identifier.as_ref());
+    let (at, source, status) = (fetch.at, &fetch.source, fetch.status);
+    format!("{name} {status} {at}, by {} from {source}, {}", by(fetch), or_dash(fetch.user_agent.as_ref()))
 }
 
 fn facts(order: &OrderView) -> Vec<[String; 2]> {

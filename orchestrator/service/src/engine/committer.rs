@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use issuance::ids::OrderId;
+use issuance::order::Stage;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
+use crate::challenge::http01::Presented;
 use crate::store::steps::StepEnd;
 use crate::store::{Store, StoreError};
 
@@ -19,6 +21,8 @@ use super::batch::Batcher;
 use super::instruments::CommitInstruments;
 
 const BATCH_MAX: usize = 128;
+/// RFC 8555 §8.3: the challenges that the responder answers.
+const HTTP_01: &str = "http-01";
 /// Between two tries to reach a database that is away.
 const AWAY_WAIT: Duration = Duration::from_millis(200);
 
@@ -96,6 +100,8 @@ impl Writer {
             match self.store.commit_steps(ends, self.parts.clock.now()).await {
                 Ok(written) => {
                     self.instruments.record(ends.len(), started.elapsed());
+                    let presented = ends.iter().filter(|end| written.contains(&end.lease.order));
+                    self.parts.announcer.announce(&presented.flat_map(presented_by).collect::<Vec<_>>());
                     let outcome = |end: &StepEnd| {
                         let order = end.lease.order;
                         if written.contains(&order) { Ok(()) } else { Err(CommitError::LeaseLost { order }) }
@@ -117,6 +123,22 @@ impl Writer {
             }
         }
     }
+}
+
+/// The responses that are to be served from now on.
+fn presented_by(end: &StepEnd) -> impl Iterator<Item = Presented> {
+    let presents = matches!(end.order.stage, Stage::Presented { .. });
+    end.ledger.iter().filter(move |_| presents).filter_map(|entry| {
+        let challenge = entry.challenge.as_ref().filter(|_| entry.final_at.is_none())?;
+        if &*challenge.kind != HTTP_01 {
+            return None;
+        }
+        Some(Presented {
+            order: end.lease.order,
+            token: challenge.token.as_ref().into(),
+            key_authorization: challenge.key_authorization.as_ref().into(),
+        })
+    })
 }
 
 fn refused(end: &StepEnd, reason: &StoreError) -> CommitError {

@@ -37,6 +37,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::acme::Account;
+use crate::challenge::http01::Announcer;
 use crate::challenge::preflight::Preflight;
 use crate::clock::Pace;
 use crate::keys::{KeyKind, Sealer};
@@ -89,6 +90,8 @@ pub struct EngineParts {
     pub certificate_profile: Option<Box<str>>,
     /// Rung by whoever has made orders due.
     pub wake: Arc<Notify>,
+    /// Takes the responses that were committed to those who serve them.
+    pub announcer: Announcer,
 }
 
 /// A running engine. Dropping the handle does not stop it: [`Engine::stop`] does.

@@ -3,6 +3,7 @@
 
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::mint::Mint;
 use super::{Store, StoreError, sql_instant};
@@ -17,7 +18,27 @@ pub struct AccountRecord {
     /// `None` until the CA has answered.
     pub account_url: Option<String>,
     pub key_sealed: Vec<u8>,
+    /// Of the key (RFC 7638).
+    pub key_thumbprint: String,
     pub stopped_reason: Option<String>,
+}
+
+/// An account as the operator sees it: every fact that is no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    pub id: AccountId,
+    /// What logs and metrics call the CA.
+    pub ca: String,
+    pub directory_url: String,
+    /// `None` until the CA has answered.
+    pub account_url: Option<String>,
+    /// Of the account's key (RFC 7638), which web servers that answer challenges by themselves are given.
+    pub key_thumbprint: String,
+    pub contacts: Vec<String>,
+    pub stopped_reason: Option<String>,
+    pub created_at: Timestamp,
+    /// Whether the service that was asked orders with it.
+    pub current: bool,
 }
 
 /// What a new account starts with.
@@ -45,7 +66,7 @@ impl Store {
         directory_url: &str,
     ) -> Result<Option<AccountRecord>, StoreError> {
         let row = sqlx::query!(
-            "select account_id, ca, directory_url, account_url, key_sealed, stopped_reason
+            "select account_id, ca, directory_url, account_url, key_sealed, key_thumbprint, stopped_reason
              from accounts where directory_url = $1",
             directory_url
         )
@@ -58,8 +79,32 @@ impl Store {
             directory_url: row.directory_url,
             account_url: row.account_url,
             key_sealed: row.key_sealed,
+            key_thumbprint: row.key_thumbprint,
             stopped_reason: row.stopped_reason,
         }))
+    }
+
+    /// Every account there ever was, the earliest first; there are as many as directories were configured.
+    pub async fn accounts(&self, current: AccountId) -> Result<Vec<AccountView>, StoreError> {
+        let rows = sqlx::query!(
+            "select account_id, ca, directory_url, account_url, key_thumbprint, contacts, stopped_reason, created_at
+             from accounts order by account_id",
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::of("accounts.list"))?;
+        let views = rows.into_iter().map(|row| AccountView {
+            id: AccountId(row.account_id),
+            ca: row.ca,
+            directory_url: row.directory_url,
+            account_url: row.account_url,
+            key_thumbprint: row.key_thumbprint,
+            contacts: row.contacts,
+            stopped_reason: row.stopped_reason,
+            created_at: row.created_at.into(),
+            current: row.account_id == current.0,
+        });
+        Ok(views.collect())
     }
 
     /// Inserts unless another replica was faster; either way the account of that directory comes back.

@@ -15,6 +15,7 @@ pub mod backoffs;
 pub mod certificates;
 pub mod charges;
 pub mod faults;
+pub mod fetches;
 mod flights;
 pub mod forecast;
 pub mod headroom;

@@ -91,6 +91,20 @@ pub async fn find(store: &Store, viewer: Viewer, id: OrderId) -> Result<Option<O
     Ok(Some(order))
 }
 
+/// Whether it exists, for this viewer.
+pub async fn exists(store: &Store, viewer: Viewer, id: OrderId) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from orders where order_id = $1 and ($2::uuid is null or tenant_id = $2)
+           ) as "exists!""#,
+        id.0,
+        viewer.tenant_id()
+    )
+    .fetch_one(store.pool())
+    .await
+    .map_err(StoreError::of("orders.exists"))
+}
+
 async fn select(
     store: &Store,
     viewer: Viewer,

@@ -1,4 +1,5 @@
 //! Orders.
 
+pub(super) mod fetches;
 pub(super) mod list;
 pub(super) mod read;

@@ -6,8 +6,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::super::probe::draw_token;
-use super::super::world::{DEADLINE, Shelf, secret};
+use super::super::world::{DEADLINE, ORDER, PATIENCE, Shelf, WAITING_MAX, secret};
 use super::*;
+
+mod boards;
+mod hostile;
+mod logs;
 
 const TOKEN: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
 const KEY_AUTHORIZATION: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.thumbprint";
@@ -15,22 +19,35 @@ const KEY_AUTHORIZATION: &str = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.thu
 struct Running {
     address: SocketAddr,
     shelf: Arc<Shelf>,
+    board: Arc<Board>,
     stop: CancellationToken,
     ended: JoinHandle<()>,
 }
 
 async fn start_with(shelf: Shelf, config: ResponderConfig) -> Running {
+    start_logging(shelf, config, None).await
+}
+
+async fn start_logging(shelf: Shelf, config: ResponderConfig, log: Option<FetchLog>) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a listener");
     let address = listener.local_addr().expect("an address");
     let (shelf, stop) = (Arc::new(shelf), CancellationToken::new());
-    let responder = Responder::new(config, Arc::clone(&shelf) as Arc<dyn Responses>, secret());
+    let board = Arc::new(Board::new(Arc::clone(&shelf) as Arc<dyn Responses>, WAITING_MAX));
+    let mut responder = Responder::new(config, Arc::clone(&board), secret());
+    if let Some(log) = log {
+        responder = responder.logging(log);
+    }
     let ended = tokio::spawn(responder.serve(listener, stop.clone()));
-    Running { address, shelf, stop, ended }
+    Running { address, shelf, board, stop, ended }
 }
 
 async fn start() -> Running {
+    start_with(one_response(), short()).await
+}
+
+fn one_response() -> Shelf {
     let responses = HashMap::from([(TOKEN.to_owned(), KEY_AUTHORIZATION.to_owned())]);
-    start_with(Shelf { responses, ..Shelf::default() }, short()).await
+    Shelf { responses, ..Shelf::default() }
 }
 
 fn short() -> ResponderConfig {
@@ -160,7 +177,7 @@ async fn other_methods_are_refused() {
 
 #[tokio::test]
 async fn a_probe_is_answered_without_the_database() {
-    let running = start_with(Shelf { down: true, ..Shelf::default() }, short()).await;
+    let running = start_with(Shelf { down: true.into(), ..Shelf::default() }, short()).await;
     let token = draw_token();
     let answer = running.request("GET", &target(&token)).await;
     assert_eq!(body(&answer), secret().answer(&token));
@@ -169,7 +186,8 @@ async fn a_probe_is_answered_without_the_database() {
 
 #[tokio::test]
 async fn while_the_database_is_down_the_ca_is_asked_to_come_again() {
-    for shelf in [Shelf { down: true, ..Shelf::default() }, Shelf { hangs: true, ..Shelf::default() }] {
+    for shelf in [Shelf { down: true.into(), ..Shelf::default() }, Shelf { hangs: true, ..Shelf::default() }]
+    {
         let running = start_with(shelf, short()).await;
         let answer = running.request("GET", &target(TOKEN)).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -194,7 +212,7 @@ async fn a_connection_is_kept_for_the_next_request() {
             answer.extend_from_slice(&buffer[..length]);
         }
     }
-    assert_eq!(running.shelf.asked.load(Ordering::SeqCst), 3);
+    assert_eq!(running.shelf.asked.load(Ordering::SeqCst), 1, "then it is on the board");
 }
 
 #[tokio::test]
@@ -206,33 +224,6 @@ async fn a_slow_or_huge_head_ends_the_connection() {
     let huge = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(HEAD_BYTES_MAX));
     let answer = running.exchange(&huge).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-}
-
-#[tokio::test]
-async fn only_so_many_connections_are_served_at_once() {
-    let responses = HashMap::from([(TOKEN.to_owned(), KEY_AUTHORIZATION.to_owned())]);
-    let config = ResponderConfig {
-        connections_max: 1,
-        header_timeout: Duration::from_mins(1),
-        ..ResponderConfig::default()
-    };
-    let running = start_with(Shelf { responses, ..Shelf::default() }, config).await;
-    let mut first = running.connect().await;
-    first.write_all(b"GET ").await.expect("written");
-    let mut second = tokio::spawn({
-        let address = running.address;
-        async move {
-            let mut stream = TcpStream::connect(address).await.expect("a connection");
-            let request = format!("GET {} HTTP/1.1\r\nConnection: close\r\n\r\n", target(TOKEN));
-            stream.write_all(request.as_bytes()).await.expect("written");
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.expect("an answer");
-            answer
-        }
-    });
-    assert!(timeout(DEADLINE, &mut second).await.is_err(), "served beside the first");
-    drop(first);
-    assert!(second.await.expect("an answer").contains(KEY_AUTHORIZATION));
 }
 
 #[tokio::test]
