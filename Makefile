@@ -21,7 +21,7 @@ demo:
 
 # The summary of the tests comes last.
 test:
-	@.ci/setup postgresql pebble certbot lego prometheus nextest
+	@.ci/setup postgresql pebble certbot lego prometheus nginx apache2 haproxy caddy nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
 	promtool check rules dashboards/alerts.yml && promtool test rules dashboards/alerts.test.yml
@@ -31,7 +31,7 @@ test:
 	.ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet
 
 bench:
-	@.ci/setup postgresql pebble certbot lego
+	@.ci/setup postgresql pebble certbot lego nginx wrk
 	@cargo build --release --quiet --package lockkeeper
 	@cargo bench --quiet --package lockkeeper-benches
 

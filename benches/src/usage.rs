@@ -26,6 +26,11 @@ pub fn peak_memory(pid: u32) -> io::Result<u64> {
     field(&format!("/proc/{pid}/status"), "VmHWM:")
 }
 
+/// The memory a process has resident now, in bytes.
+pub fn resident_memory(pid: u32) -> io::Result<u64> {
+    field(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
 /// Memory of a process and its living children, in bytes; pages that several of them share are counted once.
 pub fn memory_with_children(pid: u32) -> io::Result<u64> {
     let mut bytes = field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")?;

@@ -1,6 +1,7 @@
 //! The service put together: which part gets what, in which order they start and stop.
 
 mod ca_link;
+mod edge;
 mod error;
 mod fetches;
 mod identity;
@@ -15,7 +16,6 @@ use futures_util::future::BoxFuture;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +23,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::acme::Transport;
-use crate::api::{self, ApiState};
+use crate::api::ApiState;
 use crate::challenge::address::{AddressBlock, AddressPolicy};
 use crate::challenge::fetch::FetchConfig;
-use crate::challenge::http01::{Announcer, Board, FetchLog, Responder, ResponderConfig};
+use crate::challenge::http01::{Announcer, Board};
 use crate::challenge::preflight::Preflight;
 use crate::challenge::probe::ProbeSecret;
 use crate::challenge::resolver::{NameResolver, ResolverConfig};
@@ -41,10 +41,10 @@ use crate::store::{Store, tokens};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 
 use self::ca_link::{CaLink, timeouts};
+use self::edge::Edge;
 pub use self::error::AppError;
 use self::identity::Identity;
 pub use self::identity::IdentityError;
-use self::responses::StoredResponses;
 
 /// Provers per CA permit: a look at a slow site takes far longer than a request to the CA.
 const PROVING_PER_PERMIT: u16 = 4;
@@ -146,9 +146,10 @@ impl App {
             None => None,
         };
         let plays = |role| config.worker.roles.contains(role);
+        let at_the_edge = Edge { tasks: &edge, stop: &edge_stop };
         let (responder, board) = if plays(Role::Responder) {
-            let edge = Edge { tasks: &edge, stop: &edge_stop };
-            let (address, board) = edge.serve_responder(&config, &store, secret.clone(), &clock).await?;
+            let (address, board) =
+                at_the_edge.serve_responder(&config, &store, secret.clone(), &clock).await?;
             (Some(address), Some(board))
         } else {
             (None, None)
@@ -161,7 +162,7 @@ impl App {
                 link.record.account,
                 Arc::clone(&wake),
             );
-            Some(serve_api(&config, state, &edge, &edge_stop).await?)
+            Some(at_the_edge.serve_api(&config, state).await?)
         } else {
             None
         };
@@ -382,67 +383,6 @@ fn preflight(
     };
     let preflight = Preflight::new(&fetch, Arc::new(resolver), policy, secret)?;
     Ok(Some(Arc::new(preflight.speaking_for(thumbprint))))
-}
-
-/// What serves strangers, and is stopped last.
-struct Edge<'a> {
-    tasks: &'a TaskTracker,
-    stop: &'a CancellationToken,
-}
-
-impl Edge<'_> {
-    /// The responder, its board and its log. Returns where it listens.
-    async fn serve_responder(
-        &self,
-        config: &Config,
-        store: &Store,
-        secret: ProbeSecret,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<(SocketAddr, Arc<Board>), AppError> {
-        let listener = bind("responder", config.responder.listen).await?;
-        let address = address(&listener)?;
-        let connections_max = usize::try_from(config.responder.connections_max.get()).unwrap_or(usize::MAX);
-        let settings = ResponderConfig {
-            connections_max,
-            trusted_proxies: config.responder.trusted_proxies.clone(),
-            ..ResponderConfig::default()
-        };
-        // The other half of the seats is for what needs no database.
-        let board = Board::new(Arc::new(StoredResponses(store.clone())), (connections_max / 2).max(1));
-        let board = Arc::new(board);
-        let (log, fetched) = FetchLog::new(Arc::clone(clock));
-        let responder = Responder::new(settings, Arc::clone(&board), secret).logging(log);
-        self.tasks.spawn(responses::keep(Arc::clone(&board), store.clone(), self.stop.clone()));
-        self.tasks.spawn(fetches::write(fetched, store.clone(), self.stop.clone()));
-        self.tasks.spawn(responder.serve(listener, self.stop.clone()));
-        Ok((address, board))
-    }
-}
-
-async fn serve_api(
-    config: &Config,
-    state: ApiState,
-    edge: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<SocketAddr, AppError> {
-    let listener = bind("API", config.api.listen).await?;
-    let address = address(&listener)?;
-    let stop = stop.clone();
-    edge.spawn(async move {
-        let server = axum::serve(listener, api::router(state));
-        if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
-            warn!(error = &error as &dyn std::error::Error, "The API is no longer served");
-        }
-    });
-    Ok(address)
-}
-
-async fn bind(what: &'static str, listen: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(listen).await.map_err(|source| AppError::Listen { what, listen, source })
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, AppError> {
-    listener.local_addr().map_err(AppError::Address)
 }
 
 fn publish(config: &Config, endpoints: &Endpoints) -> Result<(), AppError> {

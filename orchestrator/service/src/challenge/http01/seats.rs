@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Seats {
-    seats_max: usize,
+    capacity: usize,
     opened_at: Instant,
     room: Mutex<Room>,
     left: Notify,
@@ -40,9 +40,9 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    pub(super) fn new(seats_max: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
-            seats_max: seats_max.max(1),
+            capacity: capacity.max(1),
             opened_at: Instant::now(),
             room: Mutex::default(),
             left: Notify::new(),
@@ -72,7 +72,7 @@ impl Seats {
     fn try_take(self: &Arc<Self>) -> Option<(Seat, bool)> {
         let mut room = self.room();
         let mut evicted = false;
-        if room.taken.len() >= self.seats_max {
+        if room.taken.len() >= self.capacity {
             let idle = room.taken.iter().filter(|(_, place)| !place.answering.load(Ordering::Acquire));
             let longest = idle.min_by_key(|(_, place)| place.heard_at.load(Ordering::Relaxed));
             let number = *longest?.0;

@@ -10,6 +10,7 @@ use super::super::world::{
 use super::*;
 
 mod redirects;
+mod stateless;
 
 const NAME: &str = "www.example.com";
 
