@@ -86,14 +86,17 @@ async fn of_one_order_only_so_many_are_kept(pool: PgPool) {
     world.import("t1,s1,a.com,http-01,\n").await;
     let order = order_of(&world, "a.com").await;
     for batch in 0..3 {
-        let entries: Vec<_> = (1..=4).map(|number| fetch(&order, batch * 10 + number)).collect();
+        let entries: Vec<_> = (2..=5).map(|number| fetch(&order, batch * 10 + number)).collect();
         world.store.record_fetches(&entries, 10).await.expect("written");
     }
     let listing = world.get(&format!("/v1/orders/{order}/fetches?limit=1000")).await.json();
     let sources: Vec<_> =
         listing["data"].as_array().expect("a list").iter().map(|one| &one["source"]).collect();
     assert_eq!(sources.len(), 10, "the first ones");
-    assert_eq!(*sources[9], "203.0.113.22");
+    assert_eq!(*sources[9], "203.0.113.23");
+    world.store.record_fetches(&[fetch(&order, 1)], 10).await.expect("written");
+    let listing = world.get(&format!("/v1/orders/{order}/fetches?limit=1000")).await.json();
+    assert_eq!(listing["data"].as_array().map(Vec::len), Some(11), "our own look takes no room");
     // What belongs to no order is nobody's.
     let stray = fetch("ord_00000000000000000000000000", 1);
     world.store.record_fetches(&[stray], 10).await.expect("left out");

@@ -110,7 +110,7 @@ async fn known_challenges_are_answered_on_every_replica_while_the_server_is_away
     let board = scene.bystander.board.as_ref().context("it has one")?;
     let told = async {
         while board.len() < RESPONSES {
-            tokio::time::sleep(Duration::from_millis(5)).await
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(WITHIN, told).await.context("nobody told it")?;

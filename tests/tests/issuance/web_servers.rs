@@ -90,11 +90,10 @@ async fn certificates_come_through(server: WebServer, mode: Mode) -> anyhow::Res
     let url = |text: String| text.parse::<ResponderUrl>().context(text);
     let plan = match mode {
         // Somebody who is away is stood in for.
-        Mode::ReverseProxy if server != WebServer::Apache => SnippetPlan::ReverseProxy(vec![
+        Mode::ReverseProxy => SnippetPlan::ReverseProxy(vec![
             url("http://127.0.0.1:9".to_owned())?,
             url(format!("http://{responder}"))?,
         ]),
-        Mode::ReverseProxy => SnippetPlan::ReverseProxy(vec![url(format!("http://{responder}"))?]),
         Mode::Redirect => SnippetPlan::Redirect(url(format!("http://{PUBLIC_RESPONDER}"))?),
         Mode::Stateless => SnippetPlan::Stateless(thumbprint.parse()?),
     };

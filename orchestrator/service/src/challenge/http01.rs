@@ -136,6 +136,8 @@ impl Responder {
         connections.close();
         if timeout(goodbye, connections.wait()).await.is_err() {
             warn!(connections = connections.len(), "Responder leaves clients that do not take their answers");
+            seats.clear();
+            connections.wait().await;
         }
     }
 

@@ -62,7 +62,7 @@ pub struct FetchView {
 }
 
 impl Store {
-    /// Writes what was fetched, but of one order no more than `per_order_max`.
+    /// Writes what was fetched, but of one order no more than `per_order_max`, and as many looks of our own.
     pub async fn record_fetches(&self, entries: &[FetchEntry], per_order_max: u32) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
         let facts = || entries.iter().map(|entry| &entry.facts);

@@ -67,6 +67,8 @@ pub(super) struct Posted {
     withdrawn: AtomicBool,
     /// Requests for it that were handed to the log.
     pub(super) fetches: AtomicU32,
+    /// And looks of our own.
+    pub(super) looks: AtomicU32,
 }
 
 impl Posted {
@@ -76,6 +78,7 @@ impl Posted {
             key_authorization: Bytes::copy_from_slice(presented.key_authorization.as_bytes()),
             withdrawn: AtomicBool::new(false),
             fetches: AtomicU32::new(0),
+            looks: AtomicU32::new(0),
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::board::Posted;
 
-/// Kept of one order; whoever asks more often than that has been seen.
+/// Kept of one order, and as many looks of our own; whoever asks more often than that has been seen.
 pub const FETCHES_PER_ORDER_MAX: u32 = 100;
 /// Not written yet. What comes while that many wait is counted, and not kept.
 const WAITING_MAX: usize = 4096;
@@ -76,8 +76,9 @@ impl FetchLog {
 
     pub(super) fn note(&self, posted: &Posted, request: &Request<'_>, status: StatusCode) {
         // Looked at first: a flood does not even make the counter's line move between processors.
-        if posted.fetches.load(Ordering::Relaxed) >= FETCHES_PER_ORDER_MAX
-            || posted.fetches.fetch_add(1, Ordering::Relaxed) >= FETCHES_PER_ORDER_MAX
+        let noted = if request.own { &posted.looks } else { &posted.fetches };
+        if noted.load(Ordering::Relaxed) >= FETCHES_PER_ORDER_MAX
+            || noted.fetch_add(1, Ordering::Relaxed) >= FETCHES_PER_ORDER_MAX
         {
             self.surplus.increment(1);
             return;

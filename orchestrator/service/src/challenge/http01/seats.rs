@@ -69,6 +69,13 @@ impl Seats {
         }
     }
 
+    /// Takes every seat away.
+    pub(super) fn clear(&self) {
+        for place in self.room().taken.values() {
+            place.lost.cancel();
+        }
+    }
+
     fn try_take(self: &Arc<Self>) -> Option<(Seat, bool)> {
         let mut room = self.room();
         let mut evicted = false;

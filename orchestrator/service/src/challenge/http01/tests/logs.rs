@@ -106,4 +106,11 @@ async fn what_is_kept_of_a_stranger_is_bounded() {
         kept += 1;
     }
     assert!((FETCHES_PER_ORDER_MAX - 1..=FETCHES_PER_ORDER_MAX).contains(&kept), "{kept}");
+    // There is room for our own looks still, as there would be for others beside many looks.
+    let mark = secret().sign_look(TOKEN);
+    let mark = mark.to_str().expect("ASCII");
+    running
+        .exchange(&format!("GET {path} HTTP/1.1\r\nLockkeeper-Look: {mark}\r\nConnection: close\r\n\r\n"))
+        .await;
+    assert!(fetched.try_recv().expect("our look").own);
 }
