@@ -14,18 +14,15 @@ use crate::store::fetches::{FetchEntry, FetchFacts};
 const BATCH_MAX: usize = 256;
 /// Between two batches. A few requests for one order come together.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Tries to write a batch while the service stops; whatever the database says then, the log ends.
-const LAST_TRIES: u32 = 3;
 
 /// Writes until the responder has ended and everything is written.
 pub(super) async fn write(mut fetched: mpsc::Receiver<Fetch>, store: Store, stop: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while fetched.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let entries: Vec<_> = batch.drain(..).map(entry).collect();
-        let mut tries = 0;
         while let Err(error) = store.record_fetches(&entries, FETCHES_PER_ORDER_MAX).await {
-            tries += u32::from(stop.is_cancelled());
-            if !error.is_unavailable() || tries >= LAST_TRIES {
+            // A service that stops waits for no database.
+            if !error.is_unavailable() || stop.is_cancelled() {
                 warn!(
                     fetches = entries.len(),
                     error = &error as &dyn std::error::Error,
