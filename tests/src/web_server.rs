@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+/// After a failure.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const APACHE_MODULES: &str = "/usr/lib/apache2/modules";
 /// What the site says of itself, at `/`.
@@ -23,7 +25,7 @@ pub const SITE_BODY: &str = "the site itself";
 /// Where the site sends everything but `/`, as most do.
 pub const SITE_REDIRECT: &str = "https://";
 
-/// A running web server, with one site for every name. `/` is a page; everything else is redirected to HTTPS; and
+/// A running web server, which ends when it is dropped, with one site for every name. `/` is a page; everything else is redirected to HTTPS; and
 /// paths with a dot in front are forbidden where that is usual.
 #[derive(Debug)]
 pub struct RunningWebServer {
@@ -62,11 +64,26 @@ impl RunningWebServer {
 
     /// Asks it to end, and waits until it has, with its workers.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(pid) = self.child.id() {
-            Command::new("kill").arg(pid.to_string()).status().await.context("no kill(1)")?;
-        }
+        self.terminate()?;
         timeout(STOPPED_WITHIN, self.child.wait()).await.context("it does not stop")??;
         Ok(())
+    }
+
+    fn terminate(&self) -> std::io::Result<()> {
+        // Nothing, once it was waited for.
+        let Some(pid) = self.child.id() else { return Ok(()) };
+        std::process::Command::new("kill").arg(pid.to_string()).status().map(drop)
+    }
+}
+
+impl Drop for RunningWebServer {
+    /// In a test that fails: killed, it would leave its workers behind.
+    fn drop(&mut self) {
+        drop(self.terminate());
+        let deadline = std::time::Instant::now() + ENDED_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 }
 
