@@ -63,6 +63,10 @@ classes! {
     DnsServfail, "dns_servfail", Tenant, "mend the zone at its name servers: they answer SERVFAIL (a broken zone, or bad DNSSEC signatures)";
     /// No name server answers.
     DnsTimeout, "dns_timeout", Tenant, "make the domain's name servers reachable: none of them answers";
+    /// DNSSEC does not validate: whoever validates, and CAs must, gets no answer at all.
+    Dnssec, "dnssec", Tenant, "sign the zone anew, or have the DS record at the registrar removed: its DNSSEC signatures do not validate";
+    /// The servers that the parent zone names do not speak for the zone.
+    DnsLame, "dns_lame", Tenant, "serve the zone at the name servers that the registrar names, or have the registrar name those that serve it";
     /// The name exists and has neither A nor AAAA.
     DnsNoAddress, "dns_no_address", Tenant, "publish an A or AAAA record for the name: it has neither";
     /// An address record leads elsewhere than to the provider's servers.

@@ -88,6 +88,26 @@ impl Hostname {
     }
 }
 
+/// The name one label below the public suffix that some registry runs: where a zone is expected first when any
+/// DNS name, canonical and with underscores or not, is looked for from the top.
+///
+/// Not [`Hostname::registered_domain`]: that one goes by the providers' suffixes too, below which nothing needs
+/// to be delegated. The name itself where it is a suffix.
+pub fn delegated_domain(name: &str) -> &str {
+    let mut domain = name;
+    for (dot, _) in name.rmatch_indices('.') {
+        domain = &name[dot + 1..];
+        let suffix = psl::suffix(domain.as_bytes());
+        let is_suffix =
+            suffix.is_some_and(|suffix| suffix == domain && suffix.typ() != Some(psl::Type::Private));
+        if !is_suffix {
+            return domain;
+        }
+        domain = name;
+    }
+    domain
+}
+
 fn is_address(text: &str) -> bool {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if bare.parse::<IpAddr>().is_ok() {
@@ -340,6 +360,22 @@ mod tests {
         let name = Hostname::parse("*.shop.example.co.uk").expect("a wildcard");
         assert_eq!(name.validation_target(), "shop.example.co.uk");
         assert_eq!(name.registered_domain(), "example.co.uk");
+    }
+
+    #[test]
+    fn a_zone_is_expected_below_the_suffix_of_a_registry() {
+        for (name, domain) in [
+            ("_acme-challenge.www.example.com", "example.com"),
+            ("_acme-challenge.shop.example.co.uk", "example.co.uk"),
+            ("d420c923.acme.provider.net", "provider.net"),
+            ("_acme-challenge.someone.github.io", "github.io"),
+            ("example.com", "example.com"),
+            ("co.uk", "co.uk"),
+            ("com", "com"),
+            ("ns1.rack.lab", "rack.lab"),
+        ] {
+            assert_eq!(delegated_domain(name), domain, "{name}");
+        }
     }
 
     #[test]

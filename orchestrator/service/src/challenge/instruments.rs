@@ -5,6 +5,7 @@ use std::time::Duration;
 use issuance::fault::FailureClass;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+use super::propagation::{self, PropagationReport};
 use super::report::Verdict;
 
 /// What a check asks for.
@@ -74,6 +75,40 @@ impl PurposeInstruments {
             unknown: checks("unknown"),
             not_ready: FailureClass::ALL.iter().map(|class| (*class, checks(class.as_str()))).collect(),
             duration: histogram!("lockkeeper_name_check_duration_seconds", "purpose" => purpose),
+        }
+    }
+}
+
+/// Looks for a record at the servers of its zone.
+pub(super) struct PropagationInstruments {
+    visible: Counter,
+    unknown: Counter,
+    not_yet: Vec<(FailureClass, Counter)>,
+    /// Seconds one look took, the search for the servers included.
+    duration: Histogram,
+}
+
+impl PropagationInstruments {
+    pub(super) fn register() -> Self {
+        let looks = |result: &'static str| counter!("lockkeeper_dns_looks_total", "result" => result);
+        Self {
+            visible: looks("visible"),
+            unknown: looks("unknown"),
+            not_yet: FailureClass::ALL.iter().map(|class| (*class, looks(class.as_str()))).collect(),
+            duration: histogram!("lockkeeper_dns_look_duration_seconds"),
+        }
+    }
+
+    pub(super) fn record(&self, report: &PropagationReport, took: Duration) {
+        self.duration.record(took);
+        match report.verdict {
+            propagation::Verdict::Visible => self.visible.increment(1),
+            propagation::Verdict::Unknown { .. } => self.unknown.increment(1),
+            propagation::Verdict::NotYet { class, .. } => {
+                if let Some((_, counter)) = self.not_yet.iter().find(|(of, _)| *of == class) {
+                    counter.increment(1);
+                }
+            }
         }
     }
 }

@@ -11,14 +11,18 @@
 //! that is connected to, on every hop.
 
 pub mod address;
+mod delegation;
 pub mod fetch;
 pub mod http01;
 mod instruments;
 mod location;
 pub mod preflight;
 pub mod probe;
+pub mod propagation;
+mod question;
 mod report;
 pub mod resolver;
+mod sight;
 mod tls;
 mod watched;
 #[cfg(test)]

@@ -126,6 +126,6 @@ fn describe(faults: &[(IpAddr, &AddressFault)], addresses: usize) -> String {
     text
 }
 
-fn presentable(detail: &str) -> String {
+pub(super) fn presentable(detail: &str) -> String {
     detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARACTERS_MAX).collect()
 }

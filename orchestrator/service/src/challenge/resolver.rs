@@ -8,15 +8,16 @@ use std::time::Duration;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig as HickoryConfig, ResolverOpts,
 };
-use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
 use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
 
+/// Where DNS is spoken (RFC 1035 §4.2).
+pub(super) const DNS_PORT: u16 = 53;
 /// A name with more addresses is probed on the first ones only.
 pub const ADDRESSES_MAX: usize = 16;
 /// What one name's IPv4 addresses leave to its IPv6 addresses.
@@ -102,10 +103,29 @@ impl NameResolver {
         Err(fault)
     }
 
-    /// Empty where the name has no record of this type.
-    async fn ask(&self, name: Name, record_type: RecordType) -> Result<Vec<IpAddr>, ResolveFault> {
+    /// The NS records that stand at exactly this name; none where no zone begins there.
+    ///
+    /// Names of zones and of their parents only: a question about a name that does not exist yet would have the
+    /// resolver remember that it does not (RFC 2308).
+    pub(super) async fn name_servers(&self, zone: &Name) -> Result<Vec<Name>, ResolveFault> {
+        let records = self.records(zone.clone(), RecordType::NS).await?;
+        let servers = records.into_iter().filter(|record| record.name == *zone);
+        Ok(servers
+            .filter_map(|record| match record.data {
+                RData::NS(server) => Some(server.0),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The records of this type, those of aliases on the way too. Empty where the name has none.
+    pub(super) async fn records(
+        &self,
+        name: Name,
+        record_type: RecordType,
+    ) -> Result<Vec<Record>, ResolveFault> {
         let outcome = self.resolver.lookup(name, record_type).await;
-        let outcome = outcome.map(|lookup| addresses_in(&lookup)).or_else(|error| {
+        let outcome = outcome.map(|lookup| lookup.answers().to_vec()).or_else(|error| {
             let fault = ResolveFault::of(&error);
             if fault == ResolveFault::NoAddress { Ok(Vec::new()) } else { Err(fault) }
         });
@@ -113,6 +133,11 @@ impl NameResolver {
             self.answers.fetch_add(1, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Empty where the name has no record of this type.
+    async fn ask(&self, name: Name, record_type: RecordType) -> Result<Vec<IpAddr>, ResolveFault> {
+        self.records(name, record_type).await.map(|records| addresses_in(&records))
     }
 
     /// Tells a name whose servers are silent from a resolver that is: any answer to any other question
@@ -139,13 +164,13 @@ fn name_server(server: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(server.ip(), true, connections)
 }
 
-fn addresses_in(lookup: &Lookup) -> Vec<IpAddr> {
+fn addresses_in(records: &[Record]) -> Vec<IpAddr> {
     let address = |data: &RData| match data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),
         _ => None,
     };
-    lookup.answers().iter().filter_map(|record| address(&record.data)).collect()
+    records.iter().filter_map(|record| address(&record.data)).collect()
 }
 
 /// The addresses of one name: at least one, each once, in numeric order, IPv4 first.
