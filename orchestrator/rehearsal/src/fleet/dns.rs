@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::answer::{answer, udp_bytes_max};
+use super::answer::{Asked, Role, Transport, answer, udp_bytes_max};
+use super::authority::{ServerFault, address_of};
 use super::zone::Zone;
 
 /// Tasks that read the one UDP socket, so that a slow answer does not hold the next question up.
@@ -29,21 +30,39 @@ pub(super) struct DnsServer {
     udp: Arc<UdpSocket>,
     tcp: TcpListener,
     address: SocketAddr,
+    /// Of an authoritative server; none: the resolver and the registry.
+    number: Option<u8>,
 }
 
 impl DnsServer {
-    pub(super) async fn bind(wanted: SocketAddr) -> io::Result<Self> {
+    /// The resolver, and so many authoritative servers on the same port.
+    pub(super) async fn bind_all(wanted: SocketAddr, servers: u8) -> io::Result<(Self, Vec<Self>)> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let tcp = TcpListener::bind(wanted).await?;
-            let address = tcp.local_addr()?;
-            match UdpSocket::bind(address).await {
-                Ok(udp) => return Ok(Self { udp: Arc::new(udp), tcp, address }),
+            match Self::bind_on_one_port(wanted, servers).await {
+                Ok(bound) => return Ok(bound),
                 Err(error) if wanted.port() != 0 || attempt == BIND_ATTEMPTS_MAX => return Err(error),
                 Err(_) => {}
             }
         }
+    }
+
+    async fn bind_on_one_port(wanted: SocketAddr, servers: u8) -> io::Result<(Self, Vec<Self>)> {
+        let resolver = Self::bind(wanted, None).await?;
+        let port = resolver.address.port();
+        let mut bound = Vec::with_capacity(servers.into());
+        for number in 1..=servers {
+            bound.push(Self::bind((address_of(number), port).into(), Some(number)).await?);
+        }
+        Ok((resolver, bound))
+    }
+
+    async fn bind(wanted: SocketAddr, number: Option<u8>) -> io::Result<Self> {
+        let tcp = TcpListener::bind(wanted).await?;
+        let address = tcp.local_addr()?;
+        let udp = UdpSocket::bind(address).await?;
+        Ok(Self { udp: Arc::new(udp), tcp, address, number })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -55,7 +74,7 @@ impl DnsServer {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::LOCALHOST,
         };
-        let responder = Arc::new(Responder { zone: Arc::clone(zone), name_server });
+        let responder = Arc::new(Responder { zone: Arc::clone(zone), name_server, number: self.number });
         for _ in 0..RECEIVERS {
             let (udp, responder) = (Arc::clone(&self.udp), Arc::clone(&responder));
             tasks.spawn(
@@ -72,6 +91,7 @@ impl DnsServer {
 struct Responder {
     zone: Arc<Zone>,
     name_server: Ipv4Addr,
+    number: Option<u8>,
 }
 
 impl Responder {
@@ -134,17 +154,20 @@ impl Responder {
         if request.metadata.message_type == MessageType::Response {
             return None;
         }
-        let response = answer(&self.zone, self.name_server, &request)?;
+        let fault = self.number.and_then(|number| self.zone.authority.fault(number));
+        let role = match self.number {
+            Some(number) => Role::Server(number),
+            None if self.zone.authority.servers > 0 && !request.metadata.recursion_desired => Role::Registry,
+            None => Role::Resolver,
+        };
+        let asked = Asked { role, name_server: self.name_server, transport, fault };
+        let response = answer(&self.zone, &asked, &request)?;
         let bytes = response.to_vec().ok()?;
+        let truncates = matches!(fault, Some(ServerFault::Truncates | ServerFault::TruncatesWithoutTcp));
         match transport {
+            Transport::Udp if truncates => response.truncate().to_vec().ok(),
             Transport::Udp if bytes.len() > udp_bytes_max(&request) => response.truncate().to_vec().ok(),
             Transport::Udp | Transport::Tcp => Some(bytes),
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Transport {
-    Udp,
-    Tcp,
 }

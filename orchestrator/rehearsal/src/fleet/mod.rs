@@ -11,6 +11,7 @@
 //! already sees it.
 
 mod answer;
+mod authority;
 mod dns;
 mod fault;
 mod firewall;
@@ -28,17 +29,21 @@ mod zone;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use issuance::identifier::Hostname;
+use issuance::time::Clock;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub use self::authority::{ServerFault, ZonePlan};
 pub use self::fault::{Fault, PROBE_TOKEN_PREFIX};
 pub use self::hits::{DnsReply, Hits, HttpReply};
 pub use self::plan::{DemoFleet, DemoPlan, PlannedSite, plan};
 pub use self::site::{Damage, Extent, Site};
 pub use self::zone::{Caa, UnknownNames};
 
+use self::authority::{Authority, Published};
 use self::dns::DnsServer;
 use self::firewall::Firewall;
 use self::forward::Forwarder;
@@ -70,10 +75,15 @@ pub struct FleetConfig {
     /// Of every record and of negative answers, in seconds. With 0 no resolver keeps an answer, so a fault
     /// set at run time is seen at once.
     pub ttl_seconds: u32,
+    /// Authoritative servers, at 127.0.1.1 and up on the port of `dns`, which then plays the resolver, and for
+    /// questions without recursion the registry. 0: the one DNS server plays all parts.
+    pub name_servers: u8,
+    /// By which servers are behind; none: none ever is.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl FleetConfig {
-    /// Four servers, free ports, no sites, unknown names refused, nothing cached.
+    /// Four servers, free ports, no sites, unknown names refused, nothing cached, one DNS server.
     pub fn new(responder: SocketAddr) -> Self {
         Self {
             servers: 4,
@@ -83,6 +93,8 @@ impl FleetConfig {
             sites: Vec::new(),
             unknown_names: UnknownNames::Refuse,
             ttl_seconds: 0,
+            name_servers: 0,
+            clock: None,
         }
     }
 }
@@ -133,15 +145,23 @@ impl Fleet {
         let firewall = Firewall::raise(firewalled)
             .await
             .map_err(|source| FleetError::Bind { address: firewalled, source })?;
-        let dns = DnsServer::bind(config.dns)
+        let (dns, name_servers) = DnsServer::bind_all(config.dns, config.name_servers)
             .await
             .map_err(|source| FleetError::Bind { address: config.dns, source })?;
         let dns_addr = dns.address();
 
-        let zone =
-            Arc::new(Zone::new(servers.clone(), &config.sites, config.unknown_names, config.ttl_seconds));
+        let authority = Authority::new(config.name_servers, config.clock);
+        let zone = Arc::new(Zone::new(
+            servers.clone(),
+            &config.sites,
+            config.unknown_names,
+            config.ttl_seconds,
+            authority,
+        ));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        dns.spawn(&zone, &tasks, &stop);
+        for server in name_servers.into_iter().chain([dns]) {
+            server.spawn(&zone, &tasks, &stop);
+        }
         let forwarder = Forwarder::new(config.responder);
         let web = Web::new(Arc::clone(&zone), forwarder, tasks.clone(), stop.clone());
         for (listener, address) in listeners.into_iter().zip(listening) {
@@ -210,7 +230,45 @@ impl Fleet {
     /// The TXT records of any name, such as `_acme-challenge.example.com`; none takes them away.
     pub fn set_txt(&self, name: &str, values: &[&str]) {
         let values = values.iter().map(|&value| value.to_owned()).collect();
-        self.zone.update_records(name, |records| records.txt = values);
+        self.zone.update_records(name, |records| records.txt = Published::at_once(values));
+    }
+
+    /// As [`set_txt`](Self::set_txt), where each server shows the change so long from now by the fleet's clock:
+    /// the first lag is that of server 1. Further lags are of machines behind an address that shows it earlier.
+    /// A CA may ask any of them.
+    pub fn publish_txt(&self, name: &str, values: &[&str], lags: &[Duration]) {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        let now = self.zone.authority.now();
+        self.zone.update_records(name, |records| {
+            records.txt = std::mem::take(&mut records.txt).lagging(values, now, lags);
+        });
+    }
+
+    /// Questions about the name that the resolver was asked while its TXT record was not everywhere yet. Each may
+    /// have a resolver remember that there is none.
+    pub fn early_questions(&self, name: &str) -> u64 {
+        self.zone.authority.early_questions(&zone::canonical(name))
+    }
+
+    /// How a zone is delegated. One that lies in another zone is cut out of it.
+    pub fn set_zone(&self, zone: &str, plan: ZonePlan) {
+        let zone = zone::canonical(zone);
+        if let Some(domain) = &plan.servers_in {
+            self.zone.add_apex(&zone::canonical(domain));
+        }
+        self.zone.add_apex(&zone);
+        self.zone.authority.set_plan(&zone, plan);
+    }
+
+    /// Breaks an authoritative server, by its number from 1, or mends it.
+    pub fn set_server_fault(&self, number: u8, fault: Option<ServerFault>) {
+        self.zone.authority.set_fault(number, fault);
+    }
+
+    /// Makes the names below one aliases of the same names below another (RFC 6672), or their own again.
+    pub fn set_dname(&self, name: &str, target: Option<&str>) {
+        let target = target.map(|target| zone::canonical(target).into());
+        self.zone.update_records(name, |records| records.dname = target);
     }
 
     /// The CAA records of any name; none takes them away.

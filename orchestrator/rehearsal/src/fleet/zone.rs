@@ -8,6 +8,7 @@ use issuance::identifier::Hostname;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
+use super::authority::{Authority, Published};
 use super::fault::Fault;
 use super::hits::{DnsReply, Hits, HttpReply};
 use super::site::Site;
@@ -36,13 +37,15 @@ pub struct Caa {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Records {
     pub(super) cname: Option<Box<str>>,
-    pub(super) txt: Vec<String>,
+    /// Where the names below this one are found instead (RFC 6672).
+    pub(super) dname: Option<Box<str>>,
+    pub(super) txt: Published,
     pub(super) caa: Vec<Caa>,
 }
 
 impl Records {
     fn is_empty(&self) -> bool {
-        self.cname.is_none() && self.txt.is_empty() && self.caa.is_empty()
+        self.cname.is_none() && self.dname.is_none() && self.txt.is_nothing() && self.caa.is_empty()
     }
 }
 
@@ -122,6 +125,7 @@ pub(super) struct Zone {
     unknown_names: UnknownNames,
     /// Of every answer, in seconds.
     pub(super) ttl_seconds: u32,
+    pub(super) authority: Authority,
     names: RwLock<Names>,
 }
 
@@ -130,7 +134,7 @@ pub(super) struct Zone {
 struct Names {
     hosts: HashMap<Box<str>, Arc<Host>>,
     records: HashMap<Box<str>, Records>,
-    /// Registered domains: each is a zone with SOA and NS.
+    /// Registered domains, and what is delegated below them: each is a zone with SOA and NS.
     apexes: HashSet<Box<str>>,
     /// What stands above a known name exists too, without records (RFC 8020).
     above: HashSet<Box<str>>,
@@ -144,8 +148,9 @@ impl Zone {
         sites: &[Site],
         unknown_names: UnknownNames,
         ttl_seconds: u32,
+        authority: Authority,
     ) -> Self {
-        let zone = Self { servers, unknown_names, ttl_seconds, names: RwLock::default() };
+        let zone = Self { servers, unknown_names, ttl_seconds, authority, names: RwLock::default() };
         for site in sites {
             zone.add(site);
         }
@@ -228,15 +233,41 @@ impl Zone {
         healthy.map(|host| host.name.clone())
     }
 
-    /// The registered domain that holds the name, if it is one of ours.
+    /// The zone that holds the name, if it is one of ours.
     pub(super) fn apex_of<'name>(&self, name: &'name str) -> Option<&'name str> {
         let names = self.read();
         suffixes(name).find(|suffix| names.apexes.contains(*suffix))
     }
 
+    /// All our zones that the name lies in, the innermost first.
+    pub(super) fn apexes_of<'name>(&self, name: &'name str) -> Vec<&'name str> {
+        let names = self.read();
+        suffixes(name).filter(|suffix| names.apexes.contains(*suffix)).collect()
+    }
+
+    pub(super) fn add_apex(&self, zone: &str) {
+        let mut names = self.write();
+        names.apexes.insert(zone.into());
+        names.note_above(zone);
+    }
+
+    /// The alias that a DNAME above the name makes of it.
+    pub(super) fn dname_above<'name>(&self, name: &'name str) -> Option<(&'name str, String)> {
+        let names = self.read();
+        suffixes(name).skip(1).find_map(|owner| {
+            let target = names.records.get(owner)?.dname.as_deref()?;
+            Some((owner, format!("{}{target}", name.strip_suffix(owner)?)))
+        })
+    }
+
+    /// The number of the server that the name is of.
+    pub(super) fn name_server(&self, name: &str) -> Option<u8> {
+        let (number, domain) = self.authority.server_in(name)?;
+        self.read().apexes.contains(domain).then_some(number)
+    }
+
     pub(super) fn is_name_server(&self, name: &str) -> bool {
-        let apex = name.strip_prefix("ns1.");
-        apex.is_some_and(|apex| self.read().apexes.contains(apex))
+        self.name_server(name).is_some()
     }
 
     pub(super) fn exists(&self, name: &str) -> bool {
