@@ -1,10 +1,8 @@
-//! CAA (RFC 8659): whether a domain's owner lets this CA issue for it.
+//! CAA (RFC 8659, RFC 8657): whether a domain's owner lets this CA issue for it.
 
-use issuance::identifier::Hostname;
-
-use crate::challenge::ChallengeKind;
 use crate::problem::{Kind, Problem};
 use crate::resolver::DnsView;
+use crate::validation::Attempt;
 
 /// One `issue` or `issuewild` property, or any other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +12,19 @@ pub(crate) struct Property {
     pub(crate) value: String,
 }
 
+/// Whom the account's order is for, and how it is validated.
+struct Asker<'a> {
+    method: &'a str,
+    account_url: &'a str,
+    identities: &'a [String],
+}
+
 /// Climbs from the name towards the root and obeys the first record set it meets.
 ///
 /// The climb ends before the top-level domain: none publishes CAA.
-pub(crate) async fn check(
-    dns: &DnsView,
-    name: &Hostname,
-    kind: ChallengeKind,
-    identities: &[String],
-) -> Result<(), Problem> {
+pub(crate) async fn check(dns: &DnsView, attempt: &Attempt, identities: &[String]) -> Result<(), Problem> {
+    let name = &attempt.name;
+    let asker = Asker { method: attempt.kind.as_str(), account_url: &attempt.account_url, identities };
     let mut at = name.validation_target();
     while at.contains('.') {
         let properties = dns
@@ -30,7 +32,7 @@ pub(crate) async fn check(
             .await
             .map_err(|problem| problem.prefixed(&format!("While processing CAA for {name}: ")))?;
         if !properties.is_empty() {
-            if permits(&properties, name.is_wildcard(), kind, identities) {
+            if permits(&properties, name.is_wildcard(), &asker) {
                 return Ok(());
             }
             return Err(Problem::new(Kind::Caa, format!("CAA record for {at} prevents issuance")));
@@ -40,7 +42,7 @@ pub(crate) async fn check(
     Ok(())
 }
 
-fn permits(properties: &[Property], wildcard: bool, kind: ChallengeKind, identities: &[String]) -> bool {
+fn permits(properties: &[Property], wildcard: bool, asker: &Asker<'_>) -> bool {
     let known = |tag: &str| ["issue", "issuewild", "iodef", "issuemail"].contains(&tag);
     if properties.iter().any(|property| property.critical && !known(&property.tag)) {
         return false;
@@ -51,16 +53,20 @@ fn permits(properties: &[Property], wildcard: bool, kind: ChallengeKind, identit
     if wildcard && !tagged("issuewild").is_empty() {
         relevant = tagged("issuewild");
     }
-    relevant.is_empty() || relevant.iter().any(|property| names_us(&property.value, kind, identities))
+    relevant.is_empty() || relevant.iter().any(|property| names_us(&property.value, asker))
 }
 
-/// `identity; validationmethods=http-01,dns-01` (RFC 8659 §4.2, RFC 8657 §4).
-fn names_us(value: &str, kind: ChallengeKind, identities: &[String]) -> bool {
+/// `identity; accounturi=https://…; validationmethods=http-01,dns-01` (RFC 8659 §4.2, RFC 8657 §3 and §4).
+fn names_us(value: &str, asker: &Asker<'_>) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let issuer = parts.next().unwrap_or_default();
-    let methods = parts.find_map(|part| part.strip_prefix("validationmethods="));
-    identities.iter().any(|identity| identity.eq_ignore_ascii_case(issuer))
-        && methods.is_none_or(|methods| methods.split(',').any(|method| method.trim() == kind.as_str()))
+    let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+    let all = |wanted: &str, fits: &dyn Fn(&str) -> bool| {
+        parameters.iter().filter(|(name, _)| *name == wanted).all(|(_, value)| fits(value))
+    };
+    asker.identities.iter().any(|identity| identity.eq_ignore_ascii_case(issuer))
+        && all("accounturi", &|url| url == asker.account_url)
+        && all("validationmethods", &|methods| methods.split(',').any(|method| method == asker.method))
 }
 
 #[cfg(test)]
@@ -72,7 +78,10 @@ mod tests {
             .iter()
             .map(|&(critical, tag, value)| Property { critical, tag: tag.into(), value: value.into() })
             .collect();
-        permits(&properties, wildcard, ChallengeKind::Http01, &["ca.org".to_owned()])
+        let identities = ["ca.org".to_owned()];
+        let asker =
+            Asker { method: "http-01", account_url: "https://ca.org/acct/7", identities: &identities };
+        permits(&properties, wildcard, &asker)
     }
 
     #[test]
@@ -93,5 +102,7 @@ mod tests {
         assert!(permitted(&[(false, "issue", "ca.org")], true));
         assert!(permitted(&[(false, "issue", "ca.org; validationmethods=dns-01,http-01")], false));
         assert!(!permitted(&[(false, "issue", "ca.org; validationmethods=dns-01")], false));
+        assert!(permitted(&[(false, "issue", "ca.org; accounturi=https://ca.org/acct/7")], false));
+        assert!(!permitted(&[(false, "issue", "ca.org; accounturi=https://ca.org/acct/77")], false));
     }
 }

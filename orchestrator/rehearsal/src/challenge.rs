@@ -10,6 +10,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::account;
 use crate::authorization::{self, Authorization, Event, Progress, Standing};
 use crate::ca::Ca;
 use crate::directory::Base;
@@ -141,6 +142,7 @@ pub(crate) async fn post(
         name: row.name.clone(),
         token: row.token.clone(),
         key_authorization: format!("{}.{}", row.token, signed.thumbprint()),
+        account_url: account::url(reader, &signed.base),
     };
     let number = row.number;
     state.ledger.change(number, |row| {

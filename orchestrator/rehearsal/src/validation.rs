@@ -42,6 +42,7 @@ pub(crate) struct Attempt {
     pub(crate) name: Hostname,
     pub(crate) token: Box<str>,
     pub(crate) key_authorization: String,
+    pub(crate) account_url: String,
 }
 
 impl Validator {
@@ -73,7 +74,7 @@ impl Validator {
         let Some(dns) = &self.dns else { return Ok(()) };
         self.look(dns, attempt).await?;
         if let Some(identities) = &self.caa_identities {
-            caa::check(dns, &attempt.name, attempt.kind, identities).await?;
+            caa::check(dns, attempt, identities).await?;
         }
         let remotes = (1..self.perspectives).map(|_| self.look(dns, attempt));
         let mut failures = join_all(remotes).await.into_iter().filter_map(Result::err);
