@@ -78,9 +78,11 @@ impl Settings {
         }
         write!(
             text,
-            "[resolver]\nservers = [\"{}\"]\n[http01]\nport = {}\ntimeout_ms = 1500\n\
+            "[resolver]\nservers = [\"{}\"]\nauthority_port = {}\n[http01]\nport = {}\ntimeout_ms = 1500\n\
              [addresses]\nallow = [\"127.0.0.0/8\"]\nexpected = [\"127.0.1.0/24\"]\n",
-            surroundings.dns, surroundings.http_port
+            surroundings.dns,
+            surroundings.dns.port(),
+            surroundings.http_port
         )?;
         write!(
             text,

@@ -9,6 +9,7 @@ pub mod allowance;
 pub mod answer;
 pub mod authorization;
 pub mod backoff;
+pub mod caa;
 pub mod demand;
 pub mod drift;
 pub mod exemption;

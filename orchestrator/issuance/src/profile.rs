@@ -53,6 +53,9 @@ pub struct CaProfile {
     /// An account must be bound to one of the CA's own (RFC 8555 §7.3.4).
     #[serde(default)]
     pub external_account: bool,
+    /// The names by which it knows itself in CAA records; what its directory says goes before.
+    #[serde(default)]
+    pub caa_identities: Vec<Box<str>>,
     /// It suggests when to renew (RFC 9773).
     #[serde(default)]
     pub renewal_info: bool,
@@ -137,6 +140,7 @@ impl CaProfile {
             poll_max_ms: 5_000,
             requests_per_second: RequestRates::default(),
             external_account: false,
+            caa_identities: Vec::new(),
             renewal_info: false,
             exempts_exact_sets: false,
             exempts_replacements: false,

@@ -1,6 +1,7 @@
 //! From a file to certificates, against the rehearsal CA: with real services, a real database and a fleet of which
 //! much is broken.
 
+mod caa;
 mod fleet;
 mod outages;
 mod processes;

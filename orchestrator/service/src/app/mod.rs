@@ -22,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::acme::Transport;
+use crate::acme::{Account, Transport};
 use crate::api::ApiState;
 use crate::challenge::address::{AddressBlock, AddressPolicy};
+use crate::challenge::caa::CaaIssuer;
 use crate::challenge::fetch::FetchConfig;
 use crate::challenge::http01::{Announcer, Board};
 use crate::challenge::preflight::Preflight;
@@ -248,7 +249,7 @@ struct Parts {
 fn start_workers(
     config: &Config,
     parts: Parts,
-    preflight: Option<Arc<Preflight>>,
+    preflight: Option<Preflight>,
     link: CaLink,
     identity: &Identity,
     stop: CancellationToken,
@@ -287,6 +288,7 @@ fn start_workers(
             lease: settings.lease,
             wake: Arc::clone(&parts.wake),
         };
+        let preflight = preflight.map(|preflight| Arc::new(with_issuer(preflight, &account, &parts.profile)));
         let parts = EngineParts {
             store: parts.store,
             account,
@@ -356,11 +358,7 @@ impl Bases<'_> {
     }
 }
 
-fn preflight(
-    config: &Config,
-    secret: ProbeSecret,
-    thumbprint: &str,
-) -> Result<Option<Arc<Preflight>>, AppError> {
+fn preflight(config: &Config, secret: ProbeSecret, thumbprint: &str) -> Result<Option<Preflight>, AppError> {
     if !config.http01.preflight {
         warn!("Names are not checked before an order is placed: failures will be spent at the CA");
         return Ok(None);
@@ -382,7 +380,21 @@ fn preflight(
         ..FetchConfig::default()
     };
     let preflight = Preflight::new(&fetch, Arc::new(resolver), policy, secret)?;
-    Ok(Some(Arc::new(preflight.speaking_for(thumbprint))))
+    let preflight = preflight.speaking_for(thumbprint);
+    Ok(Some(preflight.with_authorities_at(config.resolver.authority_port.get())))
+}
+
+/// Has the preflight look at CAA records, for the CA and the account that will order.
+fn with_issuer(preflight: Preflight, account: &Account, profile: &CaProfile) -> Preflight {
+    let told = &account.authority().directory().meta.caa_identities;
+    let identities = if told.is_empty() { &profile.caa_identities } else { told };
+    if identities.is_empty() {
+        warn!(
+            "CAA records are not looked at: neither the CA nor its profile says by which names it knows itself"
+        );
+        return preflight;
+    }
+    preflight.issued_by(CaaIssuer { identities: identities.clone(), account_url: account.url().into() })
 }
 
 fn publish(config: &Config, endpoints: &Endpoints) -> Result<(), AppError> {

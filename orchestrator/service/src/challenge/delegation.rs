@@ -76,6 +76,16 @@ pub(super) enum ServerFault {
     Refused(#[from] AddressRefusal),
     #[error(transparent)]
     Ask(#[from] AskFault),
+    #[error("its name has no address")]
+    NoAddress,
+}
+
+/// The servers that the zone above names for one below, and the addresses it knows of them (glue): those whose
+/// names lie in the zone itself are found in no other way while it is broken.
+#[derive(Debug, Clone, Default)]
+struct Named {
+    servers: BTreeSet<Name>,
+    glue: BTreeMap<Name, Vec<IpAddr>>,
 }
 
 /// Finds zones' servers and asks them. One per process.
@@ -152,22 +162,22 @@ impl Servers {
     pub(super) async fn holding(&self, name: &Name) -> Result<Delegation, DelegationFault> {
         let mut at = self.topmost(name).await?;
         for _ in 0..REFERRALS_MAX {
-            let Some((zone, servers)) = self.cut_below(&at, name).await else { return Ok(at) };
+            let Some((zone, named)) = self.cut_below(&at, name).await else { return Ok(at) };
             at = match self.kept(&zone) {
                 Some(kept) => kept,
-                None => self.describe(zone, Some(servers), Vec::new()).await,
+                None => self.describe(zone, Some(named), Vec::new()).await,
             };
         }
         Err(DelegationFault::TooDeep { zone: at.zone })
     }
 
     /// The next zone on the way down: one that a server refers to, or that it speaks for as well.
-    async fn cut_below(&self, at: &Delegation, name: &Name) -> Option<(Name, BTreeSet<Name>)> {
+    async fn cut_below(&self, at: &Delegation, name: &Name) -> Option<(Name, Named)> {
         for address in at.addresses().take(PARENTS_MAX) {
             let Ok(answer) = self.ask(address, name, RecordType::SOA, None).await else { continue };
             let below = |zone: &Name| at.zone.zone_of(zone) && zone.zone_of(name) && at.zone != *zone;
-            if let Some((zone, servers)) = referral(&answer).filter(|(zone, _)| below(zone)) {
-                return Some((zone, servers));
+            if let Some(found) = referral(&answer).filter(|(zone, _)| below(zone)) {
+                return Some(found);
             }
             if !answer.metadata.authoritative {
                 continue;
@@ -175,9 +185,9 @@ impl Servers {
             let records = answer.answers.iter().chain(&answer.authorities);
             let apex =
                 records.filter(|record| record.record_type() == RecordType::SOA).map(|record| &record.name);
-            let Some(apex) = apex.into_iter().find(|apex| below(apex)).cloned() else { return None };
+            let apex = apex.into_iter().find(|apex| below(apex)).cloned()?;
             let own = self.ask(address, &apex, RecordType::NS, None).await;
-            return own.ok().map(|answer| (apex.clone(), name_servers_in(&answer, &apex)));
+            return own.ok().map(|answer| (apex.clone(), Named::in_answer(&answer, &apex)));
         }
         None
     }
@@ -188,9 +198,19 @@ impl Servers {
     }
 
     /// All there is to know, from what the zone above says and what a resolver has heard.
-    async fn describe(&self, zone: Name, parent: Option<BTreeSet<Name>>, heard: Vec<Name>) -> Delegation {
-        let mut servers = BTreeMap::new();
+    async fn describe(&self, zone: Name, parent: Option<Named>, heard: Vec<Name>) -> Delegation {
+        let (mut servers, mut glue) = (BTreeMap::new(), BTreeMap::new());
+        let parent = parent.map(|named| {
+            glue = named.glue;
+            named.servers
+        });
         self.add_addresses(&mut servers, parent.iter().flatten().cloned().chain(heard)).await;
+        for (name, addresses) in &mut servers {
+            addresses.extend(glue.remove(name).into_iter().flatten());
+            addresses.sort_unstable();
+            addresses.dedup();
+            addresses.truncate(ADDRESSES_MAX);
+        }
         let mut found = Delegation { zone, parent, child: None, servers };
         for address in found.addresses().take(PARENTS_MAX).collect::<Vec<_>>() {
             let answer = self.ask(address, &found.zone, RecordType::NS, None).await;
@@ -207,7 +227,7 @@ impl Servers {
     }
 
     /// What the servers of the zone above say. None where they say nothing.
-    async fn by_parent(&self, zone: &Name) -> Result<Option<BTreeSet<Name>>, DelegationFault> {
+    async fn by_parent(&self, zone: &Name) -> Result<Option<Named>, DelegationFault> {
         let mut above = zone.base_name();
         let servers = loop {
             match self.resolver.name_servers(&above).await {
@@ -225,10 +245,10 @@ impl Servers {
                 return Err(DelegationFault::NotRegistered { zone: zone.clone() });
             }
             let named = match referral(&answer) {
-                Some((of, servers)) if of == *zone => servers,
-                _ => name_servers_in(&answer, zone),
+                Some((of, named)) if of == *zone => named,
+                _ => Named::in_answer(&answer, zone),
             };
-            if !named.is_empty() {
+            if !named.servers.is_empty() {
                 return Ok(Some(named));
             }
         }
@@ -295,12 +315,25 @@ impl Delegation {
 }
 
 /// A referral: no answer, not authoritative, and NS records of a zone further down (RFC 1034 §4.3.2).
-fn referral(answer: &Message) -> Option<(Name, BTreeSet<Name>)> {
+fn referral(answer: &Message) -> Option<(Name, Named)> {
     let refers = answer.metadata.response_code == ResponseCode::NoError
         && !answer.metadata.authoritative
         && answer.answers.is_empty();
     let zone = &answer.authorities.iter().find(|record| record.record_type() == RecordType::NS)?.name;
-    refers.then(|| (zone.clone(), name_servers_in(answer, zone)))
+    refers.then(|| (zone.clone(), Named::in_answer(answer, zone)))
+}
+
+impl Named {
+    fn in_answer(answer: &Message, zone: &Name) -> Self {
+        let mut named = Self { servers: name_servers_in(answer, zone), ..Self::default() };
+        for record in &answer.additionals {
+            let (server, address) = (record.name.to_lowercase(), record.data.ip_addr());
+            if let Some(address) = address.filter(|_| named.servers.contains(&server)) {
+                named.glue.entry(server).or_default().push(address);
+            }
+        }
+        named
+    }
 }
 
 fn name_servers_in(answer: &Message, zone: &Name) -> BTreeSet<Name> {

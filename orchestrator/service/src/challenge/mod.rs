@@ -11,6 +11,7 @@
 //! that is connected to, on every hop.
 
 pub mod address;
+pub mod caa;
 mod delegation;
 pub mod fetch;
 pub mod http01;
@@ -22,6 +23,7 @@ pub mod propagation;
 mod question;
 mod report;
 pub mod resolver;
+mod sanity;
 mod sight;
 mod tls;
 mod watched;

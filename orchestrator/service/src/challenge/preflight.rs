@@ -10,11 +10,13 @@ use issuance::identifier::Hostname;
 use tokio::time::Instant;
 
 use super::address::AddressPolicy;
+use super::caa::{CaaCheck, CaaIssuer, CaaRound, Method};
 use super::fetch::{FetchConfig, Fetcher, FetcherSetUpError};
 use super::instruments::{CheckInstruments, Purpose};
 use super::probe::{self, Expected, ProbeSecret};
 pub use super::report::{AddressCheck, AddressFault, NameReport, Verdict};
-use super::resolver::NameResolver;
+use super::resolver::{DNS_PORT, NameResolver};
+use super::sanity::Sanity;
 
 /// RFC 8555 §8.3.
 pub(super) const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
@@ -31,6 +33,9 @@ pub struct Preflight {
     /// Of the account's key.
     thumbprint: Option<Box<str>>,
     instruments: CheckInstruments,
+    sanity: Sanity,
+    /// None until it is known for whom: whether the CA may issue is not looked at then.
+    caa: Option<CaaCheck>,
 }
 
 impl fmt::Debug for Preflight {
@@ -48,8 +53,10 @@ impl Preflight {
     ) -> Result<Self, FetcherSetUpError> {
         let policy = Arc::new(policy);
         let fetcher = Fetcher::new(config, Arc::clone(&resolver), Arc::clone(&policy))?;
+        let sanity = Sanity::new(Arc::clone(&resolver), Arc::clone(&policy), DNS_PORT);
         let instruments = CheckInstruments::register();
-        Ok(Self { fetcher, resolver, policy, secret, thumbprint: None, instruments })
+        let (thumbprint, caa) = (None, None);
+        Ok(Self { fetcher, resolver, policy, secret, thumbprint, instruments, sanity, caa })
     }
 
     /// The same, for an account with this key thumbprint (RFC 7638): a web server that answers any token with it by
@@ -59,56 +66,111 @@ impl Preflight {
         Self { thumbprint: Some(thumbprint.into()), ..self }
     }
 
+    /// Looks from now on whether this CA may issue, too (CAA).
+    #[must_use]
+    pub fn issued_by(self, issuer: CaaIssuer) -> Self {
+        Self { caa: Some(CaaCheck::new(Arc::clone(&self.resolver), issuer)), ..self }
+    }
+
+    /// Where authoritative servers answer; 53 unless said otherwise.
+    #[must_use]
+    pub fn with_authorities_at(self, port: u16) -> Self {
+        let sanity = Sanity::new(Arc::clone(&self.resolver), Arc::clone(&self.policy), port);
+        Self { sanity, ..self }
+    }
+
     /// Checks the names side by side; reports come in their order.
     pub async fn check(&self, names: impl IntoIterator<Item = &Hostname>) -> Vec<NameReport> {
-        join_all(names.into_iter().map(|name| self.check_name(name))).await
+        let round = &CaaRound::default();
+        join_all(names.into_iter().map(|name| self.check_in(round, name))).await
     }
 
     /// Whether every address of the name answers for us, shown by a probe of its own: from our responder, or by the
     /// account's thumbprint.
     pub async fn check_name(&self, name: &Hostname) -> NameReport {
+        self.check_in(&CaaRound::default(), name).await
+    }
+
+    /// What can be known before a TXT record is published, for names that are proven in DNS, wildcards too: that the
+    /// CA may issue for them, and that somebody speaks for their zones. Reports come in the names' order.
+    pub async fn check_zones(&self, names: impl IntoIterator<Item = &Hostname>) -> Vec<NameReport> {
+        let round = &CaaRound::default();
+        let checks = names.into_iter().map(|name| async move {
+            let started = Instant::now();
+            let (unsound, forbidden) = tokio::join!(
+                self.sanity.zone_verdict(name),
+                self.forbidden(name, Method::Dns01, Some(round))
+            );
+            let verdict = unsound.or(forbidden).unwrap_or(Verdict::Ready);
+            self.instruments.record(Purpose::Preflight, &verdict, started.elapsed());
+            NameReport { hostname: name.clone(), verdict, checks: Vec::new() }
+        });
+        join_all(checks).await
+    }
+
+    async fn check_in(&self, round: &CaaRound, name: &Hostname) -> NameReport {
         let token = probe::draw_token();
         let mut expected = Expected::of(self.secret.answer(&token));
         if let Some(thumbprint) = &self.thumbprint {
             expected = expected.or(format!("{token}.{thumbprint}"));
         }
-        self.ask(Purpose::Preflight, name, &token, &expected).await
+        self.ask(Purpose::Preflight, name, &token, &expected, Some(round)).await
     }
 
     /// Whether the name serves this key authorization on every address: the same way, with the real token.
     pub async fn sees(&self, name: &Hostname, token: &str, key_authorization: &str) -> NameReport {
         let expected = Expected::of(key_authorization.to_owned()).looking(self.secret.sign_look(token));
-        self.ask(Purpose::SelfCheck, name, token, &expected).await
+        self.ask(Purpose::SelfCheck, name, token, &expected, None).await
     }
 
-    async fn ask(&self, purpose: Purpose, name: &Hostname, token: &str, expected: &Expected) -> NameReport {
+    async fn ask(
+        &self,
+        purpose: Purpose,
+        name: &Hostname,
+        token: &str,
+        expected: &Expected,
+        caa: Option<&CaaRound>,
+    ) -> NameReport {
         let started = Instant::now();
-        let (verdict, checks) = self.look(name, token, expected).await;
+        let (verdict, checks) = self.look(name, token, expected, caa).await;
         self.instruments.record(purpose, &verdict, started.elapsed());
         NameReport { hostname: name.clone(), verdict, checks }
     }
 
-    async fn look(&self, name: &Hostname, token: &str, expected: &Expected) -> (Verdict, Vec<AddressCheck>) {
+    async fn look(
+        &self,
+        name: &Hostname,
+        token: &str,
+        expected: &Expected,
+        caa: Option<&CaaRound>,
+    ) -> (Verdict, Vec<AddressCheck>) {
         if name.is_wildcard() {
             // RFC 8555 §8.3 proves one host; CAs offer no HTTP-01 challenge for a wildcard.
             let detail = "a wildcard cannot be proven over HTTP: it needs a DNS-01 challenge";
             return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new());
         }
-        let addresses = match self.resolver.lookup(name).await {
+        let (addresses, forbidden) =
+            tokio::join!(self.resolver.lookup(name), self.forbidden(name, Method::Http01, caa));
+        let addresses = match addresses {
             Ok(addresses) => addresses,
-            Err(fault) => {
-                let detail = fault.to_string();
-                let verdict = match fault.class() {
-                    Some(class) => Verdict::not_ready(class, &detail),
-                    None => Verdict::unknown(&detail),
-                };
-                return (verdict, Vec::new());
-            }
+            Err(fault) => return (self.sanity.verdict(name, fault).await, Vec::new()),
         };
+        if let Some(verdict) = forbidden {
+            return (verdict, Vec::new());
+        }
         let path = format!("{CHALLENGE_PATH}{token}");
         let check = |address| self.check_address(name, address, &path, expected);
         let checks = join_all(addresses.iter().map(check)).await;
         (Verdict::of_addresses(&checks), checks)
+    }
+
+    /// Whether CAA records keep the CA from issuing, and what to publish; none where they do not.
+    async fn forbidden(&self, name: &Hostname, method: Method, round: Option<&CaaRound>) -> Option<Verdict> {
+        let fault = self.caa.as_ref()?.check(round?, name, method).await.err()?;
+        Some(match fault.class {
+            Some(class) => Verdict::not_ready(class, &fault.detail),
+            None => Verdict::unknown(&fault.detail),
+        })
     }
 
     async fn check_address(

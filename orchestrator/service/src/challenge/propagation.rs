@@ -203,7 +203,7 @@ impl Propagation {
         asked.truncate(ADDRESSES_MAX);
         let looks = asked.into_iter().map(|(server, address)| async move {
             let seen = match address {
-                None => Err(ServerFault::Ask(AskFault::Silent)),
+                None => Err(ServerFault::NoAddress),
                 Some(address) => self
                     .servers
                     .ask(address, owner, RecordType::TXT, transport)
@@ -273,7 +273,7 @@ impl Look {
         match &self.seen {
             Ok(seen) => seen.sighting(),
             Err(ServerFault::Refused(_) | ServerFault::Ask(AskFault::NoRoute)) => Sighting::NotAsked,
-            Err(ServerFault::Ask(AskFault::Malformed)) => Sighting::Lame,
+            Err(ServerFault::NoAddress | ServerFault::Ask(AskFault::Malformed)) => Sighting::Lame,
             Err(ServerFault::Ask(AskFault::Silent | AskFault::Closed | AskFault::NoTcp)) => Sighting::Silent,
         }
     }
@@ -284,10 +284,9 @@ impl Look {
 
     fn report(self) -> ServerReport {
         let sighting = self.sighting();
-        let detail = match (&self.seen, self.address) {
-            (_, None) => "its name has no address".to_owned(),
-            (Ok(seen), _) => seen.to_string(),
-            (Err(fault), _) => fault.to_string(),
+        let detail = match &self.seen {
+            Ok(seen) => seen.to_string(),
+            Err(fault) => fault.to_string(),
         };
         let Self { server, address, tcp_fails, .. } = self;
         ServerReport { server, address, sighting, detail, tcp_fails }

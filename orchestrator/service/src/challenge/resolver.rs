@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig as HickoryConfig, ResolverOpts,
 };
@@ -16,10 +17,14 @@ use hickory_resolver::{TokioResolver, system_conf};
 use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
 
+use super::question::{self, Manner, Patience};
+
 /// Where DNS is spoken (RFC 1035 §4.2).
 pub(super) const DNS_PORT: u16 = 53;
 /// A name with more addresses is probed on the first ones only.
 pub const ADDRESSES_MAX: usize = 16;
+/// Resolvers that are asked a second time without validation.
+const UNCHECKED_MAX: usize = 3;
 /// What one name's IPv4 addresses leave to its IPv6 addresses.
 const ADDRESSES_V6_MIN: usize = 8;
 /// Queries in flight on one TCP connection to a resolver; UDP is not limited by it.
@@ -45,6 +50,9 @@ impl Default for ResolverConfig {
 #[derive(Debug)]
 pub struct NameResolver {
     resolver: TokioResolver,
+    /// The same servers, to be asked in ways that the resolver does not offer.
+    servers: Vec<SocketAddr>,
+    timeout: Duration,
     /// Answers of any kind so far. When it grows, a resolver is alive.
     answers: AtomicU64,
 }
@@ -61,6 +69,11 @@ impl NameResolver {
         if servers.is_empty() {
             return Err(ResolverSetUpError::NoServer);
         }
+        let addresses = servers.iter().map(|server| {
+            let port = server.connections.first().map_or(DNS_PORT, |connection| connection.port);
+            SocketAddr::new(server.ip, port)
+        });
+        let addresses = addresses.collect();
         let provider = TokioRuntimeProvider::default();
         let mut builder =
             TokioResolver::builder_with_config(HickoryConfig::from_name_servers(servers), provider);
@@ -73,7 +86,7 @@ impl NameResolver {
         options.use_hosts_file = ResolveHosts::Never;
         options.max_active_requests = TCP_QUERIES_MAX;
         let resolver = builder.build().map_err(|source| ResolverSetUpError::Build { source })?;
-        Ok(Self { resolver, answers: AtomicU64::new(0) })
+        Ok(Self { resolver, servers: addresses, timeout: config.timeout, answers: AtomicU64::new(0) })
     }
 
     /// All A and AAAA records of what the CA looks up for this name.
@@ -116,6 +129,20 @@ impl NameResolver {
                 _ => None,
             })
             .collect())
+    }
+
+    /// Whether the resolvers answer this when they are told not to validate (CD, RFC 4035 §3.2.2): where they
+    /// answer SERVFAIL otherwise, it is for DNSSEC.
+    pub(super) async fn answers_unchecked(&self, name: &Name, record_type: RecordType) -> bool {
+        let patience = Patience { timeout: self.timeout, tries: 1 };
+        let asked = self
+            .servers
+            .iter()
+            .take(UNCHECKED_MAX)
+            .map(|server| question::ask(*server, name, record_type, Manner::Unchecked, patience));
+        join_all(asked).await.into_iter().flatten().any(|answer| {
+            matches!(answer.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+        })
     }
 
     /// The records of this type, those of aliases on the way too. Empty where the name has none.

@@ -183,6 +183,8 @@ impl Scene<'_> {
         config.ca.directory_url = Some(DirectoryUrl::parse(&self.ca.directory_url())?);
         config.ca.agree_to_terms = true;
         config.resolver.servers = vec![self.fleet.dns_addr()];
+        config.resolver.authority_port =
+            NonZeroU16::new(self.fleet.dns_addr().port()).unwrap_or(config.resolver.authority_port);
         config.http01.port = NonZeroU16::new(self.fleet.http_port()).unwrap_or(config.http01.port);
         config.http01.timeout_ms = PROBE_MS;
         config.addresses.allow = "127.0.0.0/8".parse().into_iter().collect();

@@ -217,11 +217,12 @@ fn configuration(
         "[data]\nfolder = {:?}\n\n[api]\nlisten = \"{api}\"\n\n[metrics]\nlisten = \"{metrics}\"\n\n\
          [responder]\nlisten = \"{responder}\"\n\n\
          [ca]\nname = \"demo\"\nprofile = \"{}\"\ndirectory_url = \"{}\"\n{extra_root}agree_to_terms = true\n\n\
-         [resolver]\nservers = [\"{dns}\"]\n\n[http01]\nport = {http_port}\ntimeout_ms = {PROBE_MS}\n\n\
+         [resolver]\nservers = [\"{dns}\"]\nauthority_port = {}\n\n[http01]\nport = {http_port}\ntimeout_ms = {PROBE_MS}\n\n\
          [addresses]\nallow = [\"127.0.0.0/8\"]\nexpected = [\"127.0.1.0/24\"]\n\n\
          [worker]\npermits = 32\n",
         folder.join("data").display().to_string(),
         ca.profile(),
         ca.directory_url(),
+        dns.port(),
     )
 }
