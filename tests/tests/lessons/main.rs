@@ -3,4 +3,5 @@
 mod limits;
 mod pauses;
 mod rows;
+mod settlings;
 mod world;

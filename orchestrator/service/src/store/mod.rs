@@ -40,6 +40,7 @@ pub mod rescues;
 pub mod responses;
 pub mod schema;
 pub mod settle_wishes;
+pub mod settlings;
 #[cfg(feature = "fault-injection")]
 mod step_points;
 pub mod steps;
