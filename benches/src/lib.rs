@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod leftovers;
 pub mod measurement;
 pub mod program;
+pub mod propagation;
 pub mod report;
 pub mod service;
 pub mod usage;
