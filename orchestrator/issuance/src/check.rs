@@ -142,6 +142,8 @@ impl Finding {
 pub struct Waived(Vec<Check>);
 
 impl Waived {
+    pub const NONE: Self = Self(Vec::new());
+
     pub fn contains(&self, check: Check) -> bool {
         self.0.contains(&check)
     }

@@ -14,6 +14,8 @@ pub(super) enum Purpose {
     Preflight,
     /// Before a challenge is submitted.
     SelfCheck,
+    /// Whether a name that was not ready is.
+    Look,
 }
 
 impl Purpose {
@@ -21,6 +23,7 @@ impl Purpose {
         match self {
             Self::Preflight => "preflight",
             Self::SelfCheck => "self_check",
+            Self::Look => "look",
         }
     }
 }
@@ -29,6 +32,7 @@ impl Purpose {
 pub(super) struct CheckInstruments {
     preflight: PurposeInstruments,
     self_check: PurposeInstruments,
+    look: PurposeInstruments,
 }
 
 struct PurposeInstruments {
@@ -44,6 +48,7 @@ impl CheckInstruments {
         Self {
             preflight: PurposeInstruments::register(Purpose::Preflight),
             self_check: PurposeInstruments::register(Purpose::SelfCheck),
+            look: PurposeInstruments::register(Purpose::Look),
         }
     }
 
@@ -51,6 +56,7 @@ impl CheckInstruments {
         let instruments = match purpose {
             Purpose::Preflight => &self.preflight,
             Purpose::SelfCheck => &self.self_check,
+            Purpose::Look => &self.look,
         };
         instruments.duration.record(took);
         match verdict {

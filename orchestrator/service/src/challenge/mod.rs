@@ -11,7 +11,10 @@
 //! that is connected to, on every hop.
 
 pub mod address;
+pub mod farm;
 pub mod fetch;
+mod fetch_fault;
+mod findings;
 pub mod http01;
 mod instruments;
 mod location;

@@ -10,10 +10,11 @@ use issuance::identifier::Hostname;
 use tokio::time::Instant;
 
 use super::address::AddressPolicy;
+use super::farm::{Farm, Node};
 use super::fetch::{FetchConfig, Fetcher, FetcherSetUpError};
 use super::instruments::{CheckInstruments, Purpose};
 use super::probe::{self, Expected, ProbeSecret};
-pub use super::report::{AddressCheck, AddressFault, NameReport, Verdict};
+pub use super::report::{AddressCheck, AddressFault, NameReport, NodeCheck, Verdict};
 use super::resolver::NameResolver;
 
 /// RFC 8555 §8.3.
@@ -27,6 +28,7 @@ pub struct Preflight {
     fetcher: Fetcher,
     resolver: Arc<NameResolver>,
     policy: Arc<AddressPolicy>,
+    farm: Farm,
     secret: ProbeSecret,
     /// Of the account's key.
     thumbprint: Option<Box<str>>,
@@ -48,8 +50,8 @@ impl Preflight {
     ) -> Result<Self, FetcherSetUpError> {
         let policy = Arc::new(policy);
         let fetcher = Fetcher::new(config, Arc::clone(&resolver), Arc::clone(&policy))?;
-        let instruments = CheckInstruments::register();
-        Ok(Self { fetcher, resolver, policy, secret, thumbprint: None, instruments })
+        let (farm, instruments) = (Farm::default(), CheckInstruments::register());
+        Ok(Self { fetcher, resolver, policy, farm, secret, thumbprint: None, instruments })
     }
 
     /// The same, for an account with this key thumbprint (RFC 7638): a web server that answers any token with it by
@@ -57,6 +59,12 @@ impl Preflight {
     #[must_use]
     pub fn speaking_for(self, thumbprint: &str) -> Self {
         Self { thumbprint: Some(thumbprint.into()), ..self }
+    }
+
+    /// Asks at each of these servers too that stand behind a name's addresses.
+    #[must_use]
+    pub fn with_farm(self, farm: Farm) -> Self {
+        Self { farm, ..self }
     }
 
     /// Checks the names side by side; reports come in their order.
@@ -67,12 +75,21 @@ impl Preflight {
     /// Whether every address of the name answers for us, shown by a probe of its own: from our responder, or by the
     /// account's thumbprint.
     pub async fn check_name(&self, name: &Hostname) -> NameReport {
+        self.probe(Purpose::Preflight, name).await
+    }
+
+    /// The same, with no order in hand: to see whether a name that was not ready is, or because somebody wants to know.
+    pub async fn look_at(&self, name: &Hostname) -> NameReport {
+        self.probe(Purpose::Look, name).await
+    }
+
+    async fn probe(&self, purpose: Purpose, name: &Hostname) -> NameReport {
         let token = probe::draw_token();
         let mut expected = Expected::of(self.secret.answer(&token));
         if let Some(thumbprint) = &self.thumbprint {
             expected = expected.or(format!("{token}.{thumbprint}"));
         }
-        self.ask(Purpose::Preflight, name, &token, &expected).await
+        self.ask(purpose, name, &token, &expected).await
     }
 
     /// Whether the name serves this key authorization on every address: the same way, with the real token.
@@ -83,16 +100,21 @@ impl Preflight {
 
     async fn ask(&self, purpose: Purpose, name: &Hostname, token: &str, expected: &Expected) -> NameReport {
         let started = Instant::now();
-        let (verdict, checks) = self.look(name, token, expected).await;
+        let (verdict, checks, nodes) = self.look(name, token, expected).await;
         self.instruments.record(purpose, &verdict, started.elapsed());
-        NameReport { hostname: name.clone(), verdict, checks }
+        NameReport::new(name.clone(), verdict, checks, nodes, &self.policy)
     }
 
-    async fn look(&self, name: &Hostname, token: &str, expected: &Expected) -> (Verdict, Vec<AddressCheck>) {
+    async fn look(
+        &self,
+        name: &Hostname,
+        token: &str,
+        expected: &Expected,
+    ) -> (Verdict, Vec<AddressCheck>, Vec<NodeCheck>) {
         if name.is_wildcard() {
             // RFC 8555 §8.3 proves one host; CAs offer no HTTP-01 challenge for a wildcard.
             let detail = "a wildcard cannot be proven over HTTP: it needs a DNS-01 challenge";
-            return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new());
+            return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new(), Vec::new());
         }
         let addresses = match self.resolver.lookup(name).await {
             Ok(addresses) => addresses,
@@ -102,13 +124,23 @@ impl Preflight {
                     Some(class) => Verdict::not_ready(class, &detail),
                     None => Verdict::unknown(&detail),
                 };
-                return (verdict, Vec::new());
+                return (verdict, Vec::new(), Vec::new());
             }
         };
         let path = format!("{CHALLENGE_PATH}{token}");
         let check = |address| self.check_address(name, address, &path, expected);
-        let checks = join_all(addresses.iter().map(check)).await;
-        (Verdict::of_addresses(&checks), checks)
+        let ours: Vec<_> = addresses.iter().filter(|address| self.policy.check(*address).is_ok()).collect();
+        let check_node = |node| self.check_node(name, node, &path, expected);
+        let (checks, nodes) = tokio::join!(
+            join_all(addresses.iter().map(check)),
+            join_all(self.farm.behind(&ours).into_iter().map(check_node))
+        );
+        (Verdict::of(&checks, &nodes), checks, nodes)
+    }
+
+    async fn check_node(&self, name: &Hostname, node: &Node, path: &str, expected: &Expected) -> NodeCheck {
+        let outcome = self.fetcher.check_node(name.as_str(), node.address, path, expected).await;
+        NodeCheck { node: node.name.clone(), outcome }
     }
 
     async fn check_address(
