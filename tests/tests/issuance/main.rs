@@ -1,8 +1,12 @@
 //! From a file to certificates, against the rehearsal CA: with real services, a real database and a fleet of which
 //! much is broken.
 
+mod doctor;
+mod evidence;
+mod farm;
 mod fleet;
 mod outages;
+mod precision;
 mod processes;
 mod replicas;
 mod web_servers;
