@@ -15,6 +15,11 @@ pub struct Settings {
     pub reconcile_seconds: Option<u32>,
     /// Between two looks for renewals; the default where there is none.
     pub renewal_seconds: Option<u32>,
+    /// Between two looks for names that are to be looked at again. So long by default that a test hears of none that it did
+    /// not ask for.
+    pub evidence_seconds: u32,
+    /// Web servers behind a load balancer, each with its name.
+    pub nodes: Vec<(String, SocketAddr)>,
     /// Maximum and recovery reserve; the CA profile's where there is none.
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
@@ -30,6 +35,8 @@ impl Default for Settings {
             poll_interval_ms: 50,
             reconcile_seconds: None,
             renewal_seconds: None,
+            evidence_seconds: 100_000,
+            nodes: Vec::new(),
             pending: None,
             roles: &["api", "worker", "responder"],
         }
@@ -79,10 +86,13 @@ impl Settings {
         write!(
             text,
             "[resolver]\nservers = [\"{}\"]\nauthority_port = {}\n[http01]\nport = {}\ntimeout_ms = 1500\n\
-             [addresses]\nallow = [\"127.0.0.0/8\"]\nexpected = [\"127.0.1.0/24\"]\n",
+             nodes = [{}]\n[addresses]\nallow = [\"127.0.0.0/8\"]\nexpected = [\"127.0.1.0/24\"]\n",
             surroundings.dns,
             surroundings.dns.port(),
-            surroundings.http_port
+            surroundings.http_port,
+            self.nodes.iter().fold(String::new(), |text, (name, address)| {
+                text + &format!("{{ name = {name:?}, address = \"{address}\" }}, ")
+            })
         )?;
         write!(
             text,
@@ -96,6 +106,7 @@ impl Settings {
         if let Some(seconds) = self.renewal_seconds {
             writeln!(text, "renewal_interval_seconds = {seconds}")?;
         }
+        writeln!(text, "evidence_interval_seconds = {}", self.evidence_seconds)?;
         if let Some((max, reserve)) = self.pending {
             write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;
         }

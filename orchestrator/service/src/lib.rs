@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod keys;
 pub mod mishaps;

@@ -176,6 +176,8 @@ fn settings() -> Settings {
         renewal_seconds: None,
         pending: Some(BUDGET),
         roles: &["worker"],
+        evidence_seconds: 60,
+        nodes: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod ca;
 pub(crate) mod order;
+mod preflight;
 mod truth;
 
 use std::collections::HashMap;
@@ -246,6 +247,18 @@ impl World {
         csv: String,
     ) -> anyhow::Result<ImportReport> {
         self.import(name, process.at.api, csv).await
+    }
+
+    /// A client of a service in this process, with the operator's token.
+    pub fn client(&self, name: &str, app: &App) -> anyhow::Result<ApiClient> {
+        let api = app.endpoints.api.context("it plays the role")?;
+        let token = operator_token(&self.data_folder(name))?;
+        Ok(ApiClient::new(&format!("http://{api}"), &token)?)
+    }
+
+    /// The file that the service of that name was started with.
+    pub fn config_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name).join("lockkeeper.toml")
     }
 
     async fn import(&self, name: &str, api: Option<SocketAddr>, csv: String) -> anyhow::Result<ImportReport> {

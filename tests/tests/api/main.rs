@@ -3,6 +3,7 @@
 mod commands;
 mod fetches;
 mod forecast;
+mod hostnames;
 mod imports;
 mod isolation;
 mod overrides;

@@ -2,8 +2,12 @@
 //! much is broken.
 
 mod caa;
+mod doctor;
+mod evidence;
+mod farm;
 mod fleet;
 mod outages;
+mod precision;
 mod processes;
 mod replicas;
 mod web_servers;

@@ -40,4 +40,5 @@ pub use late::{Bystander, LateAnswers, MadeOrder};
 pub use order_path::{DownloadedChain, PlacedOrder};
 pub use registration::Registration;
 pub use reply::Reply;
-pub use transport::{Transport, TransportError};
+pub(crate) use reply::http_date;
+pub use transport::{HyperTransport, Transport, TransportError};

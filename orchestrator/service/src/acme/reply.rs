@@ -70,7 +70,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 }
 
 /// An IMF-fixdate such as `Sat, 21 Nov 2026 08:03:55 GMT` (RFC 9110 §5.6.7).
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     OffsetDateTime::parse(text, &Rfc2822).ok().map(Timestamp::from)
 }
 

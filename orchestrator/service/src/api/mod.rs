@@ -8,7 +8,9 @@ mod auth;
 pub mod authorizations;
 mod body;
 mod certificates;
+pub mod checks;
 pub mod headroom;
+pub mod hostnames;
 pub mod imports;
 pub mod limit_overrides;
 mod livez;
@@ -20,10 +22,11 @@ mod readyz;
 mod request_id;
 mod summary;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
@@ -45,6 +48,10 @@ pub struct ApiState {
     pub account: AccountId,
     /// Notified when orders were made due.
     pub wake: Arc<Notify>,
+    /// Rung when a name is to be looked at.
+    pub look: Arc<Notify>,
+    /// The addresses that tenants are told to publish.
+    pub publish: Vec<IpAddr>,
     import_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
@@ -63,6 +70,8 @@ impl ApiState {
             profile,
             account,
             wake,
+            look: Arc::default(),
+            publish: Vec::new(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
@@ -95,6 +104,15 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/limit-overrides/{override}", delete(limit_overrides::delete))
         .route("/v1/paused-names", get(paused_names::list))
         .route("/v1/paused-names/release", post(paused_names::release))
+        .route("/v1/hostnames/{hostname}", get(hostnames::read::read))
+        .route("/v1/hostnames/{hostname}/check", post(hostnames::check::create))
+        .route("/v1/hostnames/{hostname}/resume", post(hostnames::resume::create))
+        .route(
+            "/v1/hostnames/{hostname}/overrides/{check}",
+            put(hostnames::overrides::write).delete(hostnames::overrides::delete),
+        )
+        .route("/v1/checks", get(checks::list))
+        .route("/v1/checks/{check}/standing", put(checks::write))
         .route("/v1/summary", get(summary::read))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -5,8 +5,11 @@ use std::str::FromStr;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use issuance::check::Check;
+use issuance::identifier::Hostname;
 use serde::de::DeserializeOwned;
 
+use super::checks::check_of;
 use super::problem::Problem;
 use crate::store::page::Page;
 
@@ -25,6 +28,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
             }
             Err(_) => Err(Problem::bad_parameter(None, "the query cannot be read")),
         }
+    }
+}
+
+/// The hostname in the path, in whatever spelling. A text that is none names nothing that exists.
+#[derive(Debug)]
+pub(super) struct PathHostname(pub(super) Hostname);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathHostname {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(Path(text)) = Path::<String>::from_request_parts(parts, state).await else {
+            return Err(Problem::no_route());
+        };
+        Hostname::parse(&text).map(Self).map_err(|_| Problem::not_found("hostname"))
+    }
+}
+
+/// A hostname and one of its checks in the path.
+#[derive(Debug)]
+pub(super) struct PathCheck(pub(super) Hostname, pub(super) Check);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathCheck {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(Path((hostname, check))) = Path::<(String, String)>::from_request_parts(parts, state).await
+        else {
+            return Err(Problem::no_route());
+        };
+        let hostname = Hostname::parse(&hostname).map_err(|_| Problem::not_found("hostname"))?;
+        Ok(Self(hostname, check_of(&check)?))
     }
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod fetches;
 mod identity;
 mod last_validations;
+mod lookout;
 mod responses;
 
 use std::net::SocketAddr;
@@ -22,21 +23,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::acme::{Account, Transport};
+use crate::acme::Transport;
 use crate::api::ApiState;
-use crate::challenge::address::{AddressBlock, AddressPolicy};
-use crate::challenge::caa::CaaIssuer;
-use crate::challenge::fetch::FetchConfig;
 use crate::challenge::http01::{Announcer, Board};
 use crate::challenge::preflight::Preflight;
 use crate::challenge::probe::ProbeSecret;
-use crate::challenge::resolver::{NameResolver, ResolverConfig};
 use crate::clock::Pace;
 use crate::cluster::PrivateCluster;
 use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::keys::{KeyKind, MasterKey, Sealer};
-use crate::reconcile::{ReconcileParts, ReconcileSettings, Reconcilers};
+use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::store::leases::Replica;
 use crate::store::{Store, tokens};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
@@ -129,7 +126,7 @@ impl App {
             Bases { config: &config, profile: &profile, store: &store, sealer: &sealer, clock: &clock };
         let link = bases.lay_while_away(identity.replica, transport).await?;
 
-        let wake = Arc::new(Notify::new());
+        let (wake, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (edge, edge_stop) = (TaskTracker::new(), CancellationToken::new());
         let (gate, watch) = readiness();
         let metrics = match exposition {
@@ -156,26 +153,28 @@ impl App {
             (None, None)
         };
         let api = if plays(Role::Api) {
-            let state = ApiState::new(
+            let mut state = ApiState::new(
                 store.clone(),
                 Arc::clone(&clock),
                 Arc::clone(&profile),
                 link.record.account,
                 Arc::clone(&wake),
             );
+            state.look = Arc::clone(&bell);
+            state.publish = config.addresses.publish();
             Some(at_the_edge.serve_api(&config, state).await?)
         } else {
             None
         };
         let linking = CancellationToken::new();
         let workers = if plays(Role::Worker) {
-            let preflight = preflight(&config, secret, &link.record.key_thumbprint)?;
+            let preflight = lookout::preflight(&config, secret, &link.record.key_thumbprint)?;
             let clock = Arc::clone(&clock);
             let announcer = Announcer::new(board.clone());
             edge.spawn(responses::tell(announcer.clone(), store.clone(), edge_stop.clone()));
             let wake = Arc::clone(&wake);
             let parts = Parts { store: store.clone(), profile, sealer, clock, pace, wake, announcer };
-            Some(start_workers(&config, parts, preflight, link, &identity, linking.clone()))
+            Some(start_workers(&config, parts, preflight, bell, link, &identity, linking.clone()))
         } else {
             None
         };
@@ -250,6 +249,7 @@ fn start_workers(
     config: &Config,
     parts: Parts,
     preflight: Option<Preflight>,
+    bell: Arc<Notify>,
     link: CaLink,
     identity: &Identity,
     stop: CancellationToken,
@@ -264,6 +264,7 @@ fn start_workers(
         drain: config.worker.drain(),
         poll_interval: config.worker.poll_interval(),
         key_kind: KeyKind::EcdsaP256,
+        sampled_per_thousand: config.http01.sampled_per_thousand,
     };
     let reconciling = ReconcileSettings {
         interval: config.reconcile.interval(),
@@ -272,6 +273,8 @@ fn start_workers(
         renewal_interval: config.reconcile.renewal_interval(),
         renewals_max: config.reconcile.renewals_max.get(),
         renewal_polls_max: config.reconcile.renewal_polls_max.get(),
+        evidence_interval: config.reconcile.evidence_interval(),
+        looks_max: config.reconcile.looks_of_a_pass(),
     };
     let (replica, account_id) = (identity.replica, link.record.account);
     let certificate_profile = config.ca.certificate_profile.as_deref().map(Box::from);
@@ -288,12 +291,14 @@ fn start_workers(
             lease: settings.lease,
             wake: Arc::clone(&parts.wake),
         };
-        let preflight = preflight.map(|preflight| Arc::new(with_issuer(preflight, &account, &parts.profile)));
+        let preflight =
+            preflight.map(|preflight| Arc::new(lookout::with_issuer(preflight, &account, &parts.profile)));
+        let lookout = Lookout { preflight, bell };
         let parts = EngineParts {
             store: parts.store,
             account,
             account_id,
-            preflight,
+            preflight: lookout.preflight.clone(),
             sealer: parts.sealer,
             profile: parts.profile,
             clock: parts.clock,
@@ -303,7 +308,7 @@ fn start_workers(
             wake: parts.wake,
             announcer: parts.announcer,
         };
-        let reconcilers = Reconcilers::start(&looking_after, reconciling);
+        let reconcilers = Reconcilers::start(&looking_after, reconciling, lookout);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
 }
@@ -356,45 +361,6 @@ impl Bases<'_> {
         tokens::ensure_operator(store, clock.now(), &config.data.folder).await?;
         Ok(link)
     }
-}
-
-fn preflight(config: &Config, secret: ProbeSecret, thumbprint: &str) -> Result<Option<Preflight>, AppError> {
-    if !config.http01.preflight {
-        warn!("Names are not checked before an order is placed: failures will be spent at the CA");
-        return Ok(None);
-    }
-    let resolver = NameResolver::new(&ResolverConfig {
-        servers: config.resolver.servers.clone(),
-        ..ResolverConfig::default()
-    })?;
-    let blocks = |cidrs: &[crate::config::Cidr]| -> Result<Vec<AddressBlock>, AppError> {
-        cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
-    };
-    let policy = AddressPolicy {
-        allowed: blocks(&config.addresses.allow)?,
-        expected: blocks(&config.addresses.expected)?,
-    };
-    let fetch = FetchConfig {
-        http_port: config.http01.port.get(),
-        deadline: config.http01.timeout(),
-        ..FetchConfig::default()
-    };
-    let preflight = Preflight::new(&fetch, Arc::new(resolver), policy, secret)?;
-    let preflight = preflight.speaking_for(thumbprint);
-    Ok(Some(preflight.with_authorities_at(config.resolver.authority_port.get())))
-}
-
-/// Has the preflight look at CAA records, for the CA and the account that will order.
-fn with_issuer(preflight: Preflight, account: &Account, profile: &CaProfile) -> Preflight {
-    let told = &account.authority().directory().meta.caa_identities;
-    let identities = if told.is_empty() { &profile.caa_identities } else { told };
-    if identities.is_empty() {
-        warn!(
-            "CAA records are not looked at: neither the CA nor its profile says by which names it knows itself"
-        );
-        return preflight;
-    }
-    preflight.issued_by(CaaIssuer { identities: identities.clone(), account_url: account.url().into() })
 }
 
 fn publish(config: &Config, endpoints: &Endpoints) -> Result<(), AppError> {

@@ -1,41 +1,39 @@
 //! One request of a CA's validator, sent from here: HTTP/1.1 to one given address, redirects and all.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, SERVER, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use issuance::fault::FailureClass;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::address::{AddressPolicy, AddressRefusal};
+use super::address::AddressPolicy;
+use super::fetch_fault::Failure;
+pub use super::fetch_fault::{FetchCause, FetchFault, RedirectFault, Shown};
 use super::location::{Host, Location, LocationFault, Ports, Scheme};
 use super::probe::{Expected, OWN_LOOK};
 use super::resolver::{NameResolver, ResolveFault};
 use super::tls;
-use super::watched::Watched;
+use super::watched::{Heard, Watched};
 
 /// What CAs follow at the most.
-const REDIRECTS_MAX: usize = 10;
+pub(super) const REDIRECTS_MAX: usize = 10;
 /// What Boulder reads of a body; an answer with more white space behind it fails there.
 const ANSWER_BYTES_MAX: usize = 128;
 /// What is read to see whether a body ends at all.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// A longer response head is no answer.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-const SHOWN_CHARACTERS: usize = 40;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!(
     "Mozilla/5.0 (compatible; lockkeeper/",
     env!("CARGO_PKG_VERSION"),
@@ -96,28 +94,51 @@ impl Fetcher {
         path: &str,
         expected: &Expected,
     ) -> Result<(), FetchFault> {
+        self.follow(name, SocketAddr::new(address, self.ports.http), path, expected).await
+    }
+
+    /// The same at one of the provider's own servers, which the operator has declared: it stands behind the name's
+    /// addresses, and may have one that is not public and a port of its own. Where it redirects to, a CA would go too.
+    pub async fn check_node(
+        &self,
+        name: &str,
+        node: SocketAddr,
+        path: &str,
+        expected: &Expected,
+    ) -> Result<(), FetchFault> {
+        self.follow(name, node, path, expected).await
+    }
+
+    async fn follow(
+        &self,
+        name: &str,
+        first: SocketAddr,
+        path: &str,
+        expected: &Expected,
+    ) -> Result<(), FetchFault> {
         let deadline = Instant::now() + self.deadline;
         let mut location =
             Location { scheme: Scheme::Http, host: Host::Name(name.into()), path: path.into() };
-        let mut connect_to = address;
+        let mut peer = first;
         let mut visited = Vec::new();
         loop {
-            let fault_here = |cause| FetchFault::new(cause, &location, visited.len());
-            let next = match self.hop(&location, connect_to, expected, deadline).await.map_err(fault_here)? {
+            let fault_here = |failure| FetchFault::new(failure, &location, visited.len());
+            let next = match self.hop(&location, peer, expected, deadline).await.map_err(fault_here)? {
                 Hop::Answered => return Ok(()),
                 Hop::Redirected(next) => next,
             };
             if next == location || visited.contains(&next) {
-                return Err(fault_here(FetchCause::Redirect(RedirectFault::Loop)));
+                return Err(fault_here(FetchCause::Redirect(RedirectFault::Loop).into()));
             }
             if visited.len() == REDIRECTS_MAX {
-                return Err(fault_here(FetchCause::Redirect(RedirectFault::TooMany)));
+                return Err(fault_here(FetchCause::Redirect(RedirectFault::TooMany).into()));
             }
             visited.push(std::mem::replace(&mut location, next));
-            connect_to = timeout_at(deadline, self.address_of(&location, connect_to))
+            let address = timeout_at(deadline, self.address_of(&location, peer.ip()))
                 .await
                 .unwrap_or(Err(FetchCause::Redirect(RedirectFault::Unresolved(ResolveFault::Timeout))))
-                .map_err(|cause| FetchFault::new(cause, &location, visited.len()))?;
+                .map_err(|cause| FetchFault::new(cause.into(), &location, visited.len()))?;
+            peer = SocketAddr::new(address, self.ports.of(location.scheme));
         }
     }
 
@@ -145,11 +166,10 @@ impl Fetcher {
     async fn hop(
         &self,
         location: &Location,
-        address: IpAddr,
+        peer: SocketAddr,
         expected: &Expected,
         deadline: Instant,
-    ) -> Result<Hop, FetchCause> {
-        let peer = SocketAddr::new(address, self.ports.of(location.scheme));
+    ) -> Result<Hop, Failure> {
         let stream = timeout_at(deadline, TcpStream::connect(peer))
             .await
             .map_err(|_| FetchCause::Timeout)?
@@ -174,7 +194,7 @@ impl Fetcher {
         location: &Location,
         expected: &Expected,
         deadline: Instant,
-    ) -> Result<Hop, FetchCause>
+    ) -> Result<Hop, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -189,7 +209,7 @@ impl Fetcher {
         let request = request
             .body(Empty::<Bytes>::new())
             .map_err(|_| FetchCause::Redirect(RedirectFault::Location(LocationFault::Malformed)))?;
-        let heard = Arc::new(AtomicBool::new(false));
+        let heard = Arc::new(Heard::default());
         let watched = TokioIo::new(Watched::new(stream, Arc::clone(&heard)));
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
@@ -197,9 +217,13 @@ impl Fetcher {
             .await
             .map_err(|error| FetchCause::of_exchange(&error))?;
         let conversation = std::pin::pin!(async {
-            let response =
-                sender.send_request(request).await.map_err(|error| FetchCause::of_exchange(&error))?;
-            self.judge(response, location, expected).await
+            let response = sender.send_request(request).await.map_err(|error| {
+                let cause = FetchCause::of_exchange(&error);
+                let greeting = (cause == FetchCause::NotHttp).then(|| Shown::new(&heard.first_line()));
+                Failure { cause, server: greeting }
+            })?;
+            let server = response.headers().get(SERVER).map(|server| Shown::new(&text_of(server)));
+            self.judge(response, location, expected).await.map_err(|cause| Failure { cause, server })
         });
         let talk = async {
             match select(conversation, std::pin::pin!(connection)).await {
@@ -210,8 +234,8 @@ impl Fetcher {
         };
         match timeout_at(deadline, talk).await {
             Ok(outcome) => outcome,
-            Err(_) if heard.load(Ordering::Relaxed) => Err(FetchCause::Slow),
-            Err(_) => Err(FetchCause::Timeout),
+            Err(_) if heard.anything() => Err(FetchCause::Slow.into()),
+            Err(_) => Err(FetchCause::Timeout.into()),
         }
     }
 
@@ -259,131 +283,13 @@ enum Hop {
     Redirected(Location),
 }
 
+fn text_of(header: &HeaderValue) -> String {
+    String::from_utf8_lossy(header.as_bytes()).into_owned()
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("could not set up TLS for redirects to https")]
 pub struct FetcherSetUpError {
     #[source]
     source: rustls::Error,
-}
-
-/// What stands between an address and the answer, and on which hop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchFault {
-    pub cause: FetchCause,
-    /// The URL of the hop that failed, where it is not the first.
-    redirected_to: Option<Box<str>>,
-}
-
-impl FetchFault {
-    fn new(cause: FetchCause, location: &Location, redirects: usize) -> Self {
-        let redirected_to = (redirects > 0).then(|| location.to_string().into());
-        Self { cause, redirected_to }
-    }
-}
-
-impl fmt::Display for FetchFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)?;
-        match &self.redirected_to {
-            Some(url) => write!(f, ", after a redirect to {url}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for FetchFault {}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FetchCause {
-    #[error("the connection is refused")]
-    Refused,
-    #[error("the host is unreachable")]
-    HostUnreachable,
-    #[error("the connection is closed before an answer comes")]
-    Closed,
-    #[error("nothing comes back in time")]
-    Timeout,
-    #[error("the answer is not complete in time")]
-    Slow,
-    #[error("the status is {}", .0.as_u16())]
-    Status(StatusCode),
-    #[error("{0}")]
-    Redirect(RedirectFault),
-    #[error("the content is another: {0}")]
-    WrongContent(Shown),
-    #[error("the answer is no HTTP")]
-    NotHttp,
-    #[error("the TLS handshake fails: {0}")]
-    Tls(Shown),
-    #[error("{0}")]
-    Forbidden(AddressRefusal),
-    /// Ours: this machine has no way to that network (most often none for IPv6), or no socket left.
-    #[error("this machine cannot connect there: {0}")]
-    Local(io::ErrorKind),
-    /// Ours too.
-    #[error("{}", ResolveFault::Unreachable)]
-    ResolversUnreachable,
-}
-
-impl FetchCause {
-    /// None where the name is not to blame.
-    pub fn class(&self) -> Option<FailureClass> {
-        match self {
-            Self::Refused => Some(FailureClass::ConnectionRefused),
-            Self::HostUnreachable | Self::Closed | Self::Timeout => Some(FailureClass::ConnectionTimeout),
-            Self::Slow => Some(FailureClass::SlowResponse),
-            Self::Status(_) => Some(FailureClass::HttpStatus),
-            Self::Redirect(_) => Some(FailureClass::Redirect),
-            Self::WrongContent(_) | Self::NotHttp => Some(FailureClass::WrongContent),
-            Self::Tls(_) => Some(FailureClass::Tls),
-            Self::Forbidden(refusal) => Some(refusal.class()),
-            Self::Local(_) | Self::ResolversUnreachable => None,
-        }
-    }
-
-    fn of_connect(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::HostUnreachable => Self::HostUnreachable,
-            io::ErrorKind::TimedOut => Self::Timeout,
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Self::Closed,
-            kind => Self::Local(kind),
-        }
-    }
-
-    fn of_exchange(error: &hyper::Error) -> Self {
-        if error.is_parse() || error.is_parse_too_large() { Self::NotHttp } else { Self::Closed }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RedirectFault {
-    #[error("the redirects go in circles")]
-    Loop,
-    #[error("there are more than {REDIRECTS_MAX} redirects")]
-    TooMany,
-    #[error("no CA follows a redirect with status {}", .0.as_u16())]
-    Status(StatusCode),
-    #[error("no CA follows this redirect: {0}")]
-    Location(LocationFault),
-    #[error("the redirect leads nowhere: {0}")]
-    Unresolved(ResolveFault),
-}
-
-/// The beginning of something a stranger sent, fit for a log and a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown(Box<str>);
-
-impl Shown {
-    fn new(text: &str) -> Self {
-        // Not only control characters deceive: marks that turn the direction of text do too.
-        let is_harmless = |c: &char| *c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
-        Self(text.chars().filter(is_harmless).take(SHOWN_CHARACTERS).collect())
-    }
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("nothing") } else { write!(f, "\"{}\"", self.0) }
-    }
 }

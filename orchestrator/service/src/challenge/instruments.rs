@@ -15,6 +15,8 @@ pub(super) enum Purpose {
     Preflight,
     /// Before a challenge is submitted.
     SelfCheck,
+    /// Whether a name that was not ready is.
+    Look,
 }
 
 impl Purpose {
@@ -22,6 +24,7 @@ impl Purpose {
         match self {
             Self::Preflight => "preflight",
             Self::SelfCheck => "self_check",
+            Self::Look => "look",
         }
     }
 }
@@ -30,6 +33,7 @@ impl Purpose {
 pub(super) struct CheckInstruments {
     preflight: PurposeInstruments,
     self_check: PurposeInstruments,
+    look: PurposeInstruments,
 }
 
 struct PurposeInstruments {
@@ -45,6 +49,7 @@ impl CheckInstruments {
         Self {
             preflight: PurposeInstruments::register(Purpose::Preflight),
             self_check: PurposeInstruments::register(Purpose::SelfCheck),
+            look: PurposeInstruments::register(Purpose::Look),
         }
     }
 
@@ -52,6 +57,7 @@ impl CheckInstruments {
         let instruments = match purpose {
             Purpose::Preflight => &self.preflight,
             Purpose::SelfCheck => &self.self_check,
+            Purpose::Look => &self.look,
         };
         instruments.duration.record(took);
         match verdict {

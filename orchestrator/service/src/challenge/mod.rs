@@ -13,7 +13,10 @@
 pub mod address;
 pub mod caa;
 mod delegation;
+pub mod farm;
 pub mod fetch;
+mod fetch_fault;
+mod findings;
 pub mod http01;
 mod instruments;
 mod location;

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use super::address::AddressPolicy;
 use super::caa::{CaaCheck, CaaIssuer, CaaRound, Method};
+use super::farm::{Farm, Node};
 use super::fetch::{FetchConfig, Fetcher, FetcherSetUpError};
 use super::instruments::{CheckInstruments, Purpose};
 use super::probe::{self, Expected, ProbeSecret};
-pub use super::report::{AddressCheck, AddressFault, NameReport, Verdict};
+pub use super::report::{AddressCheck, AddressFault, NameReport, NodeCheck, Verdict};
 use super::resolver::{DNS_PORT, NameResolver};
 use super::sanity::Sanity;
 
@@ -29,6 +30,7 @@ pub struct Preflight {
     fetcher: Fetcher,
     resolver: Arc<NameResolver>,
     policy: Arc<AddressPolicy>,
+    farm: Farm,
     secret: ProbeSecret,
     /// Of the account's key.
     thumbprint: Option<Box<str>>,
@@ -54,9 +56,9 @@ impl Preflight {
         let policy = Arc::new(policy);
         let fetcher = Fetcher::new(config, Arc::clone(&resolver), Arc::clone(&policy))?;
         let sanity = Sanity::new(Arc::clone(&resolver), Arc::clone(&policy), DNS_PORT);
-        let instruments = CheckInstruments::register();
+        let (farm, instruments) = (Farm::default(), CheckInstruments::register());
         let (thumbprint, caa) = (None, None);
-        Ok(Self { fetcher, resolver, policy, secret, thumbprint, instruments, sanity, caa })
+        Ok(Self { fetcher, resolver, policy, farm, secret, thumbprint, instruments, sanity, caa })
     }
 
     /// The same, for an account with this key thumbprint (RFC 7638): a web server that answers any token with it by
@@ -79,16 +81,27 @@ impl Preflight {
         Self { sanity, ..self }
     }
 
+    /// Asks at each of these servers too that stand behind a name's addresses.
+    #[must_use]
+    pub fn with_farm(self, farm: Farm) -> Self {
+        Self { farm, ..self }
+    }
+
     /// Checks the names side by side; reports come in their order.
     pub async fn check(&self, names: impl IntoIterator<Item = &Hostname>) -> Vec<NameReport> {
         let round = &CaaRound::default();
-        join_all(names.into_iter().map(|name| self.check_in(round, name))).await
+        join_all(names.into_iter().map(|name| self.probe(Purpose::Preflight, round, name))).await
     }
 
     /// Whether every address of the name answers for us, shown by a probe of its own: from our responder, or by the
     /// account's thumbprint.
     pub async fn check_name(&self, name: &Hostname) -> NameReport {
-        self.check_in(&CaaRound::default(), name).await
+        self.probe(Purpose::Preflight, &CaaRound::default(), name).await
+    }
+
+    /// The same, with no order in hand: to see whether a name that was not ready is, or because somebody wants to know.
+    pub async fn look_at(&self, name: &Hostname) -> NameReport {
+        self.probe(Purpose::Look, &CaaRound::default(), name).await
     }
 
     /// What can be known before a TXT record is published, for names that are proven in DNS, wildcards too: that the
@@ -103,18 +116,18 @@ impl Preflight {
             );
             let verdict = unsound.or(forbidden).unwrap_or(Verdict::Ready);
             self.instruments.record(Purpose::Preflight, &verdict, started.elapsed());
-            NameReport { hostname: name.clone(), verdict, checks: Vec::new() }
+            NameReport::new(name.clone(), verdict, Vec::new(), Vec::new(), &self.policy)
         });
         join_all(checks).await
     }
 
-    async fn check_in(&self, round: &CaaRound, name: &Hostname) -> NameReport {
+    async fn probe(&self, purpose: Purpose, round: &CaaRound, name: &Hostname) -> NameReport {
         let token = probe::draw_token();
         let mut expected = Expected::of(self.secret.answer(&token));
         if let Some(thumbprint) = &self.thumbprint {
             expected = expected.or(format!("{token}.{thumbprint}"));
         }
-        self.ask(Purpose::Preflight, name, &token, &expected, Some(round)).await
+        self.ask(purpose, name, &token, &expected, Some(round)).await
     }
 
     /// Whether the name serves this key authorization on every address: the same way, with the real token.
@@ -132,9 +145,9 @@ impl Preflight {
         caa: Option<&CaaRound>,
     ) -> NameReport {
         let started = Instant::now();
-        let (verdict, checks) = self.look(name, token, expected, caa).await;
+        let (verdict, checks, nodes) = self.look(name, token, expected, caa).await;
         self.instruments.record(purpose, &verdict, started.elapsed());
-        NameReport { hostname: name.clone(), verdict, checks }
+        NameReport::new(name.clone(), verdict, checks, nodes, &self.policy)
     }
 
     async fn look(
@@ -143,25 +156,35 @@ impl Preflight {
         token: &str,
         expected: &Expected,
         caa: Option<&CaaRound>,
-    ) -> (Verdict, Vec<AddressCheck>) {
+    ) -> (Verdict, Vec<AddressCheck>, Vec<NodeCheck>) {
         if name.is_wildcard() {
             // RFC 8555 §8.3 proves one host; CAs offer no HTTP-01 challenge for a wildcard.
             let detail = "a wildcard cannot be proven over HTTP: it needs a DNS-01 challenge";
-            return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new());
+            return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new(), Vec::new());
         }
         let (addresses, forbidden) =
             tokio::join!(self.resolver.lookup(name), self.forbidden(name, Method::Http01, caa));
         let addresses = match addresses {
             Ok(addresses) => addresses,
-            Err(fault) => return (self.sanity.verdict(name, fault).await, Vec::new()),
+            Err(fault) => return (self.sanity.verdict(name, fault).await, Vec::new(), Vec::new()),
         };
         if let Some(verdict) = forbidden {
-            return (verdict, Vec::new());
+            return (verdict, Vec::new(), Vec::new());
         }
         let path = format!("{CHALLENGE_PATH}{token}");
         let check = |address| self.check_address(name, address, &path, expected);
-        let checks = join_all(addresses.iter().map(check)).await;
-        (Verdict::of_addresses(&checks), checks)
+        let ours: Vec<_> = addresses.iter().filter(|address| self.policy.check(*address).is_ok()).collect();
+        let check_node = |node| self.check_node(name, node, &path, expected);
+        let (checks, nodes) = tokio::join!(
+            join_all(addresses.iter().map(check)),
+            join_all(self.farm.behind(&ours).into_iter().map(check_node))
+        );
+        (Verdict::of(&checks, &nodes), checks, nodes)
+    }
+
+    async fn check_node(&self, name: &Hostname, node: &Node, path: &str, expected: &Expected) -> NodeCheck {
+        let outcome = self.fetcher.check_node(name.as_str(), node.address, path, expected).await;
+        NodeCheck { node: node.name.clone(), outcome }
     }
 
     /// Whether CAA records keep the CA from issuing, and what to publish; none where they do not.

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use issuance::check::{Check, Finding, Outcome, Waived, hindrance};
 use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
 
-use super::address::AddressRefusal;
+use super::address::{AddressPolicy, AddressRefusal};
 use super::fetch::FetchFault;
+use super::findings;
 
 /// A detail goes into a row and onto a page.
 const DETAIL_CHARACTERS_MAX: usize = 300;
@@ -19,6 +21,56 @@ pub struct NameReport {
     pub verdict: Verdict,
     /// Every address the name leads to, in numeric order. Empty where there is none.
     pub checks: Vec<AddressCheck>,
+    /// Every declared server behind those addresses.
+    pub nodes: Vec<NodeCheck>,
+    /// What each check found and where, what is to be mended first in front.
+    pub findings: Vec<Finding>,
+}
+
+impl NameReport {
+    pub(super) fn new(
+        hostname: Hostname,
+        verdict: Verdict,
+        checks: Vec<AddressCheck>,
+        nodes: Vec<NodeCheck>,
+        policy: &AddressPolicy,
+    ) -> Self {
+        let findings = findings::of(&verdict, &checks, &nodes, policy);
+        Self { hostname, verdict, checks, nodes, findings }
+    }
+
+    /// The verdict, were it not for the checks that keep nobody back. What no check found stays as it is.
+    pub fn judged(&self, waived: &Waived) -> Verdict {
+        let failed = || self.findings.iter().filter(|one| one.outcome == Outcome::Failed);
+        match (&self.verdict, hindrance(&self.findings, waived)) {
+            (Verdict::NotReady { .. }, None) if failed().next().is_some() => Verdict::Ready,
+            (Verdict::NotReady { .. }, Some(first)) if failed().any(|one| waived.contains(one.check)) => {
+                let place = first.at.as_deref().map_or_else(String::new, |place| format!("{place}: "));
+                let class = first.class.unwrap_or(FailureClass::Internal);
+                Verdict::not_ready(class, &format!("{place}{}", first.observed))
+            }
+            (verdict, _) => verdict.clone(),
+        }
+    }
+
+    /// The checks that found something wrong.
+    pub fn alarms(&self) -> Vec<Check> {
+        let mut alarms: Vec<_> =
+            self.findings.iter().filter(|one| one.outcome == Outcome::Failed).map(|one| one.check).collect();
+        alarms.sort_unstable();
+        alarms.dedup();
+        alarms
+    }
+
+    /// The checks that were made everywhere, and found nothing wrong anywhere.
+    pub fn passed(&self) -> Vec<Check> {
+        let mut passed: Vec<_> = Check::ALL.to_vec();
+        passed.retain(|check| {
+            let mut of_check = self.findings.iter().filter(|one| one.check == *check).peekable();
+            of_check.peek().is_some() && of_check.all(|one| one.outcome == Outcome::Passed)
+        });
+        passed
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +102,14 @@ pub enum AddressFault {
     Fetch(#[from] FetchFault),
 }
 
+/// One declared server, checked.
+#[derive(Debug, Clone)]
+pub struct NodeCheck {
+    /// Its name.
+    pub node: Box<str>,
+    pub outcome: Result<(), FetchFault>,
+}
+
 impl AddressFault {
     /// None where the name is not to blame.
     pub fn class(&self) -> Option<FailureClass> {
@@ -69,9 +129,31 @@ impl Verdict {
         Self::Unknown { detail: presentable(detail) }
     }
 
+    /// The addresses decide, and where those are right, the servers behind them: the next request may meet any.
+    pub(super) fn of(checks: &[AddressCheck], nodes: &[NodeCheck]) -> Self {
+        let of_addresses = Self::of_addresses(checks);
+        let mut faults: Vec<_> = nodes
+            .iter()
+            .filter_map(|check| {
+                let fault = check.outcome.as_ref().err()?;
+                Some((fault.cause.class()?, &check.node, fault))
+            })
+            .collect();
+        faults.sort_by_key(|(class, ..)| severity(*class));
+        match (&of_addresses, faults.first()) {
+            (Self::Ready, Some((class, ..))) => {
+                let told: Vec<_> =
+                    faults.iter().map(|(_, node, fault)| format!("node {node}: {fault}")).collect();
+                let detail = format!("{} ({} of {} nodes)", told.join("; "), faults.len(), nodes.len());
+                Self::not_ready(*class, &detail)
+            }
+            _ => of_addresses,
+        }
+    }
+
     /// The worst address decides, since a CA may choose any. An address this machine cannot reach says
     /// nothing beside one that answers.
-    pub(super) fn of_addresses(checks: &[AddressCheck]) -> Self {
+    fn of_addresses(checks: &[AddressCheck]) -> Self {
         let mut faults: Vec<_> = checks
             .iter()
             .filter_map(|check| check.outcome.as_ref().err().map(|fault| (check.address, fault)))
@@ -104,7 +186,7 @@ const SEVERITY: &[FailureClass] = &[
     FailureClass::SlowResponse,
 ];
 
-fn severity(class: FailureClass) -> usize {
+pub(super) fn severity(class: FailureClass) -> usize {
     SEVERITY.iter().position(|of| *of == class).unwrap_or(SEVERITY.len())
 }
 

@@ -134,6 +134,13 @@ impl ApiClient {
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
+    /// The same, for an answer that takes up to so many seconds (`Prefer: wait`, RFC 7240).
+    pub async fn post_waiting<T: DeserializeOwned>(&self, path: &str, seconds: u64) -> Result<T, ApiError> {
+        let wait = HeaderValue::try_from(format!("wait={seconds}")).expect("digits");
+        let body = self.exchange(Method::POST, path, None, Some(wait)).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
     pub async fn post_csv<T: DeserializeOwned>(&self, path: &str, csv: Bytes) -> Result<T, ApiError> {
         let body = self.send(Method::POST, path, Some(("text/csv; charset=utf-8", csv))).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
@@ -150,6 +157,23 @@ impl ApiClient {
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
+    /// `PUT path` with a JSON document.
+    pub async fn put_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
+        let body = self.send(Method::PUT, path, Some(("application/json", json.into()))).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    /// `DELETE path`, where what is left is told.
+    pub async fn delete_telling<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        let body = self.send(Method::DELETE, path, None).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
     /// `DELETE path`.
     pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.send(Method::DELETE, path, None).await.map(drop)
@@ -161,12 +185,25 @@ impl ApiClient {
         path: &str,
         sent: Option<(&'static str, Bytes)>,
     ) -> Result<Bytes, ApiError> {
+        self.exchange(method, path, sent, None).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        sent: Option<(&'static str, Bytes)>,
+        prefer: Option<HeaderValue>,
+    ) -> Result<Bytes, ApiError> {
         let url = format!("{}{path}", self.base);
         let mut request = Request::builder()
             .method(method)
             .uri(&url)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json, application/problem+json");
+        if let Some(prefer) = prefer {
+            request = request.header("prefer", prefer);
+        }
         let mut body = Bytes::new();
         if let Some((kind, sent)) = sent {
             request = request.header(CONTENT_TYPE, kind);

@@ -7,12 +7,16 @@ pub mod api_client;
 pub mod authz;
 pub mod ca;
 pub mod cert;
+pub mod checks;
 mod config;
 mod database;
 pub mod demo;
+pub mod doctor;
 mod error;
 mod exit;
+pub mod explain;
 pub mod headroom;
+pub mod hostname;
 pub mod http01;
 pub mod import;
 pub mod listing;
@@ -99,6 +103,15 @@ pub enum Command {
     /// Orders, and everything that has happened to them.
     #[command(subcommand)]
     Order(order::OrderCommand),
+    /// Why a name has no certificate yet, who must act, and what to do.
+    Explain(explain::ExplainArgs),
+    /// One name: has it checked, taken up again, or a check skipped for it.
+    #[command(subcommand)]
+    Hostname(hostname::HostnameCommand),
+    /// How often each check before an order is right, and whether it keeps names back.
+    #[command(subcommand)]
+    Checks(checks::ChecksCommand),
+    Doctor(doctor::DoctorArgs),
     /// The ledger of authorizations.
     #[command(subcommand)]
     Authz(authz::AuthzCommand),
@@ -142,6 +155,10 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Cert(command) => cert::run(&command, &cli.server.client(config)?, output).await,
         Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
+        Command::Explain(args) => explain::run(&args, &cli.server.client(config)?, output).await,
+        Command::Hostname(command) => hostname::run(&command, &cli.server.client(config)?, output).await,
+        Command::Checks(command) => checks::run(&command, &cli.server.client(config)?, output).await,
+        Command::Doctor(args) => doctor::run(&args, &load(config)?, output).await,
         Command::Paused(command) => paused::run(&command, &cli.server.client(config)?, output).await,
         Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use serde::Deserialize;
 
 use super::cidr::Cidr;
@@ -11,4 +13,16 @@ pub struct AddressesConfig {
     pub allow: Vec<Cidr>,
     /// Blocks of the provider's web servers, so that "points elsewhere" can be told from "does not answer".
     pub expected: Vec<Cidr>,
+    /// The addresses that tenants are told to publish. Empty: those of `expected` that are blocks of one.
+    pub publish: Vec<IpAddr>,
+}
+
+impl AddressesConfig {
+    /// What a tenant is told to publish.
+    pub fn publish(&self) -> Vec<IpAddr> {
+        if !self.publish.is_empty() {
+            return self.publish.clone();
+        }
+        self.expected.iter().filter_map(Cidr::single).collect()
+    }
 }

@@ -23,6 +23,14 @@ impl Cidr {
     }
 }
 
+impl Cidr {
+    /// The one address of a block of one.
+    pub fn single(&self) -> Option<IpAddr> {
+        let longest = if self.network.is_ipv4() { 32 } else { 128 };
+        (self.prefix == longest).then_some(self.network)
+    }
+}
+
 /// `address` with all but the first `prefix` bits cleared.
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     match address {

@@ -35,7 +35,7 @@ pub use data::DataConfig;
 pub use database::{DatabaseConfig, DatabaseUrl, DatabaseUrlError};
 pub use directory_url::{DirectoryUrl, DirectoryUrlError};
 pub use error::{ConfigError, Place};
-pub use http01::Http01Config;
+pub use http01::{Http01Config, NodeConfig};
 use layers::Layers;
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;

@@ -19,6 +19,10 @@ pub struct ReconcileConfig {
     pub renewals_max: NonZeroU16,
     /// Certificates about which the CA is asked by one look when it wants them renewed; each is a request.
     pub renewal_polls_max: NonZeroU16,
+    /// Between two looks for names that are to be looked at again, and for what tenants want checked now.
+    pub evidence_interval_seconds: NonZeroU32,
+    /// Names that one worker looks at again in a second, at the most.
+    pub evidence_per_second: NonZeroU16,
 }
 
 impl ReconcileConfig {
@@ -33,6 +37,17 @@ impl ReconcileConfig {
     pub fn renewal_interval(&self) -> Duration {
         Duration::from_secs(self.renewal_interval_seconds.get().into())
     }
+
+    pub fn evidence_interval(&self) -> Duration {
+        Duration::from_secs(self.evidence_interval_seconds.get().into())
+    }
+
+    /// Names that one look at what is due may take up.
+    pub fn looks_of_a_pass(&self) -> u16 {
+        let looks =
+            u32::from(self.evidence_per_second.get()).saturating_mul(self.evidence_interval_seconds.get());
+        u16::try_from(looks).unwrap_or(u16::MAX)
+    }
 }
 
 impl Default for ReconcileConfig {
@@ -44,6 +59,8 @@ impl Default for ReconcileConfig {
             renewal_interval_seconds: const { NonZeroU32::new(30).unwrap() },
             renewals_max: const { NonZeroU16::new(500).unwrap() },
             renewal_polls_max: const { NonZeroU16::new(2_000).unwrap() },
+            evidence_interval_seconds: const { NonZeroU32::new(5).unwrap() },
+            evidence_per_second: const { NonZeroU16::new(20).unwrap() },
         }
     }
 }

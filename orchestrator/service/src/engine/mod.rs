@@ -6,7 +6,8 @@
 //!     └── permits, next due ──┘  └──────────────── answer ─────────────────────┘
 //!                             ├──▶ gate       (admissions of one moment, one transaction)
 //!                             ├──▶ committer  (ends of steps of one moment, one commit)
-//!                             └──▶ inbox      (what can no longer be written under the lease)
+//!                             ├──▶ inbox      (what can no longer be written under the lease)
+//!                             └──▶ notes      (what was seen of names, beside the orders)
 //! ```
 //!
 //! What to do next, and what an answer means, is decided in `issuance`. The engine never sleeps over a lease:
@@ -22,7 +23,9 @@ mod gate;
 mod inbox;
 mod instruments;
 mod lessons;
+mod notes;
 mod performer;
+mod proof;
 mod seat;
 
 use std::sync::Arc;
@@ -50,7 +53,9 @@ use self::executor::Executor;
 use self::gate::{Gate, Sight};
 use self::inbox::Inbox;
 use self::instruments::Instruments;
+use self::notes::Notes;
 use self::performer::Performer;
+use self::proof::Prover;
 
 /// How long what was learnt too late may take to be written down, once nothing else is under way.
 const INBOX_DRAIN: Duration = Duration::from_secs(2);
@@ -71,6 +76,8 @@ pub struct EngineSettings {
     /// The database is looked at this often when nothing wakes the engine.
     pub poll_interval: Duration,
     pub key_kind: KeyKind,
+    /// Of a thousand names that a check says are not ready, so many are put to the CA all the same.
+    pub sampled_per_thousand: u16,
 }
 
 /// What an engine works with.
@@ -118,13 +125,21 @@ impl Engine {
         lessons::register();
         let sight = Sight::new(Arc::clone(&parts.wake));
         let gate = Gate::start(&parts, sight.clone(), &services, services_stop.clone());
+        let notes = Notes::start(&parts, &services, services_stop.clone());
         let committer = Committer::start(&parts, &services, services_stop.clone());
         let executor = Arc::new(Executor {
             performer: Performer {
                 store: parts.store.clone(),
                 account: Arc::clone(&parts.account),
                 account_id: parts.account_id,
-                preflight: parts.preflight.clone(),
+                prover: Prover {
+                    store: parts.store.clone(),
+                    account: parts.account_id,
+                    preflight: parts.preflight.clone(),
+                    clock: Arc::clone(&parts.clock),
+                    notes,
+                    sampled_per_thousand: settings.sampled_per_thousand,
+                },
                 sealer: Arc::clone(&parts.sealer),
                 clock: Arc::clone(&parts.clock),
                 key_kind: settings.key_kind,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use issuance::answer::{Answer, OrderSeen, Proof, Trouble};
+use issuance::answer::{Answer, OrderSeen, Trouble};
 use issuance::authorization::{Authorization, Challenge};
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Hostname;
@@ -13,13 +13,14 @@ use issuance::order::{CertificateRequest, Order, Stage};
 use issuance::settle::{Circumstances, Pressure};
 use issuance::time::Clock;
 
-use crate::acme::objects::{OrderObject, OrderStatus};
+use crate::acme::objects::{ChallengeKind, OrderObject, OrderStatus};
 use crate::acme::observation::{authorization_seen, order_seen, status, trouble};
 use crate::acme::{Account, AcmeError, Bystander};
-use crate::challenge::preflight::{Preflight, Verdict};
 use crate::keys::{CertificateKey, ChainError, CheckedChain, KeyKind, Sealer};
 use crate::store::Store;
 use crate::store::steps::IssuedChain;
+
+use super::proof::Prover;
 
 /// Requests of one order under way at once. All challenges of an order are posted before any is waited for.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -31,7 +32,7 @@ pub(super) struct Performer {
     pub(super) store: Store,
     pub(super) account: Arc<Account>,
     pub(super) account_id: AccountId,
-    pub(super) preflight: Option<Arc<Preflight>>,
+    pub(super) prover: Prover,
     pub(super) sealer: Arc<Sealer>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) key_kind: KeyKind,
@@ -47,19 +48,7 @@ fn key_context(order: OrderId) -> String {
 
 impl Performer {
     pub(super) async fn prove(&self, order: &Order) -> Answer {
-        let Some(preflight) = &self.preflight else {
-            return Answer::Proofs(order.names.iter().map(|name| (name.clone(), Proof::Ready)).collect());
-        };
-        let reports = preflight.check(&order.names).await;
-        let proofs = reports.into_iter().map(|report| {
-            let proof = match report.verdict {
-                Verdict::Ready => Proof::Ready,
-                Verdict::NotReady { class, detail } => Proof::NotReady(Fault::new(class, detail)),
-                Verdict::Unknown { .. } => Proof::Unknown,
-            };
-            (report.hostname, proof)
-        });
-        Answer::Proofs(proofs.collect())
+        Answer::Proofs(self.prover.prove(&order.names).await)
     }
 
     /// The answer outlives the lease on the order: should it come too late, the bystander hears it.
@@ -106,7 +95,13 @@ impl Performer {
     pub(super) async fn read_authorizations(&self, order: &Order, indexes: &[usize]) -> Answer {
         let read = Self::for_each(order, indexes, |authorization| async move {
             let reply = self.account.authorization(&authorization.url).await.map_err(trouble)?;
-            authorization_seen(&self.account, &reply.body)
+            let seen = authorization_seen(&self.account, &reply.body)?;
+            let problem = reply.body.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+            let offers_persist = reply.body.challenge(&ChallengeKind::DnsPersist01).is_some();
+            if let Some(name) = authorization.ordered_name().or_else(|| Some(seen.identifier.clone())) {
+                self.prover.heard(&name, problem, offers_persist);
+            }
+            Ok(seen)
         });
         Answer::Authorizations(read.await)
     }
@@ -156,9 +151,7 @@ impl Performer {
         let (Some(name), Some(challenge)) = (&authorization.identifier, &authorization.challenge) else {
             return false;
         };
-        let Some(preflight) = &self.preflight else { return true };
-        let report = preflight.sees(name, &challenge.token, &challenge.key_authorization).await;
-        report.verdict == Verdict::Ready
+        self.prover.is_served(name, &challenge.token, &challenge.key_authorization).await
     }
 
     pub(super) async fn submit(&self, order: &Order, indexes: &[usize]) -> Answer {

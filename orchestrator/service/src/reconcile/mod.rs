@@ -8,6 +8,8 @@
 //! headroom what is left of the CA's limits; measures, and repairs nothing
 //! ari      when the CA wants certificates renewed
 //! renew    certificates whose renewal is due
+//! evidence names that are not ready, until they are
+//! precision what checks said against what the CA said
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
@@ -16,9 +18,11 @@
 
 mod ari;
 mod audit;
+mod evidence;
 mod headroom;
 mod instruments;
 mod orphans;
+mod precision;
 mod renew;
 mod renewal_instruments;
 mod rescue;
@@ -38,15 +42,18 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::acme::Account;
+use crate::challenge::preflight::Preflight;
 use crate::clock::Pace;
 use crate::store::leases::Replica;
 use crate::store::{Store, StoreError};
 
 pub use self::ari::Ari;
 pub use self::audit::Audit;
+pub use self::evidence::Evidence;
 pub use self::headroom::HeadroomWatch;
 use self::instruments::Instruments;
 pub use self::orphans::Orphans;
+pub use self::precision::Precision;
 pub use self::renew::Renew;
 pub use self::rescue::Rescue;
 pub use self::settle::Settle;
@@ -134,6 +141,17 @@ pub struct ReconcileSettings {
     pub renewals_max: u16,
     /// Certificates about which one pass asks the CA.
     pub renewal_polls_max: u16,
+    pub evidence_interval: Duration,
+    /// Names looked at by one pass.
+    pub looks_max: u16,
+}
+
+/// Who looks at names, and who rings when one is to be looked at now.
+#[derive(Debug, Clone, Default)]
+pub struct Lookout {
+    /// `None`: names are not checked at home.
+    pub preflight: Option<Arc<Preflight>>,
+    pub bell: Arc<Notify>,
 }
 
 /// The reconcilers of a running service. Dropping the handle does not stop them: [`Reconcilers::stop`] does.
@@ -144,7 +162,7 @@ pub struct Reconcilers {
 }
 
 impl Reconcilers {
-    pub fn start(parts: &ReconcileParts, settings: ReconcileSettings) -> Self {
+    pub fn start(parts: &ReconcileParts, settings: ReconcileSettings, lookout: Lookout) -> Self {
         let reconcilers = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         reconcilers.run(Rescue::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Settle::new(parts.clone()), settings.interval, parts);
@@ -156,15 +174,36 @@ impl Reconcilers {
         reconcilers.run(ari, settings.renewal_interval, parts);
         let renew = Renew::new(parts.clone(), settings.renewals_max);
         reconcilers.run(renew, settings.renewal_interval, parts);
+        reconcilers.run(Precision::new(parts.clone()), settings.interval, parts);
+        if let Some(preflight) = lookout.preflight {
+            let evidence = Evidence::new(parts.clone(), preflight, settings.looks_max);
+            reconcilers.run_when(evidence, settings.evidence_interval, lookout.bell, parts);
+        }
         reconcilers
     }
 
     fn run<R: Reconciler>(&self, reconciler: R, interval: Duration, parts: &ReconcileParts) {
+        self.run_when(reconciler, interval, Arc::default(), parts);
+    }
+
+    /// The same, and at once when the bell is rung: a hint that spares somebody a wait, and is not relied upon.
+    fn run_when<R: Reconciler>(
+        &self,
+        reconciler: R,
+        interval: Duration,
+        bell: Arc<Notify>,
+        parts: &ReconcileParts,
+    ) {
         let (stop, clock, wake) = (self.stop.clone(), Arc::clone(&parts.clock), Arc::clone(&parts.wake));
         let (pace, instruments) = (parts.pace.clone(), Instruments::register::<R>());
         self.tasks.spawn(async move {
             let mut wait = FIRST_WAIT.max(interval / FIRST_WAIT_SHARE).min(interval);
-            while let Some(_at_work) = stop.run_until_cancelled(pace.wait(wait)).await {
+            loop {
+                let _at_work = tokio::select! {
+                    at_work = pace.wait(wait) => Some(at_work),
+                    () = bell.notified() => None,
+                    () = stop.cancelled() => break,
+                };
                 wait = interval;
                 let pass = watched(&reconciler, clock.now(), &instruments);
                 tokio::pin!(pass);

@@ -36,6 +36,8 @@ const CONNECTIONS: NonZeroU32 = const { NonZeroU32::new(16).unwrap() };
 const POLL_MS: NonZeroU32 = const { NonZeroU32::new(3_600_000).unwrap() };
 /// A pass of a reconciler is one more instant at which time has to stop.
 const RECONCILE_SECONDS: NonZeroU32 = const { NonZeroU32::new(3_600).unwrap() };
+/// Names that are mended are noticed this late; each look at what is due is an instant that is played.
+const EVIDENCE_SECONDS: NonZeroU32 = const { NonZeroU32::new(3_600).unwrap() };
 const AUDIT_SECONDS: NonZeroU32 = const { NonZeroU32::new(6 * 3_600).unwrap() };
 /// Nobody needs a rehearsal's rows after a power cut.
 const CARELESS: &str = "options[synchronous_commit]=off";
@@ -195,6 +197,7 @@ impl Scene<'_> {
         config.worker.roles = Roles::try_from(roles).unwrap_or_default();
         config.reconcile.interval_seconds = RECONCILE_SECONDS;
         config.reconcile.audit_interval_seconds = AUDIT_SECONDS;
+        config.reconcile.evidence_interval_seconds = EVIDENCE_SECONDS;
         Ok(config)
     }
 }

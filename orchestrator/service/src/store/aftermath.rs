@@ -1,10 +1,13 @@
 //! What a step changes besides its order: names that rest, attempts that follow, an account that waits.
 //! Rare beside the steps themselves, so each is a statement of its own in the step's transaction.
 
+use std::time::Duration;
+
+use issuance::evidence;
 use issuance::fault::Fault;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, OrderId};
-use issuance::time::Timestamp;
+use issuance::time::{Fraction, Timestamp};
 use sqlx::PgConnection;
 
 use super::lessons::Lessons;
@@ -92,15 +95,18 @@ impl NameRests {
     async fn write(&self, connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query!(
             "insert into hostname_backoffs
-                (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail, failed_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)
+                (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail, failed_at,
+                 broken_since, look_at, seen_failing_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8::timestamptz, $8, $9, case when not $5 then $8 end)
              on conflict (account_id, hostname) do update
              set failures = excluded.failures,
                  blocked_until = greatest(hostname_backoffs.blocked_until, excluded.blocked_until),
                  at_ca = excluded.at_ca,
                  fault_class = excluded.fault_class,
                  fault_detail = excluded.fault_detail,
-                 failed_at = excluded.failed_at",
+                 failed_at = excluded.failed_at,
+                 look_at = greatest(hostname_backoffs.look_at, excluded.look_at),
+                 seen_failing_at = excluded.seen_failing_at",
             self.account.0,
             self.hostname.validation_target(),
             i32::try_from(self.failures).unwrap_or(i32::MAX),
@@ -108,7 +114,8 @@ impl NameRests {
             self.at_ca,
             self.fault.class.as_str(),
             &*self.fault.detail,
-            sql_instant(now)
+            sql_instant(now),
+            sql_instant(now.after(evidence::wait(Duration::ZERO, Fraction::ZERO)))
         )
         .execute(connection)
         .await

@@ -9,6 +9,8 @@ use super::super::world::{
 };
 use super::*;
 
+mod findings;
+mod forbidden;
 mod redirects;
 mod stateless;
 

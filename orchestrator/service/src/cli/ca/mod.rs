@@ -1,4 +1,4 @@
-mod overrides;
+pub(super) mod overrides;
 mod show;
 
 use std::path::Path;

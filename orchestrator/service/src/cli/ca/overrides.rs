@@ -70,7 +70,7 @@ fn limit(text: &str) -> Result<LimitName, String> {
     LimitName::parse(text).ok_or_else(|| format!("no such limit: it is one of {}", known()))
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(in crate::cli) fn instant(text: &str) -> Result<Timestamp, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned()))
         .map_err(|_| "write it like 2027-01-01T00:00:00Z".to_owned())
 }

@@ -1,0 +1,62 @@
+//! `GET /v1/checks`, `PUT /v1/checks/{check}/standing`: how often each check was right, and what it is worth.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use issuance::check::Check;
+use issuance::precision::Standing;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::ApiState;
+use super::auth::Operator;
+use super::body::receive_json;
+use super::problem::Problem;
+use crate::store::check_records::{self, ChangedBy, CheckRecordView};
+
+/// All checks, in the order in which they are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckList {
+    pub data: Vec<CheckRecordView>,
+}
+
+/// What a check is to be worth from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedStanding {
+    pub standing: Standing,
+}
+
+/// The check of that name.
+pub(super) fn check_of(text: &str) -> Result<Check, Problem> {
+    let known: Vec<&str> = Check::ALL.iter().map(|check| check.as_str()).collect();
+    Check::parse(text).ok_or_else(|| Problem::not_found(&format!("check: there are {}", known.join(", "))))
+}
+
+#[tracing::instrument(name = "api.checks.list", skip_all)]
+pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<CheckList>, Problem> {
+    Ok(Json(CheckList { data: check_records::list(&api.store, api.account).await? }))
+}
+
+/// By hand; what is counted from then on decides whether it stays so.
+#[tracing::instrument(name = "api.checks.write", skip_all)]
+pub(super) async fn write(
+    State(api): State<ApiState>,
+    _: Operator,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<CheckList>, Problem> {
+    let Path(check) = path.map_err(|_| Problem::no_route())?;
+    let check = check_of(&check)?;
+    let WantedStanding { standing } = receive_json(&headers, body).await?;
+    let now = api.clock.now();
+    let by = ChangedBy::Operator;
+    if check_records::change_standing(&api.store, api.account, check, standing, by, now).await? {
+        let (check, standing) = (check.as_str(), standing.as_str());
+        warn!(check, standing, "The operator has decided: the check {check} is {standing}");
+    }
+    list(State(api), Operator).await
+}

@@ -1,0 +1,54 @@
+//! `/v1/hostnames/{hostname}`: one name, and what can be done about it.
+
+pub(super) mod check;
+pub(super) mod overrides;
+pub(super) mod read;
+pub(super) mod resume;
+
+use std::net::IpAddr;
+
+use issuance::check::{Check, Outcome};
+use issuance::identifier::Hostname;
+
+use super::ApiState;
+use super::problem::Problem;
+use crate::store::explanations::{self, HostnameView, RecordView};
+use crate::store::viewer::Viewer;
+
+pub use overrides::WantedSkip;
+
+async fn explained(api: &ApiState, viewer: Viewer, hostname: &Hostname) -> Result<HostnameView, Problem> {
+    let now = api.clock.now();
+    let found = explanations::find(&api.store, viewer, api.account, hostname, now).await?;
+    let mut view = found.ok_or_else(|| Problem::not_found("hostname"))?;
+    view.records = records(hostname, &view, &api.publish);
+    Ok(view)
+}
+
+/// What DNS is to say: what is to be published, and what leads elsewhere. Nothing where it is not known what leads here.
+fn records(hostname: &Hostname, view: &HostnameView, publish: &[IpAddr]) -> Vec<RecordView> {
+    let found = |check: Check, outcome: Outcome| {
+        view.checks
+            .iter()
+            .map(|one| &one.finding)
+            .filter(move |one| one.check == check && one.outcome == outcome)
+    };
+    let present: Vec<IpAddr> = found(Check::Dns, Outcome::Passed)
+        .flat_map(|finding| finding.observed.split(", ").filter_map(|address| address.parse().ok()))
+        .collect();
+    let record = |action: &str, address: IpAddr| RecordView {
+        action: action.to_owned(),
+        r#type: if address.is_ipv4() { "A" } else { "AAAA" }.to_owned(),
+        name: hostname.validation_target().to_owned(),
+        value: address.to_string(),
+    };
+    let wanted = publish
+        .iter()
+        .map(|address| record(if present.contains(address) { "keep" } else { "publish" }, *address));
+    let elsewhere = [Check::ProviderAddress, Check::PublicAddress]
+        .into_iter()
+        .flat_map(|check| found(check, Outcome::Failed))
+        .filter_map(|finding| finding.at.as_deref()?.parse().ok())
+        .map(|address| record("remove", address));
+    wanted.chain(elsewhere).collect()
+}

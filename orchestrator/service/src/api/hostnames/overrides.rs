@@ -1,0 +1,74 @@
+//! `PUT`, `DELETE /v1/hostnames/{hostname}/overrides/{check}`: checks that are skipped for one name.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::api::ApiState;
+use crate::api::auth::Operator;
+use crate::api::body::receive_json;
+use crate::api::problem::{Problem, ProblemEntry};
+use crate::api::query::PathCheck;
+use crate::store::check_overrides::{self, Origin};
+use crate::store::explanations::HostnameView;
+use crate::store::viewer::Viewer;
+
+const NOTE_CHARS_MAX: usize = 1_000;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedSkip {
+    /// Why the check is wrong about this name.
+    pub note: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The name goes to the CA whatever the check says; what the CA says then counts for or against the check.
+#[tracing::instrument(name = "api.hostnames.overrides.write", skip_all)]
+pub(in crate::api) async fn write(
+    State(api): State<ApiState>,
+    _: Operator,
+    PathCheck(hostname, check): PathCheck,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<HostnameView>, Problem> {
+    let wanted: WantedSkip = receive_json(&headers, body).await?;
+    let now = api.clock.now();
+    let mut errors = Vec::new();
+    if wanted.note.trim().is_empty() || wanted.note.chars().count() > NOTE_CHARS_MAX {
+        let detail =
+            format!("say in up to {NOTE_CHARS_MAX} characters why the check is wrong about this name");
+        errors.push(ProblemEntry::at("/note", "out-of-range", detail));
+    }
+    if wanted.expires_at.is_some_and(|at| at <= now) {
+        errors.push(ProblemEntry::at("/expires_at", "in-the-past", "it has expired already"));
+    }
+    if !errors.is_empty() {
+        return Err(Problem::body_invalid(errors));
+    }
+    let (note, until) = (wanted.note.trim(), wanted.expires_at);
+    if !check_overrides::enter(&api.store, &hostname, check, Origin::Operator, note, now, until).await? {
+        return Err(Problem::not_found("hostname"));
+    }
+    // Looked at anew, it may be right now.
+    crate::store::checks::wish(&api.store, Viewer::Operator, api.account, &hostname, now).await?;
+    api.look.notify_one();
+    super::explained(&api, Viewer::Operator, &hostname).await.map(Json)
+}
+
+#[tracing::instrument(name = "api.hostnames.overrides.delete", skip_all)]
+pub(in crate::api) async fn delete(
+    State(api): State<ApiState>,
+    _: Operator,
+    PathCheck(hostname, check): PathCheck,
+) -> Result<Json<HostnameView>, Problem> {
+    if !check_overrides::take_back(&api.store, &hostname, check).await? {
+        return Err(Problem::not_found("override"));
+    }
+    super::explained(&api, Viewer::Operator, &hostname).await.map(Json)
+}

@@ -1,0 +1,30 @@
+//! `POST /v1/hostnames/{hostname}/resume`
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::problem::Problem;
+use crate::api::query::PathHostname;
+use crate::store::explanations::HostnameView;
+use crate::store::watches;
+
+/// Takes up a name again that was given up; one that was not is left as it is.
+#[tracing::instrument(name = "api.hostnames.resume", skip_all)]
+pub(in crate::api) async fn create(
+    State(api): State<ApiState>,
+    Caller(viewer): Caller,
+    PathHostname(hostname): PathHostname,
+) -> Result<Json<HostnameView>, Problem> {
+    let resumed = watches::resume(&api.store, viewer, api.account, &hostname, api.clock.now()).await?;
+    match resumed {
+        None => return Err(Problem::not_found("hostname")),
+        Some(false) => {}
+        Some(true) => {
+            api.wake.notify_one();
+            api.look.notify_one();
+        }
+    }
+    super::explained(&api, viewer, &hostname).await.map(Json)
+}

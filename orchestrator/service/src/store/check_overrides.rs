@@ -1,0 +1,107 @@
+//! Checks that are skipped for one name.
+
+use issuance::check::Check;
+use issuance::identifier::Hostname;
+use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, sql_instant};
+
+/// One check that keeps one name back no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckOverrideView {
+    pub hostname: String,
+    pub check: Check,
+    /// `operator`, or `sample`: drawn, to learn how often the check is wrong.
+    pub origin: String,
+    pub note: String,
+    pub created_at: Timestamp,
+    /// `null`: until it is taken back.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Whose idea it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Operator,
+    Sample,
+}
+
+/// Enters one. False: nobody owns that name.
+pub async fn enter(
+    store: &Store,
+    hostname: &Hostname,
+    check: Check,
+    origin: Origin,
+    note: &str,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> Result<bool, StoreError> {
+    let origin = match origin {
+        Origin::Operator => "operator",
+        Origin::Sample => "sample",
+    };
+    // What the operator has entered is not replaced by a draw.
+    let written = sqlx::query!(
+        "with owned as (select hostname, tenant_id from hostnames where hostname = $1)
+         insert into check_overrides as kept (hostname, check_name, tenant_id, origin, note, created_at, expires_at)
+         select hostname, $2, tenant_id, $3, $4, $5, $6 from owned
+         on conflict (hostname, check_name) do update
+         set origin = excluded.origin,
+             note = excluded.note,
+             created_at = excluded.created_at,
+             expires_at = excluded.expires_at
+         where excluded.origin = 'operator' or kept.origin = 'sample'",
+        hostname.as_str(),
+        check.as_str(),
+        origin,
+        note,
+        sql_instant(now),
+        expires_at.map(sql_instant)
+    )
+    .execute(store.pool())
+    .await
+    .map_err(StoreError::of("check_overrides.enter"))?;
+    Ok(written.rows_affected() > 0)
+}
+
+/// Takes one back. False if there is none.
+pub async fn take_back(store: &Store, hostname: &Hostname, check: Check) -> Result<bool, StoreError> {
+    sqlx::query!(
+        "delete from check_overrides where hostname = $1 and check_name = $2",
+        hostname.as_str(),
+        check.as_str()
+    )
+    .execute(store.pool())
+    .await
+    .map(|done| done.rows_affected() > 0)
+    .map_err(StoreError::of("check_overrides.take_back"))
+}
+
+/// Those of a name that hold.
+pub(super) async fn of_name(
+    store: &Store,
+    hostname: &str,
+    now: Timestamp,
+) -> Result<Vec<CheckOverrideView>, StoreError> {
+    let rows = sqlx::query!(
+        "select hostname, check_name, origin, note, created_at, expires_at from check_overrides
+         where hostname = $1 and (expires_at is null or expires_at > $2) order by check_name",
+        hostname,
+        sql_instant(now)
+    )
+    .fetch_all(store.pool())
+    .await
+    .map_err(StoreError::of("check_overrides.of_name"))?;
+    let views = rows.into_iter().filter_map(|row| {
+        Some(CheckOverrideView {
+            hostname: row.hostname,
+            check: Check::parse(&row.check_name)?,
+            origin: row.origin,
+            note: row.note,
+            created_at: row.created_at.into(),
+            expires_at: row.expires_at.map(Timestamp::from),
+        })
+    });
+    Ok(views.collect())
+}
