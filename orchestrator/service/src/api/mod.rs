@@ -3,6 +3,7 @@
 //! It never talks to a CA or a resolver: it meets the engine in Postgres only, and wakes it when it has made
 //! orders due.
 
+mod acme_dns;
 mod auth;
 pub mod authorizations;
 mod body;
@@ -28,6 +29,7 @@ use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::config::Registration;
 use crate::store::Store;
 use problem::Problem;
 
@@ -44,6 +46,9 @@ pub struct ApiState {
     pub account: AccountId,
     /// Notified when orders were made due.
     pub wake: Arc<Notify>,
+    /// The zone that is served here, and who may have a label in it.
+    pub own_zone: Option<Arc<str>>,
+    pub registration: Registration,
     import_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
@@ -62,13 +67,22 @@ impl ApiState {
             profile,
             account,
             wake,
+            own_zone: None,
+            registration: Registration::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
     }
+
+    /// With the acme-dns protocol for the labels of a zone.
+    #[must_use]
+    pub fn with_own_zone(self, zone: Option<String>, registration: Registration) -> Self {
+        Self { own_zone: zone.map(Arc::from), registration, ..self }
+    }
 }
 
-/// Every route of the API. All but the two probes ask for a bearer token.
+/// Every route of the API. All but the two probes, and what the acme-dns protocol has its own keys for, ask for a bearer
+/// token.
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/livez", get(livez::read))
@@ -93,6 +107,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/paused-names", get(paused_names::list))
         .route("/v1/paused-names/release", post(paused_names::release))
         .route("/v1/summary", get(summary::read))
+        .route("/acme-dns/register", post(acme_dns::register))
+        .route("/acme-dns/update", post(acme_dns::update))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(request_id::attach))

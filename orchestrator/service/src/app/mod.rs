@@ -4,6 +4,8 @@ mod ca_link;
 mod error;
 mod identity;
 mod last_validations;
+pub mod record_trial;
+mod records;
 mod responses;
 
 use std::net::SocketAddr;
@@ -35,6 +37,7 @@ use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{ReconcileParts, ReconcileSettings, Reconcilers};
+use crate::records::Records;
 use crate::store::leases::Replica;
 use crate::store::{Store, tokens};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
@@ -72,6 +75,8 @@ pub struct Endpoints {
     pub api: Option<SocketAddr>,
     pub metrics: Option<SocketAddr>,
     pub responder: Option<SocketAddr>,
+    /// The name server of our own zone.
+    pub authority: Option<SocketAddr>,
 }
 
 /// A running service.
@@ -148,6 +153,11 @@ impl App {
         } else {
             None
         };
+        let authority = if plays(Role::Responder) {
+            records::serve_authority(&config, &store, &edge, &edge_stop).await?
+        } else {
+            None
+        };
         let api = if plays(Role::Api) {
             let state = ApiState::new(
                 store.clone(),
@@ -156,6 +166,7 @@ impl App {
                 link.record.account,
                 Arc::clone(&wake),
             );
+            let state = state.with_own_zone(config.authority.zone.clone(), config.authority.registration);
             Some(serve_api(&config, state, &edge, &edge_stop).await?)
         } else {
             None
@@ -163,13 +174,15 @@ impl App {
         let linking = CancellationToken::new();
         let workers = if plays(Role::Worker) {
             let preflight = preflight(&config, secret)?;
+            let records = Arc::new(records::records(&config, &store, &clock)?);
             let clock = Arc::clone(&clock);
-            let parts = Parts { store: store.clone(), profile, sealer, clock, pace, wake: Arc::clone(&wake) };
+            let wake = Arc::clone(&wake);
+            let parts = Parts { store: store.clone(), records, profile, sealer, clock, pace, wake };
             Some(start_workers(&config, parts, preflight, link, &identity, linking.clone()))
         } else {
             None
         };
-        let endpoints = Endpoints { pid: std::process::id(), api, metrics, responder };
+        let endpoints = Endpoints { pid: std::process::id(), api, metrics, responder, authority };
         publish(&config, &endpoints)?;
         gate.set(Readiness::Ready);
         info!(?endpoints, "Service started");
@@ -227,6 +240,7 @@ struct Workers {
 /// What the workers share with the rest.
 struct Parts {
     store: Store,
+    records: Arc<Records>,
     profile: Arc<CaProfile>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
@@ -281,6 +295,7 @@ fn start_workers(
             account,
             account_id,
             preflight,
+            records: Arc::clone(&parts.records),
             sealer: parts.sealer,
             profile: parts.profile,
             clock: parts.clock,
@@ -289,7 +304,8 @@ fn start_workers(
             certificate_profile,
             wake: parts.wake,
         };
-        let reconcilers = Reconcilers::start(&looking_after, reconciling);
+        let records = Arc::clone(&parts.records);
+        let reconcilers = Reconcilers::start(&looking_after, records, reconciling);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
 }
@@ -353,19 +369,23 @@ fn preflight(config: &Config, secret: ProbeSecret) -> Result<Option<Arc<Prefligh
         servers: config.resolver.servers.clone(),
         ..ResolverConfig::default()
     })?;
-    let blocks = |cidrs: &[crate::config::Cidr]| -> Result<Vec<AddressBlock>, AppError> {
-        cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
-    };
-    let policy = AddressPolicy {
-        allowed: blocks(&config.addresses.allow)?,
-        expected: blocks(&config.addresses.expected)?,
-    };
+    let policy = address_policy(config)?;
     let fetch = FetchConfig {
         http_port: config.http01.port.get(),
         deadline: config.http01.timeout(),
         ..FetchConfig::default()
     };
     Ok(Some(Arc::new(Preflight::new(&fetch, Arc::new(resolver), policy, secret)?)))
+}
+
+fn address_policy(config: &Config) -> Result<AddressPolicy, AppError> {
+    let blocks = |cidrs: &[crate::config::Cidr]| -> Result<Vec<AddressBlock>, AppError> {
+        cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
+    };
+    Ok(AddressPolicy {
+        allowed: blocks(&config.addresses.allow)?,
+        expected: blocks(&config.addresses.expected)?,
+    })
 }
 
 async fn serve_responder(
@@ -396,7 +416,8 @@ async fn serve_api(
     let address = address(&listener)?;
     let stop = stop.clone();
     edge.spawn(async move {
-        let server = axum::serve(listener, api::router(state));
+        let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(listener, service);
         if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
             warn!(error = &error as &dyn std::error::Error, "The API is no longer served");
         }

@@ -11,6 +11,7 @@
 //! that is connected to, on every hop.
 
 pub mod address;
+pub mod dns01;
 pub mod fetch;
 pub mod http01;
 mod instruments;

@@ -102,6 +102,32 @@ impl NameResolver {
         Err(fault)
     }
 
+    /// The names of the servers of the zone that begins at this name; none where no zone begins there.
+    pub(super) async fn name_servers(&self, name: &str) -> Result<Vec<String>, ResolveFault> {
+        let mut name = Name::from_ascii(name).map_err(|_| ResolveFault::Nxdomain)?;
+        name.set_fqdn(true);
+        let answers_before = self.answers.load(Ordering::Relaxed);
+        match self.resolver.lookup(name.clone(), RecordType::NS).await {
+            Ok(lookup) => {
+                self.answers.fetch_add(1, Ordering::Relaxed);
+                // Of an alias, the answer has the servers of what it leads to.
+                let own = lookup.answers().iter().filter(|record| record.name == name);
+                let server = |data: &RData| match data {
+                    RData::NS(server) => Some(server.0.to_ascii()),
+                    _ => None,
+                };
+                Ok(own.filter_map(|record| server(&record.data)).collect())
+            }
+            Err(error) => match ResolveFault::of(&error) {
+                ResolveFault::NoAddress => Ok(Vec::new()),
+                ResolveFault::Timeout if !self.is_alive(answers_before).await => {
+                    Err(ResolveFault::Unreachable)
+                }
+                fault => Err(fault),
+            },
+        }
+    }
+
     /// Empty where the name has no record of this type.
     async fn ask(&self, name: Name, record_type: RecordType) -> Result<Vec<IpAddr>, ResolveFault> {
         let outcome = self.resolver.lookup(name, record_type).await;

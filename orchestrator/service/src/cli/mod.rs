@@ -9,6 +9,7 @@ pub mod cert;
 mod config;
 mod database;
 pub mod demo;
+mod dns01;
 mod error;
 mod exit;
 pub mod headroom;
@@ -103,6 +104,9 @@ pub enum Command {
     /// What CAs are like, and where one counts otherwise than its profile says.
     #[command(subcommand)]
     Ca(ca::CaCommand),
+    /// Records that prove names.
+    #[command(subcommand)]
+    Dns01(dns01::Dns01Command),
     /// What is left of everything that the CA counts.
     Headroom,
     /// Names that the CA has paused until a person acts.
@@ -136,6 +140,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Authz(command) => authz::run(&command, &cli.server.client(config)?, output).await,
         Command::Paused(command) => paused::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
+        Command::Dns01(command) => dns01::run(&command, &load(config)?, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Plan(args) => {
             let api = args.account.map(|_| cli.server.client(config)).transpose()?;

@@ -40,6 +40,7 @@ use crate::acme::Account;
 use crate::challenge::preflight::Preflight;
 use crate::clock::Pace;
 use crate::keys::{KeyKind, Sealer};
+use crate::records::Records;
 use crate::store::Store;
 use crate::store::leases::Replica;
 
@@ -80,6 +81,8 @@ pub struct EngineParts {
     pub account_id: AccountId,
     /// `None`: names are not checked at home (the operator's choice).
     pub preflight: Option<Arc<Preflight>>,
+    /// For orders whose names are proven by TXT records.
+    pub records: Arc<Records>,
     pub sealer: Arc<Sealer>,
     pub profile: Arc<CaProfile>,
     pub clock: Arc<dyn Clock>,
@@ -122,6 +125,7 @@ impl Engine {
                 account: Arc::clone(&parts.account),
                 account_id: parts.account_id,
                 preflight: parts.preflight.clone(),
+                records: Arc::clone(&parts.records),
                 sealer: Arc::clone(&parts.sealer),
                 clock: Arc::clone(&parts.clock),
                 key_kind: settings.key_kind,

@@ -8,6 +8,7 @@
 //! headroom what is left of the CA's limits; measures, and repairs nothing
 //! ari      when the CA wants certificates renewed
 //! renew    certificates whose renewal is due
+//! sweep    TXT records whose challenges are over
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
@@ -23,6 +24,7 @@ mod renew;
 mod renewal_instruments;
 mod rescue;
 mod settle;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -39,6 +41,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use crate::acme::Account;
 use crate::clock::Pace;
+use crate::records::Records;
 use crate::store::leases::Replica;
 use crate::store::{Store, StoreError};
 
@@ -50,6 +53,7 @@ pub use self::orphans::Orphans;
 pub use self::renew::Renew;
 pub use self::rescue::Rescue;
 pub use self::settle::Settle;
+pub use self::sweep::Sweep;
 
 /// The first pass follows the start after this, or after a part of the interval that is longer: what the last run left
 /// is looked at soon, by the measure of who asked for it.
@@ -144,12 +148,13 @@ pub struct Reconcilers {
 }
 
 impl Reconcilers {
-    pub fn start(parts: &ReconcileParts, settings: ReconcileSettings) -> Self {
+    pub fn start(parts: &ReconcileParts, records: Arc<Records>, settings: ReconcileSettings) -> Self {
         let reconcilers = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         reconcilers.run(Rescue::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Settle::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Orphans::new(parts.clone()), settings.interval, parts);
         reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
+        reconcilers.run(Sweep::new(records), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);
         let ari = Ari::new(parts.clone(), settings.renewal_polls_max);

@@ -14,6 +14,8 @@ pub mod authorizations_view;
 pub mod backoffs;
 pub mod certificates;
 pub mod charges;
+pub mod dns_delegations;
+pub mod dns_records;
 pub mod faults;
 mod flights;
 pub mod forecast;
