@@ -19,6 +19,8 @@ pub struct Settings {
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
     pub roles: &'static [&'static str],
+    /// Sections that others do not have, as TOML.
+    pub more: String,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             renewal_seconds: None,
             pending: None,
             roles: &["api", "worker", "responder"],
+            more: String::new(),
         }
     }
 }
@@ -97,6 +100,7 @@ impl Settings {
         if let Some((max, reserve)) = self.pending {
             write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;
         }
+        text.push_str(&self.more);
         std::fs::create_dir_all(folder)?;
         let path = folder.join("lockkeeper.toml");
         std::fs::write(&path, text)?;

@@ -176,6 +176,7 @@ fn settings() -> Settings {
         renewal_seconds: None,
         pending: Some(BUDGET),
         roles: &["worker"],
+        more: String::new(),
     }
 }
 
