@@ -21,7 +21,8 @@ demo:
 
 # The summary of the tests comes last.
 test:
-	@.ci/setup postgresql pebble certbot lego prometheus nginx apache2 haproxy caddy bind9 nextest
+	@.ci/setup postgresql pebble certbot lego prometheus nginx apache2 haproxy caddy bind9 bind9-dnsutils \
+		pdns-server pdns-backend-lmdb nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
 	promtool check rules dashboards/alerts.yml && promtool test rules dashboards/alerts.test.yml

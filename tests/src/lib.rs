@@ -7,6 +7,7 @@ pub mod flaky_transport;
 pub mod held_transport;
 pub mod https_client;
 pub mod mortal_service;
+pub mod name_server;
 pub mod pebble;
 pub mod postgres;
 pub mod proxy;

@@ -24,6 +24,8 @@ pub struct Settings {
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
     pub roles: &'static [&'static str],
+    /// Sections that others do not have, as TOML.
+    pub more: String,
 }
 
 impl Default for Settings {
@@ -39,6 +41,7 @@ impl Default for Settings {
             nodes: Vec::new(),
             pending: None,
             roles: &["api", "worker", "responder"],
+            more: String::new(),
         }
     }
 }
@@ -110,6 +113,7 @@ impl Settings {
         if let Some((max, reserve)) = self.pending {
             write!(text, "[pending]\nmax = {max}\nrecovery_reserve = {reserve}\n")?;
         }
+        text.push_str(&self.more);
         std::fs::create_dir_all(folder)?;
         let path = folder.join("lockkeeper.toml");
         std::fs::write(&path, text)?;

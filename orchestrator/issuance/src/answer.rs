@@ -79,6 +79,15 @@ pub enum Answer {
     NotFound,
     Authorizations(Vec<(usize, Result<AuthorizationSeen, Trouble>)>),
     Served(Vec<(usize, Circumstances)>),
+    /// Not all responses are served, and what is in the way.
+    Unserved {
+        seen: Vec<(usize, Circumstances)>,
+        fault: Fault,
+    },
+    /// The responses are on their way to where the CA would look, and nothing is wrong: look again then.
+    Awaited {
+        until: Timestamp,
+    },
     Submitted(Vec<(usize, Result<(), Trouble>)>),
     Order(OrderSeen),
     Request(CertificateRequest),

@@ -36,6 +36,31 @@ impl AuthorizationStatus {
     }
 }
 
+/// How control of the names of an order is proven (RFC 8555 §8), among those that we can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValidationMethod {
+    /// A response at the name's web servers (RFC 8555 §8.3).
+    Http01,
+    /// A TXT record beside the name (RFC 8555 §8.4): the only one for a wildcard.
+    Dns01,
+}
+
+impl ValidationMethod {
+    pub const ALL: [Self; 2] = [Self::Http01, Self::Dns01];
+
+    /// The spelling at the CA, in imports and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == text)
+    }
+}
+
 /// The challenge we answer, and the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {

@@ -67,6 +67,7 @@ impl Check {
             | FailureClass::DnsServfail
             | FailureClass::Dnssec
             | FailureClass::DnsLame
+            | FailureClass::DnsDelegation
             | FailureClass::DnsTimeout
             | FailureClass::DnsNoAddress => Self::Dns,
             FailureClass::WrongAddress => Self::ProviderAddress,

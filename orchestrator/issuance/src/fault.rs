@@ -101,6 +101,8 @@ classes! {
     CaUnreachable, "ca_unreachable", Operator, "check the network path to the CA; orders wait and nothing is lost";
     /// The response could not be provisioned, or our own check does not see it served.
     PresentationFailed, "presentation_failed", Operator, "check the responder: the challenge response is not served where the CA would look";
+    /// No provider that we can write to serves the record that would prove the name.
+    DnsDelegation, "dns_delegation", Tenant, "publish the CNAME record that hands the name's challenge over, exactly as shown";
     PropagationTimeout, "propagation_timeout", Tenant, "check the zone's name servers: the record did not reach all of them";
     ProviderApi, "provider_api", Operator, "check the DNS provider's API and its credentials";
     /// The order or an authorization ended at the CA before it was used.

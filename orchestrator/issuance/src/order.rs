@@ -1,6 +1,6 @@
 //! An order and the stages of its life. A stage carries exactly the facts that are true in it.
 
-use crate::authorization::Authorization;
+use crate::authorization::{Authorization, ValidationMethod};
 use crate::exemption::Exemptions;
 use crate::fault::Fault;
 use crate::identifier::Identifiers;
@@ -52,7 +52,7 @@ pub enum Stage {
     Admitted { reservation: Reservation },
     /// The CA has it, and every authorization is in the ledger.
     Placed { reservation: Reservation, ca: CaOrder },
-    /// Every response is provisioned.
+    /// Every response is known, and is provisioned: the responder answers it, or its record is published next.
     Presented { reservation: Reservation, ca: CaOrder },
     /// Every response was seen to be served; the challenges may have been posted. `lost`: the CA has since
     /// said that the order is invalid, or that it takes no response, and its authorizations are read to learn why (never stored: whoever
@@ -144,6 +144,8 @@ impl Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub names: Identifiers,
+    /// How all of its names are proven.
+    pub method: ValidationMethod,
     /// The certificate profile asked for.
     pub profile: Option<Box<str>>,
     /// The certificate this one renews (RFC 9773 §5).

@@ -2,7 +2,7 @@
 -- those it should have ended. An order that is worked on, or looks at the CA before $4 by itself, is left out; and what
 -- ended after $5, since a replica of the CA may not know of it yet.
 select
-    authorizations.authorization_id, authorizations.order_id, url, identifier, wildcard, status, challenge_type,
+    authorizations.authorization_id, authorizations.order_id, orders.challenge, url, identifier, wildcard, status, challenge_type,
     challenge_url, token, key_authorization, opened_at, expires_at, settle_at, settle_requested_at, submit_intended_at, submitted_at,
     deactivate_intended_at, final_at, authorizations.fault_class, authorizations.fault_detail
 from authorizations

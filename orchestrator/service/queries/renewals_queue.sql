@@ -30,12 +30,12 @@ fenced as (
 ),
 queued as (
     insert into orders (
-        order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage, due_at, accepted_at, split,
-        set_exempt_until, ari_exempt_from, ari_exempt_until
+        order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage, due_at, accepted_at,
+        split, set_exempt_until, ari_exempt_from, ari_exempt_until
     )
     select
         fenced.order_id, certificates.tenant_id, certificates.certificate_id, certificates.account_id,
-        string_to_array(fenced.names, ','), certificates.profile, case when fenced.replaces then fenced.renewal_id end,
+        string_to_array(fenced.names, ','), certificates.challenge, certificates.profile, case when fenced.replaces then fenced.renewal_id end,
         fenced.lane, 'accepted', $1, $1, not fenced.may_split, fenced.set_exempt_until, fenced.ari_exempt_from,
         fenced.ari_exempt_until
     from fenced

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod keys;
 pub mod mishaps;
 pub mod reconcile;
+pub mod records;
 pub mod rehearse;
 pub mod shutdown;
 pub mod store;

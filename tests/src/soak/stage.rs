@@ -178,6 +178,7 @@ fn settings() -> Settings {
         roles: &["worker"],
         evidence_seconds: 60,
         nodes: Vec::new(),
+        more: String::new(),
     }
 }
 

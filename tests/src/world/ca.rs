@@ -41,12 +41,13 @@ impl WorldCa {
     pub(super) async fn start(
         choice: CaChoice,
         fleet: &Fleet,
+        dns: SocketAddr,
         clock: &Arc<LeapingClock>,
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let config = |rules| {
             let clock: Arc<dyn Clock> = clock.clone();
-            let (dns, http_port) = (Some(fleet.dns_addr()), fleet.http_port());
+            let (dns, http_port) = (Some(dns), fleet.http_port());
             CaConfig { rules, dns, http_port, clock, ..CaConfig::default() }
         };
         match choice {
@@ -60,7 +61,7 @@ impl WorldCa {
             CaChoice::ProxiedPebble { validation_sleep_seconds } => {
                 let options = PebbleOptions {
                     http_port: fleet.http_port(),
-                    dns: Some(fleet.dns_addr()),
+                    dns: Some(dns),
                     always_valid: false,
                     validation_sleep_seconds,
                     ..PebbleOptions::default()

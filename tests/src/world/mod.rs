@@ -58,6 +58,8 @@ pub struct Plan {
     pub settings: Settings,
     /// In place of a new database in the server named by `DATABASE_URL`.
     pub database_url: Option<String>,
+    /// Whom CA and services ask about names, in place of the fleet.
+    pub dns: Option<SocketAddr>,
     /// The CA's profile as text, in place of the one that is shipped for its kind.
     pub profile: Option<String>,
 }
@@ -66,7 +68,7 @@ impl Plan {
     /// The rehearsal CA with its own rules, and ordinary settings.
     pub fn new(sites: Vec<Site>) -> Self {
         let ca = CaChoice::Rehearsal(CaRules::default());
-        Self { sites, ca, settings: Settings::default(), database_url: None, profile: None }
+        Self { sites, ca, settings: Settings::default(), database_url: None, dns: None, profile: None }
     }
 }
 
@@ -74,6 +76,7 @@ impl Plan {
 pub struct World {
     pub fleet: Fleet,
     pub ca: WorldCa,
+    dns: SocketAddr,
     /// Rules services in this process and the rehearsal CA.
     pub clock: Arc<LeapingClock>,
     pub store: Store,
@@ -95,7 +98,8 @@ impl World {
         let clock = Arc::new(LeapingClock::default());
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let fleet = Fleet::start(FleetConfig { sites: plan.sites, ..FleetConfig::new(nobody) }).await?;
-        let ca = WorldCa::start(plan.ca, &fleet, &clock, folder.path()).await?;
+        let dns = plan.dns.unwrap_or(fleet.dns_addr());
+        let ca = WorldCa::start(plan.ca, &fleet, dns, &clock, folder.path()).await?;
         let database = match plan.database_url {
             Some(_) => None,
             None => Some(Database::migrated().await?),
@@ -117,6 +121,7 @@ impl World {
         Ok(Self {
             fleet,
             ca,
+            dns,
             clock,
             store,
             settings,
@@ -145,7 +150,7 @@ impl World {
             profile: self.profile.clone(),
             directory_url: self.ca.directory_url(),
             extra_root: self.ca.extra_root().map(Path::to_owned),
-            dns: self.fleet.dns_addr(),
+            dns: self.dns,
             http_port: self.fleet.http_port(),
             responder,
         };

@@ -90,8 +90,12 @@ impl Order {
                 Answer::Authorizations(read),
             ) => Ok(self.authorizations_read(read, context)),
             (Stage::Presented { reservation, ca }, Answer::Served(served)) => {
-                Ok(self.served(reservation, ca, &served, context))
+                Ok(self.served(reservation, ca, &served, unserved(), context))
             }
+            (Stage::Presented { reservation, ca }, Answer::Unserved { seen, fault }) => {
+                Ok(self.served(reservation, ca, &seen, fault, context))
+            }
+            (Stage::Presented { .. }, Answer::Awaited { until }) => Ok(self.awaited(until, context)),
             (Stage::Failed { .. } | Stage::Cancelled { .. }, Answer::Served(served)) => {
                 Ok(self.settled(&served, context))
             }
@@ -224,6 +228,11 @@ impl Applied {
         }
         self
     }
+}
+
+/// Where nothing more is known of a response than that it is not there.
+fn unserved() -> Fault {
+    Fault::new(FailureClass::PresentationFailed, "the response is not served where the CA would look")
 }
 
 /// Why the CA says an order is invalid; most CAs say nothing.

@@ -122,6 +122,7 @@ impl Order {
         reservation: Reservation,
         ca: CaOrder,
         served: &[(usize, Circumstances)],
+        fault: Fault,
         context: &Context<'_>,
     ) -> Applied {
         let now = context.now;
@@ -132,10 +133,6 @@ impl Order {
             if self.resumes(served, next_try, context) {
                 return self.keep(Wake::At(next_try));
             }
-            let fault = Fault::new(
-                FailureClass::PresentationFailed,
-                "the response is not served where the CA would look",
-            );
             return self.failed(fault.of(hostname), true, context);
         }
         for (index, _) in served {
@@ -144,6 +141,20 @@ impl Order {
             }
         }
         self.moved(Stage::Submitted { reservation, ca, lost: None }).commit(Knowledge::Certain)
+    }
+
+    /// Responses on their way are waited for while there is time to settle what they are for. This is no try that
+    /// failed: it neither counts as one nor rests like one.
+    pub(super) fn awaited(self, until: Timestamp, context: &Context<'_>) -> Applied {
+        let until = until.max(context.now.after(context.profile.poll_wait(0)));
+        if self.authorizations.iter().filter(|one| one.is_open()).all(|one| until < one.settle_at) {
+            return self.keep(Wake::At(until));
+        }
+        let fault = Fault::new(
+            FailureClass::PropagationTimeout,
+            "the response did not get to where the CA would look in the time that its authorization may stay open",
+        );
+        self.failed(fault, true, context)
     }
 
     /// Whether every open authorization may be kept until the next try: with one of them the order ends.

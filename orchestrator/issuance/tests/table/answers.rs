@@ -55,6 +55,17 @@ pub(super) fn all() -> Vec<(&'static str, Answer)> {
         ("not served", served(false)),
         ("not served, crowded", served_under(false, Pressure::High)),
         ("not served, near the cap", served_under(false, Pressure::NearCap)),
+        ("not served, for a cause", {
+            let fault = Fault::new(FailureClass::ProviderApi, "no");
+            Answer::Unserved { seen: circumstances(false, Pressure::Low), fault }
+        }),
+        ("served in parts, near the cap", {
+            let fault = Fault::new(FailureClass::PropagationTimeout, "not yet");
+            Answer::Unserved { seen: circumstances(false, Pressure::NearCap), fault }
+        }),
+        ("awaited", Answer::Awaited { until: ahead(5) }),
+        ("awaited, now", Answer::Awaited { until: NOW }),
+        ("awaited for too long", Answer::Awaited { until: ahead(892) }),
         ("submitted", submitted(Ok(()))),
         ("submitted before", submitted(Err(refused(ProblemKind::Conflict, 409)))),
         ("submit not found", submitted(Err(refused(ProblemKind::Malformed, 404)))),
@@ -187,8 +198,12 @@ fn served(first: bool) -> Answer {
 
 /// The CA has counted a failure an hour less a minute ago.
 fn served_under(first: bool, pressure: Pressure) -> Answer {
+    Answer::Served(circumstances(first, pressure))
+}
+
+fn circumstances(first: bool, pressure: Pressure) -> Vec<(usize, Circumstances)> {
     let of = |served| Circumstances { served, failed_at: Some(ago(3_540)), pressure };
-    Answer::Served(vec![(0, of(first)), (1, of(true))])
+    vec![(0, of(first)), (1, of(true))]
 }
 
 fn submitted(first: Result<(), Trouble>) -> Answer {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use issuance::answer::{Applied, Consequence, Context, Wake};
-use issuance::authorization::Authorization;
+use issuance::authorization::{Authorization, ValidationMethod};
 use issuance::order::Order;
 use issuance::profile::CaProfile;
 use issuance::step::{Knowledge, Step};
@@ -199,6 +199,7 @@ fn order_of(stage: issuance::order::Stage) -> Order {
     let names = answers::hostnames();
     Order {
         names: issuance::identifier::Identifiers::new(names).expect("a set"),
+        method: ValidationMethod::Http01,
         profile: None,
         replaces: None,
         exemptions: issuance::exemption::Exemptions::NONE,

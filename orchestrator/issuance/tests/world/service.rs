@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use issuance::answer::{Admission, Answer, Applied, Consequence, Context, Proof, Wake};
-use issuance::authorization::Authorization;
+use issuance::authorization::{Authorization, ValidationMethod};
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::order::{CertificateRequest, Order, Reservation, Stage};
@@ -37,6 +37,7 @@ impl Row {
     pub(super) fn new(names: Identifiers, attempt: u32, now: Timestamp) -> Self {
         let order = Order {
             names,
+            method: ValidationMethod::Http01,
             profile: None,
             replaces: (attempt == 0).then(|| "the certificate before".into()),
             exemptions: issuance::exemption::Exemptions::NONE,
@@ -260,6 +261,12 @@ impl World {
                 self.rows[at].keys_made += 1;
                 let key = format!("key {} of row {at}", self.rows[at].keys_made).into_bytes();
                 Answer::Request(CertificateRequest { key_sealed: key.clone(), csr_der: key })
+            }
+            // A record on its way through the name servers.
+            Step::CheckServed(_)
+                if matches!(order.stage, Stage::Presented { .. }) && self.chance.percent(20) =>
+            {
+                Answer::Awaited { until: self.now.after(self.chance.up_to(Duration::from_mins(2))) }
             }
             Step::CheckServed(indexes) => {
                 let seen = |index: &usize| {

@@ -1,7 +1,7 @@
 //! What the CA sent, in the core's words.
 
 use issuance::answer::{CaOrderStatus, OrderSeen, Trouble};
-use issuance::authorization::{AuthorizationSeen, AuthorizationStatus, Challenge};
+use issuance::authorization::{AuthorizationSeen, AuthorizationStatus, Challenge, ValidationMethod};
 use issuance::fault::{FailureClass, Fault};
 
 use super::account::Account;
@@ -72,17 +72,22 @@ pub fn status(said: &CaAuthorizationStatus) -> AuthorizationStatus {
     }
 }
 
-/// Reads an authorization with its HTTP-01 challenge; the others are not ours to answer.
+/// Reads an authorization with its challenge of that kind; the others are not answered.
 pub fn authorization_seen(
     account: &Account,
     object: &AuthorizationObject,
+    method: ValidationMethod,
 ) -> Result<AuthorizationSeen, Trouble> {
     let Some(identifier) = object.identifier.hostname() else {
         let detail =
             format!("the CA names the identifier {:?}, which is no hostname", object.identifier.value);
         return Err(Trouble::Lost { detail: detail.into() });
     };
-    let answerable = object.challenge(&ChallengeKind::Http01);
+    let kind = match method {
+        ValidationMethod::Http01 => ChallengeKind::Http01,
+        ValidationMethod::Dns01 => ChallengeKind::Dns01,
+    };
+    let answerable = object.challenge(&kind);
     let challenge = answerable.and_then(|challenge| {
         let token = challenge.token.clone()?;
         Some(Challenge {

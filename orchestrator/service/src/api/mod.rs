@@ -4,6 +4,7 @@
 //! orders due.
 
 pub mod accounts;
+mod acme_dns;
 mod auth;
 pub mod authorizations;
 mod body;
@@ -32,6 +33,7 @@ use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::config::Registration;
 use crate::store::Store;
 use problem::Problem;
 
@@ -52,6 +54,9 @@ pub struct ApiState {
     pub look: Arc<Notify>,
     /// The addresses that tenants are told to publish.
     pub publish: Vec<IpAddr>,
+    /// The zone that is served here, and who may have a label in it.
+    pub own_zone: Option<Arc<str>>,
+    pub registration: Registration,
     import_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
@@ -72,13 +77,22 @@ impl ApiState {
             wake,
             look: Arc::default(),
             publish: Vec::new(),
+            own_zone: None,
+            registration: Registration::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
     }
+
+    /// With the acme-dns protocol for the labels of a zone.
+    #[must_use]
+    pub fn with_own_zone(self, zone: Option<String>, registration: Registration) -> Self {
+        Self { own_zone: zone.map(Arc::from), registration, ..self }
+    }
 }
 
-/// Every route of the API. All but the two probes ask for a bearer token.
+/// Every route of the API. All but the two probes, and what the acme-dns protocol has its own keys for, ask for a bearer
+/// token.
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/livez", get(livez::read))
@@ -114,6 +128,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/checks", get(checks::list))
         .route("/v1/checks/{check}/standing", put(checks::write))
         .route("/v1/summary", get(summary::read))
+        .route("/acme-dns/register", post(acme_dns::register))
+        .route("/acme-dns/update", post(acme_dns::update))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(request_id::attach))

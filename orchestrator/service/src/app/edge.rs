@@ -56,7 +56,8 @@ impl Edge<'_> {
         let address = address(&listener)?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let server = axum::serve(listener, api::router(state));
+            let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+            let server = axum::serve(listener, service);
             if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
                 warn!(error = &error as &dyn std::error::Error, "The API is no longer served");
             }

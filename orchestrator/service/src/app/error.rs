@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use issuance::ids::AccountId;
 
 use crate::challenge::address::AddressBlockError;
+use crate::challenge::dns01::ProviderSetUpError;
+use crate::challenge::dns01::authority::OwnZoneError;
 use crate::challenge::fetch::FetcherSetUpError;
 use crate::challenge::resolver::ResolverSetUpError;
 use crate::cluster::ClusterError;
@@ -83,6 +85,10 @@ pub enum AppError {
     Resolver(#[from] ResolverSetUpError),
     #[error(transparent)]
     Fetcher(#[from] FetcherSetUpError),
+    #[error(transparent)]
+    Provider(#[from] ProviderSetUpError),
+    #[error(transparent)]
+    OwnZone(#[from] OwnZoneError),
     #[error(transparent)]
     AddressBlock(AddressBlockError),
     #[error("the {what} cannot listen on {listen}")]

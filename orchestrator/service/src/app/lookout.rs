@@ -13,9 +13,21 @@ use crate::challenge::fetch::FetchConfig;
 use crate::challenge::preflight::Preflight;
 use crate::challenge::probe::ProbeSecret;
 use crate::challenge::resolver::{NameResolver, ResolverConfig};
-use crate::config::{Config, NodeConfig};
+use crate::config::{Cidr, Config, NodeConfig};
 
 use super::AppError;
+
+fn blocks(cidrs: &[Cidr]) -> Result<Vec<AddressBlock>, AppError> {
+    cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
+}
+
+/// Which addresses may be asked.
+pub(super) fn address_policy(config: &Config) -> Result<AddressPolicy, AppError> {
+    Ok(AddressPolicy {
+        allowed: blocks(&config.addresses.allow)?,
+        expected: blocks(&config.addresses.expected)?,
+    })
+}
 
 /// `None` where the operator does without.
 pub(super) fn preflight(
@@ -31,13 +43,7 @@ pub(super) fn preflight(
         servers: config.resolver.servers.clone(),
         ..ResolverConfig::default()
     })?;
-    let blocks = |cidrs: &[crate::config::Cidr]| -> Result<Vec<AddressBlock>, AppError> {
-        cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
-    };
-    let policy = AddressPolicy {
-        allowed: blocks(&config.addresses.allow)?,
-        expected: blocks(&config.addresses.expected)?,
-    };
+    let policy = address_policy(config)?;
     let fetch = FetchConfig {
         http_port: config.http01.port.get(),
         deadline: config.http01.timeout(),

@@ -7,6 +7,8 @@ mod fetches;
 mod identity;
 mod last_validations;
 mod lookout;
+pub mod record_trial;
+mod records;
 mod responses;
 
 use std::net::SocketAddr;
@@ -34,6 +36,7 @@ use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
+use crate::records::Records;
 use crate::store::leases::Replica;
 use crate::store::{Store, tokens};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
@@ -71,6 +74,8 @@ pub struct Endpoints {
     pub api: Option<SocketAddr>,
     pub metrics: Option<SocketAddr>,
     pub responder: Option<SocketAddr>,
+    /// The name server of our own zone.
+    pub authority: Option<SocketAddr>,
 }
 
 /// A running service.
@@ -152,14 +157,20 @@ impl App {
         } else {
             (None, None)
         };
+        let authority = if plays(Role::Responder) {
+            records::serve_authority(&config, &store, &edge, &edge_stop).await?
+        } else {
+            None
+        };
         let api = if plays(Role::Api) {
-            let mut state = ApiState::new(
+            let state = ApiState::new(
                 store.clone(),
                 Arc::clone(&clock),
                 Arc::clone(&profile),
                 link.record.account,
                 Arc::clone(&wake),
             );
+            let mut state = state.with_own_zone(config.authority.zone.clone(), config.authority.registration);
             state.look = Arc::clone(&bell);
             state.publish = config.addresses.publish();
             Some(at_the_edge.serve_api(&config, state).await?)
@@ -169,16 +180,18 @@ impl App {
         let linking = CancellationToken::new();
         let workers = if plays(Role::Worker) {
             let preflight = lookout::preflight(&config, secret, &link.record.key_thumbprint)?;
+            let records = Arc::new(records::records(&config, &store, &clock)?);
             let clock = Arc::clone(&clock);
             let announcer = Announcer::new(board.clone());
             edge.spawn(responses::tell(announcer.clone(), store.clone(), edge_stop.clone()));
             let wake = Arc::clone(&wake);
-            let parts = Parts { store: store.clone(), profile, sealer, clock, pace, wake, announcer };
+            let parts =
+                Parts { store: store.clone(), records, profile, sealer, clock, pace, wake, announcer };
             Some(start_workers(&config, parts, preflight, bell, link, &identity, linking.clone()))
         } else {
             None
         };
-        let endpoints = Endpoints { pid: std::process::id(), api, metrics, responder };
+        let endpoints = Endpoints { pid: std::process::id(), api, metrics, responder, authority };
         publish(&config, &endpoints)?;
         gate.set(Readiness::Ready);
         info!(?endpoints, "Service started");
@@ -237,6 +250,7 @@ struct Workers {
 /// What the workers share with the rest.
 struct Parts {
     store: Store,
+    records: Arc<Records>,
     profile: Arc<CaProfile>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
@@ -299,6 +313,7 @@ fn start_workers(
             account,
             account_id,
             preflight: lookout.preflight.clone(),
+            records: Arc::clone(&parts.records),
             sealer: parts.sealer,
             profile: parts.profile,
             clock: parts.clock,
@@ -308,7 +323,8 @@ fn start_workers(
             wake: parts.wake,
             announcer: parts.announcer,
         };
-        let reconcilers = Reconcilers::start(&looking_after, reconciling, lookout);
+        let records = Arc::clone(&parts.records);
+        let reconcilers = Reconcilers::start(&looking_after, records, reconciling, lookout);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
 }

@@ -13,6 +13,7 @@
 pub mod address;
 pub mod caa;
 mod delegation;
+pub mod dns01;
 pub mod farm;
 pub mod fetch;
 mod fetch_fault;

@@ -11,6 +11,7 @@ pub mod checks;
 mod config;
 mod database;
 pub mod demo;
+mod dns01;
 pub mod doctor;
 mod error;
 mod exit;
@@ -124,6 +125,9 @@ pub enum Command {
     /// What CAs are like, and where one counts otherwise than its profile says.
     #[command(subcommand)]
     Ca(ca::CaCommand),
+    /// Records that prove names.
+    #[command(subcommand)]
+    Dns01(dns01::Dns01Command),
     /// What is left of everything that the CA counts.
     Headroom,
     /// Names that the CA has paused until a person acts.
@@ -163,6 +167,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
+        Command::Dns01(command) => dns01::run(&command, &load(config)?, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Plan(args) => {
             let api = args.account.map(|_| cli.server.client(config)).transpose()?;

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod api;
+mod authority;
 mod ca;
 pub mod ca_profile;
 mod cidr;
@@ -12,6 +13,7 @@ mod contact;
 mod data;
 mod database;
 mod directory_url;
+mod dns01;
 mod error;
 mod http01;
 mod layers;
@@ -28,12 +30,14 @@ use std::path::{Path, PathBuf};
 
 pub use addresses::AddressesConfig;
 pub use api::ApiConfig;
+pub use authority::{AuthorityConfig, Registration};
 pub use ca::{CaConfig, ExternalAccount};
 pub use cidr::{Cidr, CidrError};
 pub use contact::{Contact, ContactError};
 pub use data::DataConfig;
 pub use database::{DatabaseConfig, DatabaseUrl, DatabaseUrlError};
 pub use directory_url::{DirectoryUrl, DirectoryUrlError};
+pub use dns01::{Dns01Config, Dns01Provider};
 pub use error::{ConfigError, Place};
 pub use http01::{Http01Config, NodeConfig};
 use layers::Layers;
@@ -65,6 +69,8 @@ pub struct Config {
     pub ca: CaConfig,
     pub resolver: ResolverConfig,
     pub http01: Http01Config,
+    pub dns01: Dns01Config,
+    pub authority: AuthorityConfig,
     pub addresses: AddressesConfig,
     pub worker: WorkerConfig,
     pub pending: PendingConfig,
@@ -114,6 +120,8 @@ impl Config {
             ca: layers.section("ca")?,
             resolver: layers.section("resolver")?,
             http01: layers.section("http01")?,
+            dns01: layers.section("dns01")?,
+            authority: layers.section("authority")?,
             addresses: layers.section("addresses")?,
             worker: layers.section("worker")?,
             pending: layers.section("pending")?,

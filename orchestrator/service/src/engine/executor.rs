@@ -214,12 +214,12 @@ impl Executor {
         let performer = &self.performer;
         reach!(Before, Step, step.as_str());
         let answer = match step {
-            Step::Prove => performer.prove(order).await,
+            Step::Prove => performer.prove(&hand.claim).await,
             Step::Admit | Step::AskAgain => return self.admit(hand, matches!(step, Step::AskAgain)).await,
             Step::Place => performer.place(order, &self.inbox.bystander(id, order)).await,
             Step::Find => performer.find(order).await,
             Step::ReadAuthorizations(indexes) => performer.read_authorizations(order, indexes).await,
-            Step::CheckServed(indexes) => performer.check_served(order, indexes).await,
+            Step::CheckServed(indexes) => performer.check_served(&hand.claim, indexes).await,
             Step::Submit(indexes) => performer.submit(order, indexes).await,
             Step::ReadOrder => performer.read_order(order).await,
             Step::PrepareRequest => performer.prepare_request(id, order),

@@ -44,6 +44,7 @@ use crate::challenge::http01::Announcer;
 use crate::challenge::preflight::Preflight;
 use crate::clock::Pace;
 use crate::keys::{KeyKind, Sealer};
+use crate::records::Records;
 use crate::store::Store;
 use crate::store::leases::Replica;
 
@@ -88,6 +89,8 @@ pub struct EngineParts {
     pub account_id: AccountId,
     /// `None`: names are not checked at home (the operator's choice).
     pub preflight: Option<Arc<Preflight>>,
+    /// For orders whose names are proven by TXT records.
+    pub records: Arc<Records>,
     pub sealer: Arc<Sealer>,
     pub profile: Arc<CaProfile>,
     pub clock: Arc<dyn Clock>,
@@ -140,6 +143,7 @@ impl Engine {
                     notes,
                     sampled_per_thousand: settings.sampled_per_thousand,
                 },
+                records: Arc::clone(&parts.records),
                 sealer: Arc::clone(&parts.sealer),
                 clock: Arc::clone(&parts.clock),
                 key_kind: settings.key_kind,

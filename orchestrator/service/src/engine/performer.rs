@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use issuance::answer::{Answer, OrderSeen, Trouble};
-use issuance::authorization::{Authorization, Challenge};
+use issuance::answer::{Answer, OrderSeen, Proof, Trouble};
+use issuance::authorization::{Authorization, Challenge, ValidationMethod};
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Hostname;
 use issuance::ids::{AccountId, OrderId};
@@ -17,7 +17,9 @@ use crate::acme::objects::{ChallengeKind, OrderObject, OrderStatus};
 use crate::acme::observation::{authorization_seen, order_seen, status, trouble};
 use crate::acme::{Account, AcmeError, Bystander};
 use crate::keys::{CertificateKey, ChainError, CheckedChain, KeyKind, Sealer};
+use crate::records::{Presented, Records};
 use crate::store::Store;
+use crate::store::leases::Claim;
 use crate::store::steps::IssuedChain;
 
 use super::proof::Prover;
@@ -33,6 +35,7 @@ pub(super) struct Performer {
     pub(super) account: Arc<Account>,
     pub(super) account_id: AccountId,
     pub(super) prover: Prover,
+    pub(super) records: Arc<Records>,
     pub(super) sealer: Arc<Sealer>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) key_kind: KeyKind,
@@ -47,8 +50,21 @@ fn key_context(order: OrderId) -> String {
 }
 
 impl Performer {
-    pub(super) async fn prove(&self, order: &Order) -> Answer {
-        Answer::Proofs(self.prover.prove(&order.names).await)
+    pub(super) async fn prove(&self, claim: &Claim) -> Answer {
+        let Claim { order, lease, owner, .. } = claim;
+        if order.method != ValidationMethod::Dns01 {
+            return Answer::Proofs(self.prover.prove(&order.names).await);
+        }
+        let (writable, issuable) = tokio::join!(
+            self.records.prove(&order.names, *lease, owner.tenant),
+            self.prover.prove_issuable(&order.names)
+        );
+        // Both are in the order of the names. What the CA is forbidden is to be mended before anything is published.
+        let both = writable.into_iter().zip(issuable).map(|(writable, issuable)| match issuable {
+            (_, Proof::Ready) => writable,
+            forbidden => forbidden,
+        });
+        Answer::Proofs(both.collect())
     }
 
     /// The answer outlives the lease on the order: should it come too late, the bystander hears it.
@@ -95,7 +111,7 @@ impl Performer {
     pub(super) async fn read_authorizations(&self, order: &Order, indexes: &[usize]) -> Answer {
         let read = Self::for_each(order, indexes, |authorization| async move {
             let reply = self.account.authorization(&authorization.url).await.map_err(trouble)?;
-            let seen = authorization_seen(&self.account, &reply.body)?;
+            let seen = authorization_seen(&self.account, &reply.body, order.method)?;
             let problem = reply.body.challenges.iter().find_map(|challenge| challenge.error.as_ref());
             let offers_persist = reply.body.challenge(&ChallengeKind::DnsPersist01).is_some();
             if let Some(name) = authorization.ordered_name().or_else(|| Some(seen.identifier.clone())) {
@@ -107,13 +123,51 @@ impl Performer {
     }
 
     /// Sees whether each response is served where the CA would look.
-    pub(super) async fn check_served(&self, order: &Order, indexes: &[usize]) -> Answer {
-        let mut served = Vec::with_capacity(indexes.len());
-        for (index, seen) in
-            Self::for_each(order, indexes, |one| async move { self.is_served(one).await }).await
-        {
-            served.push((index, seen));
+    pub(super) async fn check_served(&self, claim: &Claim, indexes: &[usize]) -> Answer {
+        let order = &claim.order;
+        let served = match order.method {
+            ValidationMethod::Http01 => {
+                Self::for_each(order, indexes, |one| async move { self.is_served(one).await }).await
+            }
+            ValidationMethod::Dns01 if order.stage.is_ended() => {
+                Self::for_each(order, indexes, |one| async move { self.records.are_seen(&[one]).await }).await
+            }
+            ValidationMethod::Dns01 => return self.present_records(claim, indexes).await,
+        };
+        match self.circumstances(order, served).await {
+            Ok(seen) => Answer::Served(seen),
+            Err(trouble) => Answer::Trouble(trouble),
         }
+    }
+
+    /// Publishes the order's records, all of them, and sees whether they are where the CA would look.
+    async fn present_records(&self, claim: &Claim, indexes: &[usize]) -> Answer {
+        let order = &claim.order;
+        let wanted: Vec<&Authorization> =
+            indexes.iter().filter_map(|index| order.authorizations.get(*index)).collect();
+        let served = |served| indexes.iter().map(|index| (*index, served)).collect();
+        let not_sent = |detail: &str| Answer::Trouble(Trouble::NotSent { detail: detail.into() });
+        match self.records.present(claim.lease, claim.owner.tenant, &wanted).await {
+            Ok(Presented::Awaited { until }) => Answer::Awaited { until },
+            Ok(Presented::Seen) => match self.circumstances(order, served(true)).await {
+                Ok(seen) => Answer::Served(seen),
+                Err(trouble) => Answer::Trouble(trouble),
+            },
+            Ok(Presented::Unserved { fault }) => match self.circumstances(order, served(false)).await {
+                Ok(seen) => Answer::Unserved { seen, fault },
+                Err(trouble) => Answer::Trouble(trouble),
+            },
+            Ok(Presented::LeaseLost) => not_sent("the lease on the order was lost"),
+            Err(error) => not_sent(&error.to_string()),
+        }
+    }
+
+    /// What the decision about each needs to know.
+    async fn circumstances(
+        &self,
+        order: &Order,
+        served: Vec<(usize, bool)>,
+    ) -> Result<Vec<(usize, Circumstances)>, Trouble> {
         let unserved: Vec<String> = served
             .iter()
             .filter(|(_, seen)| !seen)
@@ -130,21 +184,17 @@ impl Performer {
             );
             match known {
                 Ok(known) => known,
-                Err(error) => return Answer::Trouble(Trouble::NotSent { detail: error.to_string().into() }),
+                Err(error) => return Err(Trouble::NotSent { detail: error.to_string().into() }),
             }
         };
         let failed_at = |name: Option<&Hostname>| {
             charges.iter().find(|charge| Some(&charge.hostname) == name).map(|charge| charge.at)
         };
-        Answer::Served(
-            served
-                .into_iter()
-                .map(|(index, served)| {
-                    let name = order.authorizations.get(index).and_then(|one| one.identifier.as_ref());
-                    (index, Circumstances { served, failed_at: failed_at(name), pressure })
-                })
-                .collect(),
-        )
+        let seen = |(index, served): (usize, bool)| {
+            let name = order.authorizations.get(index).and_then(|one| one.identifier.as_ref());
+            (index, Circumstances { served, failed_at: failed_at(name), pressure })
+        };
+        Ok(served.into_iter().map(seen).collect())
     }
 
     async fn is_served(&self, authorization: &Authorization) -> bool {

@@ -41,7 +41,10 @@ impl Prover {
         let Some(preflight) = &self.preflight else {
             return names.iter().map(|name| (name.clone(), Proof::Ready)).collect();
         };
-        let reports = preflight.check(names).await;
+        self.judge_all(preflight.check(names).await).await
+    }
+
+    async fn judge_all(&self, reports: Vec<NameReport>) -> Vec<(Hostname, Proof)> {
         let waived = self.waived(&reports).await;
         let mut proofs = Vec::with_capacity(reports.len());
         for report in reports {
@@ -49,6 +52,14 @@ impl Prover {
             proofs.push((report.hostname, proof));
         }
         proofs
+    }
+
+    /// Checks whether the CA may issue for names that are proven in DNS, wildcards too.
+    pub(super) async fn prove_issuable(&self, names: &Identifiers) -> Vec<(Hostname, Proof)> {
+        let Some(preflight) = &self.preflight else {
+            return names.iter().map(|name| (name.clone(), Proof::Ready)).collect();
+        };
+        self.judge_all(preflight.check_issuable(names).await).await
     }
 
     /// Whether the response is served where the CA would look, as far as a check may keep the name back.

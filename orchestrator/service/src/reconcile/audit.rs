@@ -39,7 +39,7 @@ impl Audit {
         let read = match account.authorization(&row.authorization.url).await {
             // A word nobody knows is no disagreement.
             Ok(reply) if matches!(reply.body.status, AuthorizationStatus::Other(_)) => return Ok(None),
-            Ok(reply) => authorization_seen(account, &reply.body),
+            Ok(reply) => authorization_seen(account, &reply.body, row.method),
             Err(error) => Err(trouble(error)),
         };
         let context = Context { now, jitter: Fraction::ZERO, profile };

@@ -10,6 +10,7 @@
 //! renew    certificates whose renewal is due
 //! evidence names that are not ready, until they are
 //! precision what checks said against what the CA said
+//! sweep    TXT records whose challenges are over
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
@@ -27,6 +28,7 @@ mod renew;
 mod renewal_instruments;
 mod rescue;
 mod settle;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -44,6 +46,7 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::acme::Account;
 use crate::challenge::preflight::Preflight;
 use crate::clock::Pace;
+use crate::records::Records;
 use crate::store::leases::Replica;
 use crate::store::{Store, StoreError};
 
@@ -57,6 +60,7 @@ pub use self::precision::Precision;
 pub use self::renew::Renew;
 pub use self::rescue::Rescue;
 pub use self::settle::Settle;
+pub use self::sweep::Sweep;
 
 /// The first pass follows the start after this, or after a part of the interval that is longer: what the last run left
 /// is looked at soon, by the measure of who asked for it.
@@ -162,12 +166,18 @@ pub struct Reconcilers {
 }
 
 impl Reconcilers {
-    pub fn start(parts: &ReconcileParts, settings: ReconcileSettings, lookout: Lookout) -> Self {
+    pub fn start(
+        parts: &ReconcileParts,
+        records: Arc<Records>,
+        settings: ReconcileSettings,
+        lookout: Lookout,
+    ) -> Self {
         let reconcilers = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         reconcilers.run(Rescue::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Settle::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Orphans::new(parts.clone()), settings.interval, parts);
         reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
+        reconcilers.run(Sweep::new(records), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);
         let ari = Ari::new(parts.clone(), settings.renewal_polls_max);

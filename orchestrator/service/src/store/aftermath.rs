@@ -137,9 +137,9 @@ impl Successor {
                 let names: Vec<String> = names.iter().map(ToString::to_string).collect();
                 sqlx::query!(
                     "insert into orders
-                        (order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage,
+                        (order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage,
                          due_at, proven_at, split, accepted_at, fair_tag, in_line)
-                     select $1, tenant_id, certificate_id, account_id, $2, profile, null, lane, 'accepted',
+                     select $1, tenant_id, certificate_id, account_id, $2, challenge, profile, null, lane, 'accepted',
                          $3, $4, true, $3, fair_tag, true
                      from orders where order_id = $5
                      on conflict (order_id) do nothing",
@@ -156,10 +156,10 @@ impl Successor {
             }
             SuccessorKind::Retry { fault, due_at, failures } => sqlx::query!(
                 "insert into orders
-                    (order_id, tenant_id, certificate_id, account_id, names, profile, replaces, lane, stage,
+                    (order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage,
                      due_at, failures, split, fault_class, fault_detail, fault_hostname, accepted_at,
                      set_exempt_until, ari_exempt_from, ari_exempt_until)
-                 select $1, tenant_id, certificate_id, account_id, names, profile, replaces, lane, 'parked',
+                 select $1, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, 'parked',
                      $2, $3, split, $4, $5, $6, $7, set_exempt_until, ari_exempt_from, ari_exempt_until
                  from orders where order_id = $8
                  on conflict (order_id) do nothing",

@@ -1,12 +1,12 @@
 //! The audit's place in the ledger, and what it writes there.
 
-use issuance::authorization::Authorization;
+use issuance::authorization::{Authorization, ValidationMethod};
 use issuance::ids::{AccountId, AuthorizationId, OrderId};
 use issuance::time::Timestamp;
 use sqlx::types::Uuid;
 
 use super::mint::Mint;
-use super::order_row::AuthorizationRow;
+use super::order_row::{self, AuthorizationRow};
 use super::{Store, StoreError, sql_instant, strays};
 
 /// A row of the ledger to be compared with the CA.
@@ -14,6 +14,8 @@ use super::{Store, StoreError, sql_instant, strays};
 pub struct Audited {
     pub id: AuthorizationId,
     pub order: OrderId,
+    /// How its order proves names.
+    pub method: ValidationMethod,
     pub authorization: Authorization,
 }
 
@@ -76,6 +78,8 @@ impl Store {
         .map_err(StoreError::of("audits.sample"))?;
         rows.into_iter()
             .map(|row| {
+                let inconsistent = |what| StoreError::Inconsistent { table: "authorizations", what };
+                let method = order_row::method(&row.challenge).map_err(inconsistent)?;
                 let (id, order) = (AuthorizationId(row.authorization_id), OrderId(row.order_id));
                 let columns = AuthorizationRow {
                     order_id: row.order_id,
@@ -98,8 +102,12 @@ impl Store {
                     fault_class: row.fault_class,
                     fault_detail: row.fault_detail,
                 };
-                let inconsistent = |what| StoreError::Inconsistent { table: "authorizations", what };
-                Ok(Audited { id, order, authorization: columns.authorization().map_err(inconsistent)? })
+                Ok(Audited {
+                    id,
+                    order,
+                    method,
+                    authorization: columns.authorization().map_err(inconsistent)?,
+                })
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! Who owns which hostname.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
@@ -18,6 +18,23 @@ pub(super) struct Claims {
     pub(super) owners: HashMap<String, Uuid>,
     /// Those that had none before.
     pub(super) fresh: HashSet<String>,
+}
+
+/// The owner of each of these names that has one.
+pub(super) async fn owners(
+    conn: &mut PgConnection,
+    names: &BTreeSet<String>,
+) -> Result<HashMap<String, Uuid>, StoreError> {
+    let names: Vec<String> = names.iter().cloned().collect();
+    let mut owners = HashMap::new();
+    for chunk in names.chunks(CHUNK) {
+        let owned = sqlx::query!("select hostname, tenant_id from hostnames where hostname = any($1)", chunk)
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(StoreError::of("hostnames.owners"))?;
+        owners.extend(owned.into_iter().map(|row| (row.hostname, row.tenant_id)));
+    }
+    Ok(owners)
 }
 
 /// Claims each hostname for its tenant unless somebody owns it.

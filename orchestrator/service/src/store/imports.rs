@@ -140,6 +140,8 @@ async fn grant<'a>(
         }
     }
     let mut claims = hostnames::claim(conn, now, &wished).await?;
+    let above: BTreeSet<String> = import.wishes.iter().flat_map(names_above).map(str::to_owned).collect();
+    let above = hostnames::owners(conn, &above).await?;
 
     let mut granted = Vec::with_capacity(import.wishes.len());
     let mut refusals = Vec::new();
@@ -150,6 +152,11 @@ async fn grant<'a>(
         };
         let foreign =
             wish.names.iter().find(|name| claims.owners.get(name.validation_target()) != Some(tenant));
+        let foreign = foreign.or_else(|| {
+            // Whoever owns a name owns what is below it, where a record that we publish is all the proof there is.
+            let theirs = |name: &&str| above.get(*name).is_some_and(|owner| owner != tenant);
+            wish.names.iter().find(|name| wish.challenge == DNS_01 && ancestors(name).any(|one| theirs(&one)))
+        });
         if let Some(name) = foreign {
             let reason = Reason::HostnameOwnedByOtherTenant(name.clone());
             refusals.push(Refusal { wish: place, reason });
@@ -164,6 +171,25 @@ async fn grant<'a>(
     unused.sort_unstable();
     hostnames::unclaim(conn, &unused).await?;
     Ok((granted, refusals))
+}
+
+const DNS_01: &str = "dns-01";
+
+/// The names above those of a wish that a record of ours would prove.
+fn names_above<'a>(wish: &Wish<'a>) -> impl Iterator<Item = &'a str> {
+    let names = (wish.challenge == DNS_01).then_some(wish.names);
+    names.into_iter().flatten().flat_map(ancestors)
+}
+
+/// From the name above it to its registered domain.
+fn ancestors(name: &Hostname) -> impl Iterator<Item = &str> {
+    let registered = name.registered_domain();
+    let mut next = Some(name.validation_target()).filter(|target| *target != registered);
+    std::iter::from_fn(move || {
+        let (_, parent) = next.take()?.split_once('.')?;
+        next = Some(parent).filter(|parent| *parent != registered);
+        Some(parent)
+    })
 }
 
 async fn insert(

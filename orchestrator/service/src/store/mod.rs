@@ -18,6 +18,8 @@ pub mod check_overrides;
 pub mod check_records;
 pub mod checks;
 pub mod diagnoses;
+pub mod dns_delegations;
+pub mod dns_records;
 pub mod explanations;
 pub mod faults;
 pub mod fetches;

@@ -1,6 +1,6 @@
 //! An order as a row, and back. What makes no sense in a row is an error with the row's id, never a guess.
 
-use issuance::authorization::{Authorization, AuthorizationStatus, Challenge};
+use issuance::authorization::{Authorization, AuthorizationStatus, Challenge, ValidationMethod};
 use issuance::exemption::Exemptions;
 use issuance::fairness::Lane;
 use issuance::fault::{FailureClass, Fault};
@@ -28,6 +28,7 @@ pub(super) struct OrderRow {
     pub(super) set_exempt_until: Option<OffsetDateTime>,
     pub(super) ari_exempt_from: Option<OffsetDateTime>,
     pub(super) ari_exempt_until: Option<OffsetDateTime>,
+    pub(super) challenge: String,
     pub(super) stage: String,
     pub(super) lease_epoch: i64,
     pub(super) rescues: i32,
@@ -199,6 +200,7 @@ impl OrderRow {
         let names = names.map_err(|error| self.nonsense(error))?;
         Ok(Order {
             names: Identifiers::new(names).map_err(|error| self.nonsense(error))?,
+            method: method(&self.challenge).map_err(|what| self.nonsense(what))?,
             profile: self.profile.as_deref().map(Box::from),
             replaces: self.replaces.as_deref().map(Box::from),
             exemptions: exemptions(self.set_exempt_until, self.ari_exempt_from, self.ari_exempt_until),
@@ -249,6 +251,10 @@ impl AuthorizationRow {
             final_at: self.final_at.map(Timestamp::from),
         })
     }
+}
+
+pub(super) fn method(challenge: &str) -> Result<ValidationMethod, String> {
+    ValidationMethod::parse(challenge).ok_or_else(|| format!("unknown challenge {challenge:?}"))
 }
 
 /// Out of the columns `set_exempt_until`, `ari_exempt_from` and `ari_exempt_until`.

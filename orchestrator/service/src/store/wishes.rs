@@ -72,7 +72,7 @@ pub(super) async fn grant(
     counts.changed = change.ids.len() as u64;
     counts.orders = to_order.len() as u64;
     insert(conn, now, account, import, &create).await?;
-    update(conn, &change).await?;
+    update(conn, now, &change).await?;
     order(conn, now, mint, account, &to_order).await?;
     Ok(counts)
 }
@@ -156,7 +156,7 @@ async fn insert(
     Ok(())
 }
 
-async fn update(conn: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+async fn update(conn: &mut PgConnection, now: Timestamp, rows: &Rows) -> Result<(), StoreError> {
     if rows.ids.is_empty() {
         return Ok(());
     }
@@ -165,7 +165,8 @@ async fn update(conn: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> 
         &rows.ids,
         &rows.names,
         &rows.challenges,
-        &rows.labels
+        &rows.labels,
+        sql_instant(now)
     )
     .execute(conn)
     .await

@@ -33,6 +33,7 @@ impl FieldFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Challenge {
     Http01,
+    Dns01,
 }
 
 impl Challenge {
@@ -40,6 +41,7 @@ impl Challenge {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
         }
     }
 }
@@ -78,8 +80,13 @@ pub(super) fn external_id(text: &str) -> Result<&str, FieldFault> {
     Ok(text)
 }
 
-/// The names, and for each of them, in the order of the set, the byte it begins at.
-pub(super) fn names(text: &str, names_max: usize) -> Result<(Identifiers, Vec<usize>), Vec<FieldFault>> {
+/// The names, and for each of them, in the order of the set, the byte it begins at. A wildcard cannot be proven by a
+/// challenge that is known to be another than `dns-01`.
+pub(super) fn names(
+    text: &str,
+    challenge: Option<Challenge>,
+    names_max: usize,
+) -> Result<(Identifiers, Vec<usize>), Vec<FieldFault>> {
     let mut good: Vec<(Hostname, usize)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();
@@ -89,9 +96,9 @@ pub(super) fn names(text: &str, names_max: usize) -> Result<(Identifiers, Vec<us
                 let detail = format!("{name} stands twice in this row: remove one of them");
                 faults.push(FieldFault::new(offset, FaultCode::NameRepeatedInRow, detail));
             }
-            Ok(name) if name.is_wildcard() => {
+            Ok(name) if name.is_wildcard() && challenge == Some(Challenge::Http01) => {
                 let detail = format!(
-                    "{name} is a wildcard, which only dns-01 can prove and this release does not offer: list the names"
+                    "{name} is a wildcard, which http-01 cannot prove: list the names, or write dns-01 as the challenge"
                 );
                 faults.push(FieldFault::new(offset, FaultCode::ChallengeNotOffered, detail));
             }
@@ -123,15 +130,16 @@ pub(super) fn names(text: &str, names_max: usize) -> Result<(Identifiers, Vec<us
 pub(super) fn challenge(text: &str) -> Result<Challenge, FieldFault> {
     match text {
         "http-01" => Ok(Challenge::Http01),
-        "dns-01" | "tls-alpn-01" => Err(FieldFault::new(
+        "dns-01" => Ok(Challenge::Dns01),
+        "tls-alpn-01" => Err(FieldFault::new(
             0,
             FaultCode::ChallengeNotOffered,
-            format!("{text} is not offered by this release: write http-01"),
+            format!("{text} is not offered by this release: write http-01 or dns-01"),
         )),
         _ => Err(FieldFault::new(
             0,
             FaultCode::UnknownChallenge,
-            format!("{} is no challenge: write http-01", quoted(text)),
+            format!("{} is no challenge: write http-01 or dns-01", quoted(text)),
         )),
     }
 }

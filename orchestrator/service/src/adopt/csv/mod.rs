@@ -265,8 +265,10 @@ fn read_fields(line: u64, fields: &Fields<'_>, names_max: usize) -> Result<Row, 
     let [tenant, external_id, names, challenge, labels] = texts;
     let tenant = fields::tenant(tenant).map_err(|fault| note(Field::Tenant, vec![fault]));
     let external_id = fields::external_id(external_id).map_err(|fault| note(Field::ExternalId, vec![fault]));
-    let names = fields::names(names, names_max).map_err(|found| note(Field::Names, found));
-    let challenge = fields::challenge(challenge).map_err(|fault| note(Field::Challenge, vec![fault]));
+    let challenge = fields::challenge(challenge);
+    let names = fields::names(names, challenge.as_ref().ok().copied(), names_max)
+        .map_err(|found| note(Field::Names, found));
+    let challenge = challenge.map_err(|fault| note(Field::Challenge, vec![fault]));
     let labels = fields::labels(labels).map_err(|found| note(Field::Labels, found));
     let (Ok(tenant), Ok(external_id), Ok((names, offsets)), Ok(challenge), Ok(labels)) =
         (tenant, external_id, names, challenge, labels)

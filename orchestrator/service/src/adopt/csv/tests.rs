@@ -54,7 +54,7 @@ fn a_bad_row_is_named_by_line_column_and_reason() {
         (format!("t1,s1,{many},http-01,").into_bytes(), 7, Some("names"), "too_many_names"),
         (b"t1,s1,shop.com,htpp-01,".to_vec(), 16, Some("challenge"), "unknown_challenge"),
         (b"t1,s1,shop.com,,".to_vec(), 16, Some("challenge"), "unknown_challenge"),
-        (b"t1,s1,shop.com,dns-01,".to_vec(), 16, Some("challenge"), "challenge_not_offered"),
+        (b"t1,s1,shop.com,tls-alpn-01,".to_vec(), 16, Some("challenge"), "challenge_not_offered"),
         (b"T1,s1,shop.com,http-01,".to_vec(), 1, Some("tenant"), "bad_tenant"),
         (b",s1,shop.com,http-01,".to_vec(), 1, Some("tenant"), "bad_tenant"),
         (b"t-,s1,shop.com,http-01,".to_vec(), 1, Some("tenant"), "bad_tenant"),
@@ -82,6 +82,14 @@ fn a_bad_row_is_named_by_line_column_and_reason() {
         assert_eq!(row(&parsed[0]).line, 2, "{shown}");
         assert_eq!(row(&parsed[2]).line, 4, "{shown}");
     }
+}
+
+#[test]
+fn a_wildcard_is_taken_where_a_record_proves_it() {
+    let parsed = parse("t1,s1,*.shop.com shop.com,dns-01,\nt1,s2,*.a.com,nope,\n");
+    assert_eq!(row(&parsed[0]).names.canonical(), "*.shop.com,shop.com");
+    assert_eq!(row(&parsed[0]).challenge.as_str(), "dns-01");
+    assert_eq!(refused(&parsed[1]), [(3, 15, Some("challenge"), "unknown_challenge")]);
 }
 
 #[test]
