@@ -77,6 +77,8 @@ impl Bind {
                 conf,
                 "zone \"{name}\" {{ type primary; file \"{name}.zone\"; allow-update {{ key {KEY_NAME}; }}; }};"
             );
+            // Its top-level domain exists, or no CA would issue.
+            let _ = writeln!(root, "{name}. NS ns.");
             std::fs::write(folder.path().join(format!("{name}.zone")), zone.file(own))?;
         }
         for (name, server) in elsewhere {

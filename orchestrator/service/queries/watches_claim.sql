@@ -1,10 +1,11 @@
 -- Names of account $1 that are to be looked at at $2, at the most $3; nobody else looks at them before $4. $5: the faults
--- that a look can see mended. A name that no parked order waits for is not looked at; it may be waited for again.
+-- that a look can see mended. A name that no parked order waits for is not looked at; it may be waited for again. Nor is
+-- one that is proven in DNS: what answers over HTTP is no evidence for it.
 with due as (
     select hostname,
         exists (
             select from orders
-            where stage = 'parked' and account_id = $1
+            where stage = 'parked' and challenge = 'http-01' and account_id = $1
                 and names && array[hostname_backoffs.hostname, '*.' || hostname_backoffs.hostname]
         ) as waited_for
     from hostname_backoffs
