@@ -104,8 +104,7 @@ impl World {
             Some(_) => None,
             None => Some(Database::migrated().await?),
         };
-        let database_url =
-            plan.database_url.or_else(|| database.as_ref().map(|database| database.url.clone()));
+        let database_url = plan.database_url.or_else(|| database.as_ref().map(|one| one.url.clone()));
         let database_url = database_url.context("one or the other")?;
         let store = Store::open(&database_url, 4)?;
         store.migrate().await?;

@@ -83,7 +83,7 @@ async fn a_limit_that_is_smaller_than_told_is_learnt_from_one_refusal() -> anyho
 async fn a_larger_limit_is_found_where_that_is_wished() -> anyhow::Result<()> {
     let told = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE * 2);
     let granted = Scene::limited(LimitName::NewOrdersPerAccount, 10, MINUTE);
-    for (seeks, rate_limited, minutes) in [(true, 1, 20..22), (false, 0, 50..52)] {
+    for (seeks, rate_limited, minutes) in [(true, 1, 20..22), (false, 0, 52..54)] {
         let (report, ending) = told.play_at(&granted, &sites("tenant", 0..30), HOUR * 3, seeks).await?;
         assert_eq!((ending, report.issued), (Ending::Done, 30), "{report:#?}");
         assert_eq!(report.rate_limited, rate_limited, "{report:#?}");
