@@ -10,6 +10,20 @@ use lockkeeper_tests::scripted_transport::ScriptedTransport;
 
 use crate::scene::{HEADER, Scene, WITHIN, challenge_names};
 
+fn wire() -> anyhow::Result<Arc<dyn Transport>> {
+    Ok(ScriptedTransport::trusting(None, |_| lockkeeper_tests::scripted_transport::Fate::Pass)?)
+}
+
+/// A worker publishes the records of the order that is due, and dies before it submits anything.
+async fn publish_and_die(scene: &Scene) -> anyhow::Result<()> {
+    let point = Point { moment: Moment::After, act: Act::Step, what: "check_served" };
+    let plan = Plan { point, nth: 1, mishap: Mishap::Crash };
+    let fate = PlannedFate::new(Some(plan), None, &scene.world.database_url);
+    let victim = scene.world.replica("victim", wire()?, fate).await?;
+    tokio::time::timeout(WITHIN, victim.gone()).await??;
+    Ok(())
+}
+
 /// Published, and dead before anything is submitted: whoever comes next finds the row, goes on, and cleans up.
 #[tokio::test]
 async fn killed_between_publishing_and_submitting_it_goes_on_and_leaves_nothing() -> anyhow::Result<()> {
@@ -19,15 +33,7 @@ async fn killed_between_publishing_and_submitting_it_goes_on_and_leaves_nothing(
     let row = "t1,s1,dead-shop.com *.dead-shop.com,dns-01,\n";
     scene.world.import_into("front", &front, format!("{HEADER}{row}")).await?;
 
-    let point = Point { moment: Moment::After, act: Act::Step, what: "check_served" };
-    let plan = Plan { point, nth: 1, mishap: Mishap::Crash };
-    let fate = PlannedFate::new(Some(plan), None, &scene.world.database_url);
-    let wire = || {
-        anyhow::Ok(ScriptedTransport::trusting(None, |_| lockkeeper_tests::scripted_transport::Fate::Pass)?
-            as Arc<dyn Transport>)
-    };
-    let victim = scene.world.replica("victim", wire()?, fate).await?;
-    tokio::time::timeout(WITHIN, victim.gone()).await??;
+    publish_and_die(&scene).await?;
     assert_eq!(scene.bind.texts(&names[0]).await?.len(), 2, "it was published");
     assert_eq!(scene.rows().await?, 2);
     assert_eq!(scene.world.audit()?.authorizations.submitted, 0);
@@ -53,15 +59,7 @@ async fn what_a_dead_worker_has_published_is_removed_though_nobody_goes_on_with_
     let names = challenge_names(&["left-shop.com"]);
     let front = scene.world.front("front").await?;
     scene.world.import_into("front", &front, format!("{HEADER}t1,s1,left-shop.com,dns-01,\n")).await?;
-    let point = Point { moment: Moment::After, act: Act::Step, what: "check_served" };
-    let plan = Plan { point, nth: 1, mishap: Mishap::Crash };
-    let fate = PlannedFate::new(Some(plan), None, &scene.world.database_url);
-    let wire = || {
-        anyhow::Ok(ScriptedTransport::trusting(None, |_| lockkeeper_tests::scripted_transport::Fate::Pass)?
-            as Arc<dyn Transport>)
-    };
-    let victim = scene.world.replica("victim", wire()?, fate).await?;
-    tokio::time::timeout(WITHIN, victim.gone()).await??;
+    publish_and_die(&scene).await?;
     assert_eq!(scene.bind.texts(&names[0]).await?.len(), 1, "it was published");
 
     // Past every deadline of the order and its authorization.

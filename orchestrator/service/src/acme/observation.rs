@@ -16,7 +16,8 @@ use super::reply::Reply;
 const DETAIL_CHARACTERS_MAX: usize = 500;
 
 pub fn trouble(error: AcmeError) -> Trouble {
-    let detail = |error: &AcmeError| -> Box<str> { chain(error).into() };
+    let detail =
+        |error: &AcmeError| -> Box<str> { chain(error).chars().take(DETAIL_CHARACTERS_MAX).collect() };
     match error {
         AcmeError::Refused { problem, .. } => Trouble::Refused(problem),
         AcmeError::Lost { .. } => Trouble::Lost { detail: detail(&error) },
@@ -28,7 +29,7 @@ pub fn trouble(error: AcmeError) -> Trouble {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -36,7 +37,7 @@ fn chain(error: &dyn std::error::Error) -> String {
         text.push_str(&source.to_string());
         next = source.source();
     }
-    text.chars().take(DETAIL_CHARACTERS_MAX).collect()
+    text
 }
 
 pub fn order_seen(url: &str, reply: Reply<OrderObject>) -> OrderSeen {

@@ -29,6 +29,12 @@ pub(super) fn address_policy(config: &Config) -> Result<AddressPolicy, AppError>
     })
 }
 
+/// Asks the configured servers about names.
+pub(super) fn resolver(config: &Config) -> Result<NameResolver, AppError> {
+    let servers = config.resolver.servers.clone();
+    Ok(NameResolver::new(&ResolverConfig { servers, ..ResolverConfig::default() })?)
+}
+
 /// `None` where the operator does without.
 pub(super) fn preflight(
     config: &Config,
@@ -39,10 +45,7 @@ pub(super) fn preflight(
         warn!("Names are not checked before an order is placed: failures will be spent at the CA");
         return Ok(None);
     }
-    let resolver = NameResolver::new(&ResolverConfig {
-        servers: config.resolver.servers.clone(),
-        ..ResolverConfig::default()
-    })?;
+    let resolver = resolver(config)?;
     let policy = address_policy(config)?;
     let fetch = FetchConfig {
         http_port: config.http01.port.get(),

@@ -12,14 +12,13 @@ use tokio_util::task::TaskTracker;
 use crate::challenge::dns01::authoritative::Authorities;
 use crate::challenge::dns01::authority::{Authority, OwnZone, Texts, TextsError};
 use crate::challenge::dns01::{AUTHORITY, Delegations, EveryServer, Providers, RecordName, Watch};
-use crate::challenge::resolver::{NameResolver, ResolverConfig};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::records::{RecordSettings, Records};
 use crate::store::{Store, dns_delegations};
 
 use super::AppError;
-use super::lookout::address_policy;
+use super::lookout::{address_policy, resolver};
 
 /// What looks at name servers, and what writes to them.
 pub(super) struct Parts {
@@ -32,10 +31,7 @@ pub(super) fn parts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Parts, Ap
     // What another machine checks against its own clock is signed by this one's.
     let machine: Arc<dyn Clock> = Arc::new(SystemClock);
     let providers = Providers::new(&config.dns01, &config.authority, Arc::clone(clock), &machine)?;
-    let resolver = NameResolver::new(&ResolverConfig {
-        servers: config.resolver.servers.clone(),
-        ..ResolverConfig::default()
-    })?;
+    let resolver = resolver(config)?;
     let port = config.dns01.port.get();
     let authorities = Arc::new(Authorities::new(Arc::new(resolver), address_policy(config)?, port));
     let watch = Arc::new(EveryServer::new(Arc::clone(&authorities)));

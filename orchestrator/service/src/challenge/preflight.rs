@@ -107,27 +107,23 @@ impl Preflight {
     /// What can be known before a TXT record is published, for names that are proven in DNS, wildcards too: that the
     /// CA may issue for them, and that somebody speaks for their zones. Reports come in the names' order.
     pub async fn check_zones(&self, names: impl IntoIterator<Item = &Hostname>) -> Vec<NameReport> {
-        let round = &CaaRound::default();
-        let checks = names.into_iter().map(|name| async move {
-            let started = Instant::now();
-            let (unsound, forbidden) = tokio::join!(
-                self.sanity.zone_verdict(name),
-                self.forbidden(name, Method::Dns01, Some(round))
-            );
-            let verdict = unsound.or(forbidden).unwrap_or(Verdict::Ready);
-            self.instruments.record(Purpose::Preflight, &verdict, started.elapsed());
-            NameReport::new(name.clone(), verdict, Vec::new(), Vec::new(), &self.policy)
-        });
-        join_all(checks).await
+        self.check_in_dns(names, true).await
     }
 
     /// Whether the CA may issue for names that are proven in DNS, and no more. Reports come in the names' order.
     pub async fn check_issuable(&self, names: impl IntoIterator<Item = &Hostname>) -> Vec<NameReport> {
+        self.check_in_dns(names, false).await
+    }
+
+    /// `zones`: whether somebody speaks for them is looked at too, and outweighs what CAA forbids.
+    async fn check_in_dns(&self, names: impl IntoIterator<Item = &Hostname>, zones: bool) -> Vec<NameReport> {
         let round = &CaaRound::default();
         let checks = names.into_iter().map(|name| async move {
             let started = Instant::now();
-            let forbidden = self.forbidden(name, Method::Dns01, Some(round)).await;
-            let verdict = forbidden.unwrap_or(Verdict::Ready);
+            let unsound = async { if zones { self.sanity.zone_verdict(name).await } else { None } };
+            let (unsound, forbidden) =
+                tokio::join!(unsound, self.forbidden(name, Method::Dns01, Some(round)));
+            let verdict = unsound.or(forbidden).unwrap_or(Verdict::Ready);
             self.instruments.record(Purpose::Preflight, &verdict, started.elapsed());
             NameReport::new(name.clone(), verdict, Vec::new(), Vec::new(), &self.policy)
         });

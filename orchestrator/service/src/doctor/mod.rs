@@ -15,6 +15,7 @@ use std::sync::Arc;
 use issuance::time::Clock;
 use serde::Serialize;
 
+use crate::acme::observation::chain;
 use crate::challenge::address::AddressPolicy;
 use crate::challenge::fetch::{FetchConfig, Fetcher};
 use crate::challenge::resolver::{NameResolver, ResolverConfig};
@@ -99,16 +100,4 @@ pub async fn examine(config: &Config, clock: Arc<dyn Clock>) -> Vec<Diagnosis> {
     diagnoses.extend(responder::examine(&practice).await);
     diagnoses.extend(port::examine(&practice));
     diagnoses
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }
