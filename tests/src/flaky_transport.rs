@@ -150,6 +150,7 @@ pub struct Weather {
     chance: Mutex<StdRng>,
     struck: watch::Sender<u64>,
     under_way: AtomicU64,
+    begun: AtomicU64,
     late: AtomicU64,
     new_orders_lost: AtomicU64,
 }
@@ -164,6 +165,7 @@ impl Weather {
             chance: Mutex::new(StdRng::seed_from_u64(seed)),
             struck: watch::Sender::new(0),
             under_way: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
             late: AtomicU64::new(0),
             new_orders_lost: AtomicU64::new(0),
         })
@@ -177,6 +179,11 @@ impl Weather {
     /// Requests whose answer is awaited.
     pub fn under_way(&self) -> u64 {
         self.under_way.load(Ordering::SeqCst)
+    }
+
+    /// Requests ever begun.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
     }
 
     /// Requests that the CA gets late, and has not got yet.
@@ -349,6 +356,7 @@ struct Passage {
 impl Passage {
     fn begin(weather: &Arc<Weather>, may_be_lost: bool) -> Self {
         weather.under_way.fetch_add(1, Ordering::SeqCst);
+        weather.begun.fetch_add(1, Ordering::SeqCst);
         Self { weather: Arc::clone(weather), may_be_lost }
     }
 

@@ -16,7 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rehearsal::fleet::{Damage, Extent, Fault as Breakage, Site};
 
 use crate::cell::{Cell, Fault};
-use crate::drive::{self, Rests};
+use crate::drive::{Drive, Rests};
 use crate::oracle::{self, Expected, Verdict};
 use crate::scenery;
 
@@ -54,7 +54,8 @@ pub(crate) async fn play(cell: &Cell, seed: u64, setting: Setting) -> anyhow::Re
     let front = world.front("front").await?;
     world.import_into("front", &front, csv(&sites)).await?;
 
-    let stage = Stage { world: &world, weather: &weather, lacking: setting.lacking };
+    let drive = Drive::new(&world, &weather);
+    let stage = Stage { world: &world, weather: &weather, drive: &drive, lacking: setting.lacking };
     let plan = cell.faults.iter().find_map(|fault| match fault {
         Fault::AtPoint { point, nth, mishap } => Some(Plan { point: *point, nth: *nth, mishap: *mishap }),
         Fault::AtRequests { .. } => None,
@@ -64,40 +65,37 @@ pub(crate) async fn play(cell: &Cell, seed: u64, setting: Setting) -> anyhow::Re
     let quiet = Quiet::default();
     // Some places are reached by second attempts only.
     let rests = if setting.must_strike { Rests::AreWaitedOut } else { Rests::Last };
-    drive::until(&world, &weather, rests, STRIKES_WITHIN, "the fault has struck", async |sight| {
-        // Of two faults, what befalls the process comes first or never: the other one may strike its successor.
-        let has_struck = match plan {
-            Some(_) => one.fate().has_struck(),
-            None => !strikes_awaited || weather.strikes() > cell.new_orders_lost,
-        };
-        Ok(has_struck || (!setting.must_strike && quiet.holds(sight.moving == 0)))
-    })
-    .await?;
+    drive
+        .until(rests, STRIKES_WITHIN, "the fault has struck", async |sight| {
+            // Of two faults, what befalls the process comes first or never: the other one may strike its successor.
+            let has_struck = match plan {
+                Some(_) => one.fate().has_struck(),
+                None => !strikes_awaited || weather.strikes() > cell.new_orders_lost,
+            };
+            Ok(has_struck || (!setting.must_strike && quiet.holds(sight.moving == 0)))
+        })
+        .await?;
     let replicas = stage.after(one, plan, chance.random_bool(0.5)).await?;
     let good = good_names(&sites);
-    drive::until(&world, &weather, Rests::Last, ENDS_WITHIN, "nothing moves", async |sight| {
-        Ok(sight.moving == 0 && weather.late() == 0)
-    })
-    .await?;
+    drive
+        .until(Rests::Last, ENDS_WITHIN, "nothing moves", async |sight| {
+            Ok(sight.moving == 0 && weather.late() == 0)
+        })
+        .await?;
     for replica in &replicas {
         replica.fate().let_go_on();
     }
-    let healed = drive::until(
-        &world,
-        &weather,
-        Rests::AreWaitedOut,
-        ENDS_WITHIN,
-        "all good names have certificates",
-        async |_| Ok(oracle::certified(&world).await?.is_superset(&good)),
-    );
+    let healed =
+        drive.until(Rests::AreWaitedOut, ENDS_WITHIN, "all good names have certificates", async |_| {
+            Ok(oracle::certified(&world).await?.is_superset(&good))
+        });
     // The oracle says more of what is wrong than that it is.
     let healed = healed.await;
     let quiet = Quiet::default();
-    let ended =
-        drive::until(&world, &weather, setting.rests, ENDS_WITHIN, "nothing moves any more", async |sight| {
-            let still = sight.moving == 0 && weather.under_way() + weather.late() == 0;
-            Ok(quiet.holds(still && sight.is_parked_for_long(&world)))
-        });
+    let ended = drive.until(setting.rests, ENDS_WITHIN, "nothing moves any more", async |sight| {
+        let still = sight.moving == 0 && weather.under_way() + weather.late() == 0;
+        Ok(quiet.holds(still && sight.is_parked_for_long(&world)))
+    });
     let ended = ended.await;
     for replica in replicas {
         replica.stop().await?;
@@ -134,6 +132,7 @@ impl Quiet {
 struct Stage<'a> {
     world: &'a World,
     weather: &'a Arc<Weather>,
+    drive: &'a Drive<'a>,
     lacking: Option<Protection>,
 }
 
@@ -155,12 +154,14 @@ impl Stage<'_> {
         match struck.map(|plan| plan.mishap) {
             Some(Mishap::Crash) => {
                 one.gone().await.context("the crash")?;
+                self.drive.all_are_dead().await?;
                 // The next process of the same folder knows which leases were its predecessor's; another replica
                 // has to wait for their end.
                 let next = if same_folder { "one" } else { "two" };
                 Ok(vec![self.replica(next, None).await?])
             }
             Some(Mishap::Stall) => {
+                self.drive.all_are_dead().await?;
                 let two = self.replica("two", None).await?;
                 Ok(vec![one, two])
             }
