@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::StatusCode;
+use issuance::time::Clock as _;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -188,4 +189,67 @@ async fn a_tenant_imports_for_itself_alone(pool: PgPool) {
     assert_eq!(counts(&report), [2, 1, 0, 0, 1, 1]);
     assert_eq!(refused(&report), [(3, 1, "tenant", "other_tenant")]);
     assert_eq!(world.rows("tenants").await, 1, "only the operator's import makes tenants");
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn what_a_person_waits_for_goes_before_what_waits_already(pool: PgPool) {
+    let world = World::start(pool).await;
+    let rows = lines((0..300).map(|n| format!("t1,s{n},site-{n}.com,http-01,\n")));
+    world.import(&rows).await;
+    assert!(tokio::time::timeout(Duration::from_secs(5), world.wake.notified()).await.is_ok(), "woken");
+    // One of them is resting after a failure, and goes on to rest.
+    sqlx::query("update orders set stage = 'parked', fault_class = 'preflight_failed', fault_detail = 'no address', due_at = due_at + interval '1 hour', in_line = false where names = '{site-7.com}'")
+        .execute(&world.pool)
+        .await
+        .expect("a parked one");
+
+    let file = "t1,s299,site-299.com,http-01,\nt1,s7,site-7.com,http-01,\nt1,new,new.com,http-01,\n";
+    let report = world.import_into_lane(&world.operator, "interactive", file).await.json();
+    assert_eq!(counts(&report), [3, 1, 0, 2, 0, 1]);
+    assert_eq!(report["orders_hastened"], 2);
+    assert!(tokio::time::timeout(Duration::from_secs(5), world.wake.notified()).await.is_ok(), "woken again");
+    let again = world.import_into_lane(&world.operator, "interactive", file).await;
+    assert_eq!((again.status, &again.json()["orders_hastened"]), (StatusCode::OK, &json!(0)));
+    let bulk = world.import(file).await.json();
+    assert_eq!(bulk["orders_hastened"], 0, "nothing goes back behind");
+
+    world.store.line_up(world.clock.now(), 1_000).await.expect("they line up");
+    let first: Vec<(Vec<String>, i16)> = sqlx::query_as(
+        "select names, lane from orders where in_line order by lane, fair_tag, order_id limit 3",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .expect("a line");
+    let mut names: Vec<&str> = first[..2].iter().map(|(names, _)| names[0].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["new.com", "site-299.com"]);
+    assert_eq!(first.iter().map(|(_, lane)| *lane).collect::<Vec<_>>(), [1, 1, 3]);
+    let resting: (i16, bool) =
+        sqlx::query_as("select lane, due_at > accepted_at from orders where names = '{site-7.com}'")
+            .fetch_one(&world.pool)
+            .await
+            .expect("it rests");
+    assert_eq!(resting, (1, true));
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn a_lane_is_one_of_those_that_may_be_asked_for(pool: PgPool) {
+    let world = World::start(pool).await;
+    let row = "t1,s1,a.com,http-01,\n";
+    for lane in ["renewal", "fast", ""] {
+        let answer = world.import_into_lane(&world.operator, lane, row).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{lane}");
+        let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.contains("bulk, interactive, urgent"), "{detail}");
+    }
+    let urgent = world.import_into_lane(&world.operator, "urgent", row).await;
+    assert_eq!(urgent.status, StatusCode::CREATED);
+    let lane: i16 = sqlx::query_scalar("select lane from orders").fetch_one(&world.pool).await.expect("one");
+    assert_eq!(lane, 0);
+    let tenant = world.token_of("t1").await;
+    let refused = world.import_into_lane(&tenant, "urgent", "t1,s2,b.com,http-01,\n").await;
+    assert_eq!((refused.status, world.rows("orders").await), (StatusCode::BAD_REQUEST, 1));
+    assert!(refused.json()["detail"].as_str().expect("a detail").contains("ask for interactive"));
+    let taken = world.import_into_lane(&tenant, "interactive", "t1,s2,b.com,http-01,\n").await;
+    assert_eq!(taken.status, StatusCode::CREATED);
 }

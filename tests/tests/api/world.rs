@@ -107,9 +107,14 @@ impl World {
     }
 
     pub(crate) async fn import_as(&self, token: &str, rows: impl AsRef<[u8]>) -> Answer {
+        self.import_into_lane(token, "bulk", rows).await
+    }
+
+    pub(crate) async fn import_into_lane(&self, token: &str, lane: &str, rows: impl AsRef<[u8]>) -> Answer {
         let file = [HEADER.as_bytes(), rows.as_ref()].concat();
+        let path = format!("/v1/imports?lane={lane}");
         let request = self
-            .request(Method::POST, "/v1/imports", token)
+            .request(Method::POST, &path, token)
             .header("content-type", "text/csv; charset=utf-8")
             .body(Full::from(file))
             .expect("a request");

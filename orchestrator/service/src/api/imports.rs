@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use issuance::fairness::Lane;
 use issuance::ids::ImportId;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use super::ApiState;
 use super::auth::Caller;
 use super::body::receive;
 use super::problem::Problem;
+use super::query::Parameters;
 use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
 use crate::store::viewer::Viewer;
@@ -32,6 +34,9 @@ pub struct ImportReport {
     pub rows_unchanged: u64,
     pub rows_refused: u64,
     pub orders_created: u64,
+    /// Orders that waited in a lane behind the one that was asked for, and wait in that one now.
+    #[serde(default)]
+    pub orders_hastened: u64,
     /// In the order of the lines. A row has an entry for each thing that is wrong with it.
     pub refused: Vec<RefusedRow>,
     /// Entries beyond the 10,000 that an answer holds.
@@ -65,17 +70,46 @@ pub fn wishes(rows: &[Row]) -> Vec<Wish<'_>> {
         .collect()
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateParameters {
+    lane: Option<String>,
+}
+
+/// The lanes that can be asked for; renewals are the service's own.
+pub const LANES: [Lane; 3] = [Lane::Bulk, Lane::Interactive, Lane::Urgent];
+
+impl CreateParameters {
+    /// The lane of the new orders: behind all others, unless somebody waits.
+    fn lane(&self, viewer: Viewer) -> Result<Lane, Problem> {
+        let Some(word) = self.lane.as_deref() else { return Ok(Lane::Bulk) };
+        match LANES.into_iter().find(|lane| lane.as_str() == word) {
+            Some(Lane::Urgent) if viewer != Viewer::Operator => Err(Problem::bad_parameter(
+                Some("lane"),
+                "the lane urgent is the operator's: ask for interactive",
+            )),
+            Some(lane) => Ok(lane),
+            None => {
+                let words = LANES.map(Lane::as_str).join(", ");
+                Err(Problem::bad_parameter(Some("lane"), format!("lane is one of {words}")))
+            }
+        }
+    }
+}
+
 /// Takes a CSV of certificates that are to exist: the good rows of it, in one transaction.
 #[tracing::instrument(name = "api.imports.create", skip_all)]
 pub(super) async fn create(
     State(api): State<ApiState>,
     Caller(viewer): Caller,
+    Parameters(asked): Parameters<CreateParameters>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<ImportReport>), Problem> {
     if !is_csv(&headers) {
         return Err(Problem::not_csv());
     }
+    let lane = asked.lane(viewer)?;
     let _seat = api.import_seats.acquire().await.expect("nobody closes the seats");
     let file = receive(&headers, body, FILE_BYTES_MAX, Problem::file_too_large).await?;
     let names_max = api.profile.names_max;
@@ -83,8 +117,8 @@ pub(super) async fn create(
         .await
         .map_err(|error| Problem::internal(&error))?
         .map_err(|error| Problem::import_invalid(&error))?;
-    let outcome = read.record(&api, viewer, api.clock.now()).await?;
-    if outcome.orders_created > 0 {
+    let outcome = read.record(&api, viewer, lane, api.clock.now()).await?;
+    if outcome.orders_created + outcome.orders_hastened > 0 {
         api.wake.notify_one();
     }
     let status = if outcome.import.is_some() { StatusCode::CREATED } else { StatusCode::OK };
@@ -139,11 +173,18 @@ impl ReadFile {
         }
     }
 
-    async fn record(&self, api: &ApiState, viewer: Viewer, now: Timestamp) -> Result<Outcome, Problem> {
+    async fn record(
+        &self,
+        api: &ApiState,
+        viewer: Viewer,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<Outcome, Problem> {
         let wishes = wishes(&self.rows);
         let import = Import {
             viewer,
             account: api.account,
+            lane,
             source: "csv",
             wishes: &wishes,
             rows_repeated: self.repeated,
@@ -168,6 +209,7 @@ impl ReadFile {
             rows_unchanged: outcome.rows_unchanged,
             rows_refused,
             orders_created: outcome.orders_created,
+            orders_hastened: outcome.orders_hastened,
             refused: self.refused,
             refused_left_out: self.refused_left_out,
         }

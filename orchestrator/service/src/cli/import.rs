@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use issuance::fairness::Lane;
 
 use super::api_client::ApiClient;
 use super::error::CliError;
@@ -12,7 +13,7 @@ use super::exit::Exit;
 use super::notice::notice;
 use super::output::Output;
 use crate::adopt::csv::FILE_BYTES_MAX;
-use crate::api::imports::ImportReport;
+use crate::api::imports::{ImportReport, LANES};
 use crate::store::summary::Summary;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +27,10 @@ pub enum ImportCommand {
 #[derive(Debug, Args)]
 pub struct CsvArgs {
     pub file: PathBuf,
+    /// Where its orders wait: behind all others, or before renewals because somebody waits for them, or first of all.
+    /// What waits already in a lane behind changes over.
+    #[arg(long, value_name = "LANE", default_value = "bulk", value_parser = LANES.map(Lane::as_str))]
+    pub lane: String,
     /// Waits until every order has ended or is parked.
     #[arg(long)]
     pub wait: bool,
@@ -35,7 +40,7 @@ pub struct CsvArgs {
 pub async fn run(command: &ImportCommand, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
     let ImportCommand::Csv(args) = command;
     let file = read(&args.file)?;
-    let report: ImportReport = api.post_csv("/v1/imports", file).await?;
+    let report: ImportReport = api.post_csv(&format!("/v1/imports?lane={}", args.lane), file).await?;
     tell_refused(&args.file, &report);
     output.show(&report, ["rows", ""], counts)?;
     let exit = exit_of(&report);
@@ -71,6 +76,7 @@ fn counts(report: &ImportReport) -> Vec<[String; 2]> {
         ("unchanged", report.rows_unchanged),
         ("refused", report.rows_refused),
         ("total", report.rows_total),
+        ("orders changed over to this lane", report.orders_hastened),
     ];
     counts.map(|(what, rows)| [what.to_owned(), rows.to_string()]).to_vec()
 }
@@ -126,6 +132,7 @@ mod tests {
             rows_unchanged: there,
             rows_refused: refused,
             orders_created: 0,
+            orders_hastened: 0,
             refused: Vec::new(),
             refused_left_out: 0,
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use issuance::fairness::Lane;
 use issuance::ids::AccountId;
 use issuance::time::{Clock, Timestamp};
 use rehearsal::ca::{CaConfig, RehearsalCa};
@@ -137,6 +138,7 @@ impl Stage {
         let import = Import {
             viewer: Viewer::Operator,
             account: self.account,
+            lane: Lane::Bulk,
             source: "csv",
             wishes: &wishes(rows),
             rows_repeated: 0,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use issuance::fairness::Lane;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, ImportId};
 use issuance::time::Timestamp;
@@ -13,7 +14,7 @@ use sqlx::types::Uuid;
 
 use super::mint::Mint;
 use super::viewer::Viewer;
-use super::wishes::{self, Wished};
+use super::wishes::{self, Terms, Wished};
 use super::{Store, StoreError, hostnames, sql_instant, tenants};
 
 /// Certificates in one statement.
@@ -25,6 +26,8 @@ pub struct Import<'a> {
     pub viewer: Viewer,
     /// The CA account that the certificates are ordered with.
     pub account: AccountId,
+    /// Of the new orders.
+    pub lane: Lane,
     /// Where it came from, for the record.
     pub source: &'a str,
     /// Good rows, each with a key of its own.
@@ -56,6 +59,8 @@ pub struct Outcome {
     pub rows_changed: u64,
     pub rows_unchanged: u64,
     pub orders_created: u64,
+    /// Orders that waited in a lane behind, and wait in this one now.
+    pub orders_hastened: u64,
     pub refusals: Vec<Refusal>,
 }
 
@@ -91,18 +96,21 @@ pub async fn record(store: &Store, now: Timestamp, import: &Import<'_>) -> Resul
         rows_changed: 0,
         rows_unchanged: import.rows_repeated,
         orders_created: 0,
+        orders_hastened: 0,
         refusals,
     };
     let import_id = mint.uuid();
     insert(&mut tx, now, import_id, import.source).await?;
+    let terms = Terms { account: import.account, import: import_id, lane: import.lane };
     for chunk in granted.chunks(CHUNK) {
-        let counts = wishes::grant(&mut tx, now, &mint, import.account, import_id, chunk).await?;
+        let counts = wishes::grant(&mut tx, now, &mint, terms, chunk).await?;
         done.rows_created += counts.created;
         done.rows_changed += counts.changed;
         done.rows_unchanged += counts.unchanged;
         done.orders_created += counts.orders;
+        done.orders_hastened += counts.hastened;
     }
-    if done.rows_created + done.rows_changed == 0 {
+    if done.rows_created + done.rows_changed + done.orders_hastened == 0 {
         tx.rollback().await.map_err(StoreError::of("imports.rollback"))?;
         return Ok(done);
     }

@@ -16,9 +16,6 @@ use super::lines::{self, Entrance};
 use super::mint::Mint;
 use super::{StoreError, sql_instant};
 
-/// Behind urgent, interactive and renewal orders.
-const LANE: Lane = Lane::Bulk;
-
 /// A wish whose tenant is known and owns the names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wished<'a> {
@@ -33,21 +30,30 @@ pub(super) struct WishCounts {
     pub(super) changed: u64,
     pub(super) unchanged: u64,
     pub(super) orders: u64,
+    pub(super) hastened: u64,
 }
 
-/// Makes the certificates be as wished, and an accepted order for each set of names that is new. The
-/// tenants are held by this transaction.
+/// On whose behalf wishes are granted, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) account: AccountId,
+    pub(super) import: Uuid,
+    pub(super) lane: Lane,
+}
+
+/// Makes the certificates be as wished, and an accepted order for each set of names that is new. What waits in a lane
+/// behind the wished one changes over. The tenants are held by this transaction.
 pub(super) async fn grant(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
-    account: AccountId,
-    import: Uuid,
+    terms: Terms,
     wishes: &[Wished<'_>],
 ) -> Result<WishCounts, StoreError> {
     let stored = look_up(conn, wishes).await?;
     let (mut create, mut change) = (Rows::default(), Rows::default());
     let mut to_order = Vec::new();
+    let mut ordered = Vec::new();
     let mut counts = WishCounts::default();
     for (nr, wished) in wishes.iter().enumerate() {
         let labels = serde_json::json!(wished.wish.labels);
@@ -59,6 +65,9 @@ pub(super) async fn grant(
         };
         let same_names =
             stored.names.iter().map(String::as_str).eq(wished.wish.names.iter().map(Hostname::as_str));
+        if same_names {
+            ordered.push(stored.id);
+        }
         if same_names && stored.challenge == wished.wish.challenge && stored.labels == labels {
             counts.unchanged += 1;
             continue;
@@ -71,9 +80,10 @@ pub(super) async fn grant(
     counts.created = create.ids.len() as u64;
     counts.changed = change.ids.len() as u64;
     counts.orders = to_order.len() as u64;
-    insert(conn, now, account, import, &create).await?;
+    insert(conn, now, terms, &create).await?;
     update(conn, now, &change).await?;
-    order(conn, now, mint, account, &to_order).await?;
+    order(conn, now, mint, terms, &to_order).await?;
+    counts.hastened = hasten(conn, terms.lane, &ordered).await?;
     Ok(counts)
 }
 
@@ -131,8 +141,7 @@ impl Rows {
 async fn insert(
     conn: &mut PgConnection,
     now: Timestamp,
-    account: AccountId,
-    import: Uuid,
+    Terms { account, import, .. }: Terms,
     rows: &Rows,
 ) -> Result<(), StoreError> {
     if rows.ids.is_empty() {
@@ -178,7 +187,7 @@ async fn order(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
-    account: AccountId,
+    Terms { account, lane, .. }: Terms,
     certificates: &[(Uuid, Uuid)],
 ) -> Result<(), StoreError> {
     if certificates.is_empty() {
@@ -186,12 +195,12 @@ async fn order(
     }
     let ids: Vec<Uuid> = certificates.iter().map(|_| mint.uuid()).collect();
     let (certificates, tenants): (Vec<Uuid>, Vec<Uuid>) = certificates.iter().copied().unzip();
-    let tags = lines::join(conn, Entrance { account, lane: LANE, comes_back: false }, &tenants).await?;
+    let tags = lines::join(conn, Entrance { account, lane, comes_back: false }, &tenants).await?;
     sqlx::query_file!(
         "queries/orders_insert_accepted.sql",
         &ids,
         &certificates,
-        LANE.number(),
+        lane.number(),
         sql_instant(now),
         &tags,
         SET_REMEMBERED_FOR.as_secs_f64()
@@ -200,4 +209,23 @@ async fn order(
     .await
     .map_err(StoreError::of("orders.insert"))?;
     Ok(())
+}
+
+/// Those of the orders that have not been to the CA, and wait in a lane behind this one, wait in this one: they line up
+/// anew. What rests after a failure goes on to rest. Returns how many.
+async fn hasten(conn: &mut PgConnection, lane: Lane, certificates: &[Uuid]) -> Result<u64, StoreError> {
+    if lane == Lane::Bulk || certificates.is_empty() {
+        return Ok(0);
+    }
+    let hastened = sqlx::query!(
+        "update orders
+         set lane = $1, in_line = false
+         where certificate_id = any($2) and ended_at is null and queue < 2 and lane > $1 and lease_expires_at is null",
+        lane.number(),
+        certificates
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("orders.hasten"))?;
+    Ok(hastened.rows_affected())
 }
