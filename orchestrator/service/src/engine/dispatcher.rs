@@ -37,6 +37,11 @@ const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
 const PROVEN_AHEAD: Duration = Duration::from_mins(1);
 /// And for a few more, since some names will not be ready.
 const PROVEN_SPARE: u16 = 4;
+/// However much the gate would let through: as many times the provers may stand before it. What is proven long before
+/// its turn is proven again.
+const PROVEN_STOCK: u16 = 8;
+/// When the stock is looked at again.
+const STOCK_PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
@@ -242,23 +247,30 @@ impl Dispatcher {
             let call = if allowed == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(allowed)) };
             let filled = self.claim_in_line(Stand::Proven, call, false).await?;
             self.proven.looked(now, filled, self.settings.poll_interval);
-            self.come_back_for_more(call, seats, filled, now);
+            self.come_back_for_more(call, seats, filled, now, None);
         }
         let seats = self.provers_to_call();
         if seats > 0 && self.unproven.pause(now).is_zero() {
-            let call = self.provers_worth_calling(seats).await?;
+            let (call, stocked) = self.provers_worth_calling(seats).await?;
             let filled = self.claim_in_line(Stand::Unproven, call, true).await?;
             self.unproven.looked(now, filled, self.settings.poll_interval);
-            self.come_back_for_more(call, seats, filled, now);
+            self.come_back_for_more(call, seats, filled, now, stocked.then(|| now.after(STOCK_PAUSE)));
         }
         Ok(())
     }
 
-    /// What the gate did not allow now is looked at again when it will, unless nobody is left in the line.
-    fn come_back_for_more(&mut self, call: Call, seats: u16, filled: bool, now: Timestamp) {
+    /// What the gate did not allow now is looked at again when it will, or at `again_at`, unless nobody is left in the line.
+    fn come_back_for_more(
+        &mut self,
+        call: Call,
+        seats: u16,
+        filled: bool,
+        now: Timestamp,
+        again_at: Option<Timestamp>,
+    ) {
         let all_have_come = !filled && matches!(call, Call::Any(_));
         if call != Call::Any(seats) && !all_have_come {
-            let mut more_at = self.sight.allowance().more_at(now);
+            let mut more_at = again_at.unwrap_or_else(|| self.sight.allowance().more_at(now));
             if self.cramped {
                 more_at = more_at.max(now.after(NO_ROOM_PAUSE));
             }
@@ -296,24 +308,24 @@ impl Dispatcher {
         Ok(self.start(claimed, seats, proving))
     }
 
-    /// Of `seats`, those whose orders will find the gate open while their proofs are good.
-    async fn provers_worth_calling(&self, seats: u16) -> Result<Call, StoreError> {
-        let soon = self.parts.clock.now().after(PROVEN_AHEAD);
-        let allowed = self.sight.allowance().foreseen(soon);
-        if allowed >= self.settings.proving {
-            return Ok(Call::Any(seats));
-        }
+    /// Of `seats`, those whose orders will find the gate open while their proofs are good. Whether the gate would let
+    /// through more than may stand before it: nobody says when they are fewer.
+    async fn provers_worth_calling(&self, seats: u16) -> Result<(Call, bool), StoreError> {
+        let now = self.parts.clock.now();
+        let allowed = self.sight.allowance().foreseen(now.after(PROVEN_AHEAD));
         let at_work = self.settings.proving.saturating_sub(free_seats(&self.proving));
-        let wanted = if allowed == 0 { 0 } else { allowed.saturating_add(PROVEN_SPARE) };
+        let stock = self.settings.proving.saturating_mul(PROVEN_STOCK);
+        let wanted = if allowed == 0 { 0 } else { allowed.saturating_add(PROVEN_SPARE).min(stock) };
         let standing = self.parts.store.proven_and_counted(wanted).await?;
         let missing = wanted.saturating_sub(standing).saturating_sub(at_work);
-        // Enough are proven, but somebody has come since whose turn is before theirs.
-        let missing = if missing == 0 && allowed > 0 {
-            self.parts.store.unproven_ahead(seats.min(PROVEN_SPARE)).await?
-        } else {
-            missing
-        };
-        Ok(if missing == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(missing)) })
+        if missing > 0 {
+            return Ok((Call::Any(seats.min(missing)), wanted == stock));
+        }
+        // Enough are proven, but somebody may have come since whose turn is before theirs.
+        let ahead =
+            if allowed == 0 { 0 } else { self.parts.store.unproven_ahead(seats.min(PROVEN_SPARE)).await? };
+        let call = if ahead == 0 { Call::Exempt(seats) } else { Call::Any(seats.min(ahead)) };
+        Ok((call, wanted == stock))
     }
 
     /// Gives those at the door the free places at the CA, but for `kept`.
