@@ -120,22 +120,46 @@ pub fn judge(properties: &[Property], question: &Question<'_>) -> Result<(), Obj
     if restricts { Err(nearest.unwrap_or(Objection::Issuer { tag, others })) } else { Ok(()) }
 }
 
+/// A CAA record that lets the asker issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// Without the root's dot.
+    pub name: Box<str>,
+    /// As a zone file has it behind the type.
+    pub value: Box<str>,
+}
+
+impl Permission {
+    /// The one that the text of a finding ends with, if it tells of one.
+    pub fn told_in(text: &str) -> Option<Self> {
+        let (_, told) = text.rsplit_once(TOLD_BY)?;
+        let (name, value) = told.split_once(". CAA ")?;
+        Some(Self { name: name.into(), value: value.into() })
+    }
+}
+
+const TOLD_BY: &str = "publish: ";
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{TOLD_BY}{}. CAA {}", self.name, self.value)
+    }
+}
+
 impl Objection {
     /// The record to add at `at`, in the form of a zone file; or the one to remove.
     pub fn mend(&self, at: &str, question: &Question<'_>) -> String {
         let identity = question.identities.first().map_or("", |identity| identity);
-        match self {
-            Self::Critical { tag } => format!("remove the critical CAA record with the tag {tag:?} at {at}"),
-            Self::Issuer { tag, .. } => format!("publish: {at}. CAA 0 {tag} \"{identity}\""),
-            Self::Account { tag } => {
-                let account = question.account_url;
-                format!("publish: {at}. CAA 0 {tag} \"{identity}; accounturi={account}\"")
+        let (tag, parameter) = match self {
+            Self::Critical { tag } => {
+                return format!("remove the critical CAA record with the tag {tag:?} at {at}");
             }
-            Self::Method { tag, .. } => {
-                let methods = question.methods.join(",");
-                format!("publish: {at}. CAA 0 {tag} \"{identity}; validationmethods={methods}\"")
-            }
-        }
+            Self::Issuer { tag, .. } => (tag, String::new()),
+            Self::Account { tag } => (tag, format!("; accounturi={}", question.account_url)),
+            Self::Method { tag, .. } => (tag, format!("; validationmethods={}", question.methods.join(","))),
+        };
+        let value = format!("0 {tag} \"{identity}{parameter}\"").into();
+        Permission { name: at.into(), value }.to_string()
     }
 }
 

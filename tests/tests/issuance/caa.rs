@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lockkeeper::store::explanations::HostnameView;
 use lockkeeper_tests::world::{Plan, World, csv, pairs};
 use rehearsal::fleet::{Caa, Site};
 
@@ -55,6 +56,11 @@ async fn forbidden_names_are_parked_with_the_record_to_publish_and_never_ordered
     ] {
         assert!(told.contains(words), "{words}\nis not in\n{told}");
     }
+    let view: HostnameView = world.client("one", &app)?.get("/v1/hostnames/caa-3.com").await?;
+    let told = view.records.iter().find(|record| record.r#type == "CAA").expect("the record to publish");
+    assert_eq!((told.action.as_str(), told.name.as_str()), ("publish", "caa-3.com"));
+    assert!(told.value.starts_with("0 issue \"rehearsal.invalid; accounturi=http"), "{told:?}");
+
     let audit = world.audit()?;
     assert_eq!((audit.orders, audit.authorizations.invalid), (2, 0), "only what may be issued: {audit:?}");
 

@@ -176,7 +176,10 @@ proptest! {
             if let Objection::Critical { tag } = &objection {
                 records.retain(|property| property.tag != *tag);
             } else {
-                let text = advice.split_once(" CAA 0 ").expect("a record").1;
+                let told = format!("the CAA records of example.com {objection}; {advice}");
+                let permission = Permission::told_in(&told).expect("a record");
+                prop_assert_eq!(&*permission.name, "example.com");
+                let text = permission.value.strip_prefix("0 ").expect("no flags");
                 let (tag, value) = text.split_once(' ').expect("tag and value");
                 records.push(property(0, tag, value.trim_matches('"')));
                 prop_assert_eq!(judge(&records, &question), Ok(()), "{}", advice);

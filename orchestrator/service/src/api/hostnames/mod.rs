@@ -7,6 +7,7 @@ pub(super) mod resume;
 
 use std::net::IpAddr;
 
+use issuance::caa::Permission;
 use issuance::check::{Check, Outcome};
 use issuance::identifier::Hostname;
 
@@ -50,5 +51,13 @@ fn records(hostname: &Hostname, view: &HostnameView, publish: &[IpAddr]) -> Vec<
         .flat_map(|check| found(check, Outcome::Failed))
         .filter_map(|finding| finding.at.as_deref()?.parse().ok())
         .map(|address| record("remove", address));
-    wanted.chain(elsewhere).collect()
+    let permission = found(Check::Caa, Outcome::Failed)
+        .filter_map(|finding| Permission::told_in(&finding.observed))
+        .map(|permission| RecordView {
+            action: "publish".to_owned(),
+            r#type: "CAA".to_owned(),
+            name: permission.name.into(),
+            value: permission.value.into(),
+        });
+    wanted.chain(elsewhere).chain(permission).collect()
 }
