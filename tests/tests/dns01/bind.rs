@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use lockkeeper::app::zone_trials;
+use lockkeeper::config::Config;
+use lockkeeper::doctor::Health;
 use lockkeeper_tests::name_server::{PowerDns, ZoneText, free_address};
 use lockkeeper_tests::settings::Settings;
 
@@ -153,6 +156,31 @@ async fn a_wrong_key_is_told_and_costs_no_order_once_it_is_known() -> anyhow::Re
     assert!(rows.iter().any(|told| told.contains("key")), "{rows:?}");
     assert!(rows.iter().all(|told| !told.contains("d3Jvbmcg")), "{rows:?}");
     assert_eq!(scene.world.summary().await?.certificates_issued, 0);
+    app.stop().await?;
+    scene.stop().await
+}
+
+#[tokio::test]
+async fn the_doctor_tries_each_zone_of_each_provider_and_leaves_nothing() -> anyhow::Result<()> {
+    let zones = [ZoneText::new("well-zone.com"), ZoneText::new("other-zone.com")];
+    let written = ["well-zone.com", "other-zone.com", "nobody-serves-this.com"];
+    let scene = Scene::start(&zones, &written).await?;
+    let app = scene.world.service("one").await?;
+    let mut config = Config::load(Some(&scene.world.config_file("one")), std::iter::empty())?;
+    let told = zone_trials::run(&config).await;
+    let health: Vec<Health> = told.iter().map(|one| one.health).collect();
+    assert_eq!(health, [Health::Ok, Health::Ok, Health::Fail], "{told:?}");
+    assert_eq!(told[0].found, "bind, zone well-zone.com: written, seen, removed");
+    assert!(told[2].fix.as_ref().is_some_and(|fix| fix.contains("dns01 test")), "{told:?}");
+    for zone in &written[..2] {
+        assert!(scene.bind.texts(&format!("_acme-challenge.lockkeeper-doctor.{zone}")).await?.is_empty());
+    }
+    let key = tempfile::NamedTempFile::new()?;
+    std::fs::write(key.path(), "d3Jvbmcga2V5IG9mIDMyIGJ5dGVzLCBldmVyeXdoZXJlIQ==")?;
+    config.dns01.provider[0].secret_file = Some(key.path().to_owned());
+    let told = zone_trials::run(&config).await;
+    assert!(told[0].health == Health::Fail && told[0].found.contains("written failed"), "{told:?}");
+    assert!(!told[0].found.contains("d3Jvbmcg"), "{told:?}");
     app.stop().await?;
     scene.stop().await
 }

@@ -1,7 +1,7 @@
 //! Examines the installation itself: what names cannot be blamed for.
 //!
-//! Looks, and changes nothing. An examination is a function of `Practice` that returns its diagnoses; one for another
-//! part of the machine (a DNS provider that is written to, read and cleaned up) goes into [`examine`].
+//! Looks, and changes nothing. An examination is a function of `Practice` that returns its diagnoses. DNS providers, which
+//! are written to, are tried in `app::zone_trials`.
 
 mod authority;
 mod database;
@@ -54,15 +54,15 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    fn ok(what: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(what: &'static str, found: impl Into<String>) -> Self {
         Self { what, health: Health::Ok, found: found.into(), fix: None }
     }
 
-    fn warn(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn warn(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what, health: Health::Warn, found: found.into(), fix: Some(fix.into()) }
     }
 
-    fn fail(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn fail(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what, health: Health::Fail, found: found.into(), fix: Some(fix.into()) }
     }
 }
