@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p lockkeeper-benches --bench admission
 //! SIZES=10000,100000 ORDERS=2000 cargo bench …
+//! SETTINGS="shared_buffers = '1GB'" cargo bench …          of PostgreSQL, separated by semicolons
 //! ```
 //!
 //! Claim and gate as a replica does them, against a PostgreSQL of the bench's own with fsync on: sixteen orders at a time
@@ -67,7 +68,14 @@ const QUEUE: [&str; 7] = [
 async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     open(folder.path())?;
-    let cluster = PrivateCluster::start(&folder.path().join("database")).await?;
+    let data = folder.path().join("database");
+    let mut cluster = PrivateCluster::start(&data).await?;
+    if let Ok(settings) = std::env::var("SETTINGS") {
+        // Settings of one's own are read at the start.
+        cluster.stop().await?;
+        std::fs::write(data.join("postgres/local.conf"), settings.replace(';', "\n"))?;
+        cluster = PrivateCluster::start(&data).await?;
+    }
     let store = Store::open(&cluster.url(), CONNECTIONS)?;
     store.migrate().await?;
     let pool = PgPool::connect(&cluster.url()).await?;

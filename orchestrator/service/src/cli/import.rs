@@ -76,9 +76,10 @@ fn counts(report: &ImportReport) -> Vec<[String; 2]> {
         ("unchanged", report.rows_unchanged),
         ("refused", report.rows_refused),
         ("total", report.rows_total),
-        ("orders changed over to this lane", report.orders_hastened),
     ];
-    counts.map(|(what, rows)| [what.to_owned(), rows.to_string()]).to_vec()
+    let hastened = ("in line before, in this lane now", report.orders_hastened);
+    let hastened = Some(hastened).filter(|(_, orders)| *orders > 0);
+    counts.into_iter().chain(hastened).map(|(what, rows)| [what.to_owned(), rows.to_string()]).collect()
 }
 
 /// As compilers do it, so that an editor can jump there.
