@@ -3,6 +3,7 @@
 
 mod connections;
 mod failover;
+mod long_lines;
 mod refusals;
 mod responders;
 mod restarts;

@@ -138,6 +138,8 @@ impl Store {
         Ok(u16::try_from(due.len()).unwrap_or(limit))
     }
 
+    // In order, though only counted: the line is looked at from its head, and not as a whole.
+
     /// How many orders that the CA would count are to be proven and stand before all that are proven: whoever lined up
     /// after those, with a place before theirs. `most` at the most.
     pub async fn unproven_ahead(&self, most: u16) -> Result<u16, StoreError> {
@@ -150,9 +152,10 @@ impl Store {
                )
                select count(*) as "ahead!" from (
                    select 1
-                   from head
-                   join orders on orders.in_line and orders.queue = 0 and not orders.exempt
-                       and (orders.lane, orders.fair_tag) < (head.lane, head.fair_tag)
+                   from orders
+                   where in_line and queue = 0 and not exempt
+                       and (lane, fair_tag) < ((select lane from head), (select fair_tag from head))
+                   order by lane, fair_tag
                    limit $1
                ) as ahead"#,
             i64::from(most)
@@ -167,7 +170,10 @@ impl Store {
     pub async fn proven_and_counted(&self, most: u16) -> Result<u16, StoreError> {
         sqlx::query_scalar!(
             r#"select count(*) as "standing!" from (
-                   select 1 from orders where in_line and queue = 1 and not exempt limit $1
+                   select 1 from orders
+                   where in_line and queue = 1 and not exempt
+                   order by lane, fair_tag
+                   limit $1
                ) as standing"#,
             i64::from(most)
         )
