@@ -6,3 +6,4 @@ mod crashes;
 mod own_zone;
 mod power_dns;
 mod scene;
+mod settling;

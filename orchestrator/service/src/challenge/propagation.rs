@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use super::address::AddressPolicy;
 use super::delegation::{Delegation, DelegationFault, ServerFault, Servers, absolute, canonical};
+use super::dns01::RecordName;
 use super::instruments::PropagationInstruments;
 use super::question::{AskFault, Patience, Transport};
 use super::report::presentable;
@@ -34,6 +35,7 @@ use super::sight::{Seen, read};
 const ALIASES_MAX: usize = 8;
 /// Addresses asked in one look.
 const ADDRESSES_MAX: usize = 48;
+const TOO_LONG: &str = "looking at its servers took too long";
 
 #[derive(Debug, Clone)]
 pub struct PropagationConfig {
@@ -113,6 +115,21 @@ pub struct ServerReport {
     pub tcp_fails: bool,
 }
 
+/// Where a record stands, or would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub owner: RecordName,
+    /// The zone that holds it.
+    pub zone: RecordName,
+}
+
+/// The end of a chain of aliases.
+struct Traced {
+    owner: Name,
+    zone: Delegation,
+    looks: Vec<Look>,
+}
+
 impl PropagationReport {
     /// Under which what is learnt of these servers is kept: the domains that their names are in.
     pub fn server_set(&self) -> String {
@@ -140,47 +157,73 @@ impl Propagation {
         let started = Instant::now();
         let report = match timeout(self.deadline, self.follow(name, expected)).await {
             Ok(report) => report,
-            Err(_) => PropagationReport::unknown(name, "looking at its servers took too long"),
+            Err(_) => PropagationReport::unknown(name, TOO_LONG),
         };
         self.instruments.record(&report, started.elapsed());
         report
     }
 
+    /// Where a record of `name` stands, or would: aliases followed as a CA's resolver follows them.
+    ///
+    /// # Errors
+    /// What is to blame, or that it could not be found out; never [`Verdict::Visible`].
+    pub async fn standing(&self, name: &RecordName) -> Result<Standing, Verdict> {
+        let traced = timeout(self.deadline, self.trace(name.as_str(), &[])).await;
+        let traced = traced.map_err(|_| Verdict::Unknown { detail: TOO_LONG.to_owned() })?;
+        let Traced { owner, zone, looks } = traced.map_err(|report| report.verdict)?;
+        if !looks.iter().any(|look| look.seen.as_ref().is_ok_and(Seen::speaks)) {
+            let servers: Vec<_> = looks.into_iter().map(Look::report).collect();
+            return Err(Verdict::of(Round::TooFew, &servers));
+        }
+        let named = |name: &Name| {
+            RecordName::parse(&canonical(name)).map_err(|error| Verdict::NotYet {
+                class: FailureClass::DnsDelegation,
+                detail: presentable(&format!("the aliases of {name} cannot be followed: {error}")),
+            })
+        };
+        Ok(Standing { owner: named(&owner)?, zone: named(&zone.zone)? })
+    }
+
     async fn follow(&self, name: &str, expected: &[String]) -> PropagationReport {
+        let Traced { owner, zone, mut looks } = match self.trace(name, expected).await {
+            Ok(traced) => traced,
+            Err(report) => return *report,
+        };
+        if matches!(self.round(&looks), Round::Green { .. }) {
+            self.look_over_tcp(&zone, &owner, expected, &mut looks).await;
+        }
+        self.report(&owner, &zone, looks)
+    }
+
+    /// To where the aliases of `name` end, and what every server says there.
+    async fn trace(&self, name: &str, expected: &[String]) -> Result<Traced, Box<PropagationReport>> {
+        let broken = |class, detail: &str| Err(Box::new(PropagationReport::broken(name, class, detail)));
         let Some(mut owner) = absolute(name) else {
-            return PropagationReport::broken(
-                name,
-                FailureClass::RejectedIdentifier,
-                "the name cannot be asked for",
-            );
+            return broken(FailureClass::RejectedIdentifier, "the name cannot be asked for");
         };
         let mut met = vec![owner.clone()];
         loop {
-            let zone = match self.servers.holding(&owner).await {
-                Ok(zone) => zone,
-                Err(fault) => return PropagationReport::without_zone(&canonical(&owner), &fault),
-            };
-            let mut looks = self.look_at(&zone, &owner, expected, None).await;
+            let zone = self
+                .servers
+                .holding(&owner)
+                .await
+                .map_err(|fault| Box::new(PropagationReport::without_zone(&canonical(&owner), &fault)))?;
+            let looks = self.look_at(&zone, &owner, expected, None).await;
             match alias(&looks) {
                 Some(target) if met.contains(&target) => {
                     let chain: Vec<_> = met.iter().chain([&target]).map(canonical).collect();
                     let detail = format!("its aliases lead in a circle: {}", chain.join(" → "));
-                    return PropagationReport::broken(name, FailureClass::DnsServfail, &detail);
+                    return broken(FailureClass::DnsServfail, &detail);
                 }
                 Some(_) if met.len() > ALIASES_MAX => {
                     let detail = format!("more than {ALIASES_MAX} aliases lead on from it: a CA gives up");
-                    return PropagationReport::broken(name, FailureClass::DnsServfail, &detail);
+                    return broken(FailureClass::DnsServfail, &detail);
                 }
                 Some(target) => {
                     met.push(target.clone());
                     owner = target;
                 }
-                None => {
-                    if matches!(self.round(&looks), Round::Green { .. }) {
-                        self.look_over_tcp(&zone, &owner, expected, &mut looks).await;
-                    }
-                    return self.report(&owner, &zone, looks);
-                }
+                None => return Ok(Traced { owner, zone, looks }),
             }
         }
     }

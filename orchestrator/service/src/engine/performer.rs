@@ -162,6 +162,13 @@ impl Performer {
         }
     }
 
+    /// What the CA has found by the way teaches of name servers.
+    pub(super) async fn learn(&self, before: &Claim, after: &Order) {
+        if after.method == ValidationMethod::Dns01 {
+            self.records.learn(before.owner.order, &before.order.authorizations, &after.authorizations).await;
+        }
+    }
+
     /// What the decision about each needs to know.
     async fn circumstances(
         &self,

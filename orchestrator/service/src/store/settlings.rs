@@ -37,7 +37,7 @@ pub async fn read(store: &Store, server_set: &str) -> Result<Settling, StoreErro
     }))
 }
 
-/// Takes a lesson, and returns what is known with it.
+/// Takes a lesson of a record that `provider` has written, and returns what is known with it.
 ///
 /// Replicas learn at once: each writes over exactly what it has read, or reads again. A success that finds no peace
 /// is dropped, as is one where there is nothing to fade.
@@ -45,6 +45,7 @@ pub async fn learn(
     store: &Store,
     now: Timestamp,
     server_set: &str,
+    provider: &str,
     lesson: SettlingLesson,
 ) -> Result<Settling, StoreError> {
     for _ in 0..TRIES {
@@ -55,11 +56,11 @@ pub async fn learn(
             SettlingLesson::Failed { green_for } => before.after_failure(green_for),
         };
         let written = sqlx::query!(
-            "insert into dns_settlings as known (server_set, delay_ms, failures, successes, learnt_at)
-             values ($1, $2, $3, $4, $5)
+            "insert into dns_settlings as known (server_set, delay_ms, failures, successes, learnt_at, provider)
+             values ($1, $2, $3, $4, $5, $9)
              on conflict (server_set) do update
              set delay_ms = excluded.delay_ms, failures = excluded.failures, successes = excluded.successes,
-                 learnt_at = excluded.learnt_at
+                 learnt_at = excluded.learnt_at, provider = excluded.provider
              where known.delay_ms = $6 and known.failures = $7 and known.successes = $8",
             server_set,
             millis(after.delay),
@@ -69,6 +70,7 @@ pub async fn learn(
             millis(before.delay),
             number(before.failures),
             number(before.successes),
+            provider,
         )
         .execute(store.pool())
         .await
