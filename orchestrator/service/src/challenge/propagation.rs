@@ -126,7 +126,7 @@ pub struct Standing {
 /// The end of a chain of aliases.
 struct Traced {
     owner: Name,
-    zone: Delegation,
+    zone: Arc<Delegation>,
     looks: Vec<Look>,
 }
 
