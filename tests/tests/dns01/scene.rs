@@ -44,6 +44,19 @@ impl Scene {
         elsewhere: &[(&str, SocketAddr)],
         settings: Settings,
     ) -> anyhow::Result<Self> {
+        Self::at_a_ca(CaRules::default(), ca_dns, address, zones, written, elsewhere, settings).await
+    }
+
+    /// The CA has rules of its own.
+    pub(crate) async fn at_a_ca(
+        rules: CaRules,
+        ca_dns: Option<SocketAddr>,
+        address: SocketAddr,
+        zones: &[ZoneText],
+        written: &[&str],
+        elsewhere: &[(&str, SocketAddr)],
+        settings: Settings,
+    ) -> anyhow::Result<Self> {
         let bind = Bind::start(address, zones, elsewhere).await?;
         let secret = NamedTempFile::new()?;
         std::fs::write(secret.path(), format!("{KEY}\n"))?;
@@ -59,7 +72,7 @@ impl Scene {
         more.push_str(&settings.more);
         let settings = Settings { reconcile_seconds: Some(1), more, ..settings };
         // Nonces are good, so that a request is one request.
-        let ca = CaChoice::Rehearsal(CaRules { nonce_rejection: 0.0, ..CaRules::default() });
+        let ca = CaChoice::Rehearsal(CaRules { nonce_rejection: 0.0, ..rules });
         let plan = Plan { ca, settings, dns: Some(address), ca_dns, ..Plan::new(Vec::new()) };
         Ok(Self { world: World::start(plan).await?, bind, _secret: secret })
     }

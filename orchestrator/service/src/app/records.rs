@@ -30,10 +30,15 @@ pub(super) fn parts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Parts, Ap
     // What another machine checks against its own clock is signed by this one's.
     let machine: Arc<dyn Clock> = Arc::new(SystemClock);
     let providers = Providers::new(&config.dns01, &config.authority, Arc::clone(clock), &machine)?;
+    Ok(Parts { providers, propagation: propagation(config)? })
+}
+
+/// What looks at name servers.
+pub(super) fn propagation(config: &Config) -> Result<Propagation, AppError> {
     let looks =
         PropagationConfig { port: config.resolver.authority_port.get(), ..PropagationConfig::default() };
     let policy = Arc::new(address_policy(config)?);
-    Ok(Parts { providers, propagation: Propagation::new(&looks, Arc::new(resolver(config)?), policy) })
+    Ok(Propagation::new(&looks, Arc::new(resolver(config)?), policy))
 }
 
 pub(super) fn records(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Result<Records, AppError> {

@@ -13,6 +13,7 @@
 mod instruments;
 mod learn;
 mod look;
+mod persist;
 mod present;
 mod prove;
 mod sweep;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use issuance::settling::Settling;
 use issuance::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, sql_instant};
 
 /// Tries to write a lesson while others write theirs.
 const TRIES: usize = 8;
+/// Sets of servers that are listed; whoever has more has other cares.
+const LISTED_MAX: i64 = 1_000;
 
 /// What a validation says of the servers that showed its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,58 @@ pub async fn read(store: &Store, server_set: &str) -> Result<Settling, StoreErro
         failures: u32::try_from(row.failures).unwrap_or(0),
         successes: u32::try_from(row.successes).unwrap_or(0),
     }))
+}
+
+/// What is known of one set of servers, as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettlingView {
+    /// The domains that their names are in.
+    pub servers: String,
+    /// Through which the record was written that taught last.
+    pub provider: Option<String>,
+    /// How long a record must have been seen everywhere before the CA is asked to look.
+    pub delay_seconds: u64,
+    /// Validations that failed although every server had shown the record.
+    pub failures: u32,
+    /// Validations in a row that passed, since the last failure or cut of the delay.
+    pub successes: u32,
+    pub learnt_at: Timestamp,
+}
+
+/// All that is known, what is waited for the longest in front.
+pub async fn list(store: &Store) -> Result<Vec<SettlingView>, StoreError> {
+    let rows = sqlx::query!(
+        "select server_set, provider, delay_ms, failures, successes, learnt_at
+         from dns_settlings order by delay_ms desc, server_set limit $1",
+        LISTED_MAX
+    )
+    .fetch_all(store.pool())
+    .await
+    .map_err(StoreError::of("settlings.list"))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| SettlingView {
+            servers: row.server_set,
+            provider: row.provider,
+            delay_seconds: u64::try_from(row.delay_ms).unwrap_or(0) / 1_000,
+            failures: u32::try_from(row.failures).unwrap_or(0),
+            successes: u32::try_from(row.successes).unwrap_or(0),
+            learnt_at: row.learnt_at.into(),
+        })
+        .collect())
+}
+
+/// The longest delay of each provider's sets of servers.
+pub async fn longest(store: &Store) -> Result<Vec<(String, Duration)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select provider as "provider!", max(delay_ms) as "delay_ms!"
+           from dns_settlings where provider is not null group by provider"#
+    )
+    .fetch_all(store.pool())
+    .await
+    .map_err(StoreError::of("settlings.longest"))?;
+    let delay = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    Ok(rows.into_iter().map(|row| (row.provider, delay(row.delay_ms))).collect())
 }
 
 /// Takes a lesson of a record that `provider` has written, and returns what is known with it.
