@@ -61,14 +61,25 @@ impl ValidationMethod {
     }
 }
 
+/// The kind that a record which stays answers, if it is there, in place of `dns-01`.
+pub const DNS_PERSIST_01: &str = "dns-persist-01";
+
 /// The challenge we answer, and the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     pub kind: Box<str>,
     pub url: Box<str>,
     pub token: Box<str>,
-    /// RFC 8555 §8.1: the token and the account key's thumbprint.
+    /// RFC 8555 §8.1: the token and the account key's thumbprint. Of `dns-persist-01`, which has neither: the names of
+    /// the issuer, of which the record is to have one.
     pub key_authorization: Box<str>,
+}
+
+impl Challenge {
+    /// It is answered by a record that stays ([`persistence`](crate::persistence)).
+    pub fn persists(&self) -> bool {
+        &*self.kind == DNS_PERSIST_01
+    }
 }
 
 /// A row of the ledger.

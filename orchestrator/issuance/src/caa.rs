@@ -192,14 +192,14 @@ const ISSUEWILD: &str = "issuewild";
 const KNOWN: [&str; 4] = [ISSUE, ISSUEWILD, "iodef", "issuemail"];
 
 /// A parsed `issue` or `issuewild` value (RFC 8659 §4.2).
-struct IssueValue<'a> {
+pub(crate) struct IssueValue<'a> {
     /// None: nobody.
-    issuer: Option<&'a str>,
+    pub(crate) issuer: Option<&'a str>,
     parameters: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> IssueValue<'a> {
-    fn parse(value: &'a str) -> Option<Self> {
+    pub(crate) fn parse(value: &'a str) -> Option<Self> {
         let (issuer, rest) = value.split_once(';').map_or((value, ""), |(issuer, rest)| (issuer, rest));
         let issuer = trimmed(issuer);
         if !issuer.is_empty() && !issuer.split('.').all(is_label) {
@@ -212,12 +212,12 @@ impl<'a> IssueValue<'a> {
         Some(Self { issuer: Some(issuer).filter(|issuer| !issuer.is_empty()), parameters })
     }
 
-    fn has(&self, tag: &str) -> bool {
+    pub(crate) fn has(&self, tag: &str) -> bool {
         self.parameters.iter().any(|(of, _)| of.eq_ignore_ascii_case(tag))
     }
 
     /// The value of a parameter that stands there exactly once.
-    fn only(&self, tag: &str) -> Option<&'a str> {
+    pub(crate) fn only(&self, tag: &str) -> Option<&'a str> {
         let mut values = self.parameters.iter().filter(|(of, _)| of.eq_ignore_ascii_case(tag));
         let (_, value) = values.next()?;
         values.next().is_none().then_some(*value)

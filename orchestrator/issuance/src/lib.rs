@@ -26,6 +26,7 @@ pub mod limit;
 pub mod mirror;
 pub mod order;
 pub mod outlook;
+pub mod persistence;
 pub mod precision;
 pub mod problem;
 pub mod profile;

@@ -32,6 +32,8 @@ pub(crate) struct Authorization {
     pub(crate) token: Box<str>,
     /// In the order in which they are shown.
     pub(crate) challenges: Box<[ChallengeKind]>,
+    /// What the CA is called in records that stay.
+    pub(crate) issuers: Arc<[String]>,
     pub(crate) expires_at: Timestamp,
     pub(crate) progress: Progress,
     pub(crate) history: Vec<(Timestamp, Event)>,

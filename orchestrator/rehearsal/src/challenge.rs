@@ -26,6 +26,8 @@ const SLUG_CHARS: usize = 6;
 pub(crate) enum ChallengeKind {
     Http01,
     Dns01,
+    /// A record that stays (draft-ietf-acme-dns-persist).
+    DnsPersist01,
     TlsAlpn01,
     /// A type no client knows: RFC 8555 §8 wants it ignored, not stumbled over.
     Unknown,
@@ -33,18 +35,21 @@ pub(crate) enum ChallengeKind {
 
 impl ChallengeKind {
     /// What a name can be proven with; a wildcard only in DNS (RFC 8555 §8.3).
-    pub(crate) fn offered(wildcard: bool) -> Vec<Self> {
-        if wildcard {
+    pub(crate) fn offered(wildcard: bool, persists: bool) -> Vec<Self> {
+        let mut offered = if wildcard {
             vec![Self::Dns01, Self::Unknown]
         } else {
             vec![Self::Http01, Self::Dns01, Self::TlsAlpn01, Self::Unknown]
-        }
+        };
+        offered.extend(persists.then_some(Self::DnsPersist01));
+        offered
     }
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Http01 => "http-01",
             Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
             Self::TlsAlpn01 => "tls-alpn-01",
             Self::Unknown => "x-rehearsal-01",
         }
@@ -67,8 +72,13 @@ pub(crate) fn render(row: &Authorization, kind: ChallengeKind, base: &Base) -> V
         "type": kind.as_str(),
         "url": url(row, kind, base),
         "status": "pending",
-        "token": row.token,
     });
+    if kind == ChallengeKind::DnsPersist01 {
+        value["issuer-domain-names"] = json!(row.issuers);
+        value["accounturi"] = Value::from(account::url(row.account, base));
+    } else {
+        value["token"] = json!(row.token);
+    }
     match &row.progress {
         Progress::Valid { by, at } if *by == kind => {
             value["status"] = Value::from("valid");
@@ -143,6 +153,8 @@ pub(crate) async fn post(
         token: row.token.clone(),
         key_authorization: format!("{}.{}", row.token, signed.thumbprint()),
         account_url: account::url(reader, &signed.base),
+        issuers: Arc::clone(&row.issuers),
+        at: now,
     };
     let number = row.number;
     state.ledger.change(number, |row| {

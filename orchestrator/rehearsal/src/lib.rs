@@ -24,6 +24,7 @@ mod challenge;
 mod chance;
 mod directory;
 mod dns01;
+mod dns_persist;
 mod endpoint;
 mod finalize;
 mod http01;

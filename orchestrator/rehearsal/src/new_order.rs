@@ -256,8 +256,9 @@ impl Plan {
             Some(Effect::ShortLifetime { ms }) => Duration::from_millis(ms),
             _ => Duration::from_secs(profile.pending_authorization_seconds),
         };
+        let issuers: Arc<[String]> = ca.rules.caa_identities.as_slice().into();
         for name in self.missing {
-            let mut challenges = ChallengeKind::offered(name.is_wildcard());
+            let mut challenges = ChallengeKind::offered(name.is_wildcard(), ca.rules.offers_dns_persist);
             ca.chance.shuffle(&mut challenges);
             expires_at = expires_at.min(now.after(life));
             authorizations.push(state.ledger.create(|number| Authorization {
@@ -267,6 +268,7 @@ impl Plan {
                 name,
                 token: ca.chance.token().into(),
                 challenges: challenges.into(),
+                issuers: Arc::clone(&issuers),
                 expires_at: now.after(life),
                 progress: authorization::Progress::Pending { submitted: None },
                 history: vec![(now, Event::Created)],

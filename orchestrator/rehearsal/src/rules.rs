@@ -45,6 +45,8 @@ pub struct CaRules {
     pub perspectives: u8,
     /// With fewer remote vantage points than this nothing can be validated, as at a CA that is set up wrongly.
     pub remote_perspectives_min: u8,
+    /// Names can be proven by a record that stays (`dns-persist-01`), which names one of `caa_identities`.
+    pub offers_dns_persist: bool,
     /// CAA records are looked up and obeyed.
     pub checks_caa: bool,
     /// How long one HTTP-01 fetch with its redirects, or one DNS-01 look-up, may take.
@@ -136,6 +138,7 @@ impl CaRules {
             alternate_chain: true,
             perspectives: 1,
             remote_perspectives_min: 0,
+            offers_dns_persist: false,
             checks_caa: true,
             validation_timeout_ms: 10_000,
             pending_authorizations_max: None,

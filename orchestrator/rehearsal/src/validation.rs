@@ -19,7 +19,7 @@ use crate::resolver::DnsView;
 use crate::rules::CaRules;
 use crate::state::{Number, State};
 use crate::verdicts::Verdict;
-use crate::{caa, dns01, http01};
+use crate::{caa, dns_persist, dns01, http01};
 
 /// How the CA looks at the world.
 #[derive(Debug)]
@@ -43,6 +43,9 @@ pub(crate) struct Attempt {
     pub(crate) token: Box<str>,
     pub(crate) key_authorization: String,
     pub(crate) account_url: String,
+    /// What the CA is called in records that stay.
+    pub(crate) issuers: Arc<[String]>,
+    pub(crate) at: Timestamp,
 }
 
 impl Validator {
@@ -59,7 +62,7 @@ impl Validator {
 
     pub(crate) fn can_validate(&self, kind: ChallengeKind) -> bool {
         match kind {
-            ChallengeKind::Http01 | ChallengeKind::Dns01 => true,
+            ChallengeKind::Http01 | ChallengeKind::Dns01 | ChallengeKind::DnsPersist01 => true,
             ChallengeKind::TlsAlpn01 | ChallengeKind::Unknown => self.dns.is_none(),
         }
     }
@@ -89,6 +92,12 @@ impl Validator {
             ChallengeKind::Http01 => http01::validate(dns, attempt, self.http_port, self.timeout).await,
             ChallengeKind::Dns01 => {
                 match tokio::time::timeout(self.timeout, dns01::validate(dns, attempt)).await {
+                    Ok(verdict) => verdict,
+                    Err(_) => Err(Problem::new(Kind::Dns, "DNS problem: query timed out")),
+                }
+            }
+            ChallengeKind::DnsPersist01 => {
+                match tokio::time::timeout(self.timeout, dns_persist::validate(dns, attempt)).await {
                     Ok(verdict) => verdict,
                     Err(_) => Err(Problem::new(Kind::Dns, "DNS problem: query timed out")),
                 }

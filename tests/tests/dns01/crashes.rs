@@ -16,12 +16,48 @@ fn wire() -> anyhow::Result<Arc<dyn Transport>> {
 
 /// A worker publishes the records of the order that is due, and dies before it submits anything.
 async fn publish_and_die(scene: &Scene) -> anyhow::Result<()> {
+    check_and_die(scene, 1).await
+}
+
+/// The step that publishes, and looks from the second time on, is the last of a worker at its `nth` time.
+async fn check_and_die(scene: &Scene, nth: u64) -> anyhow::Result<()> {
     let point = Point { moment: Moment::After, act: Act::Step, what: "check_served" };
-    let plan = Plan { point, nth: 1, mishap: Mishap::Crash };
+    let plan = Plan { point, nth, mishap: Mishap::Crash };
     let fate = PlannedFate::new(Some(plan), None, &scene.world.database_url);
     let victim = scene.world.replica("victim", wire()?, fate).await?;
     tokio::time::timeout(WITHIN, victim.gone()).await??;
     Ok(())
+}
+
+/// What the first look has shown is in the rows: whoever comes next makes the second one, and no third.
+#[tokio::test]
+async fn a_look_that_a_dead_worker_has_made_counts() -> anyhow::Result<()> {
+    let scene = Scene::start(&[ZoneText::new("seen-shop.com")], &["seen-shop.com"]).await?;
+    let front = scene.world.front("front").await?;
+    let row = "t1,s1,seen-shop.com *.seen-shop.com,dns-01,\n";
+    scene.world.import_into("front", &front, format!("{HEADER}{row}")).await?;
+    check_and_die(&scene, 2).await?;
+    let seen =
+        "select min(visible_at) from dns_records where server_set = 'seen-shop.com' having count(*) = 2";
+    let seen = async || -> anyhow::Result<Option<sqlx::types::time::OffsetDateTime>> {
+        let rows = sqlx::query_scalar::<_, Option<sqlx::types::time::OffsetDateTime>>(seen);
+        Ok(rows.fetch_optional(scene.world.store.pool()).await?.flatten())
+    };
+    let first = seen().await?.expect("both were seen");
+    assert_eq!(scene.world.audit()?.authorizations.submitted, 0, "one look never suffices");
+
+    scene.world.clock.leap(std::time::Duration::from_secs(scene.world.settings.lease_seconds.into()));
+    // The successor dies of its own first look, which is the second one of the order.
+    check_and_die(&scene, 1).await?;
+    assert_eq!(seen().await?, Some(first), "nothing has interrupted it");
+    let fate = PlannedFate::new(None, None, &scene.world.database_url);
+    scene.world.clock.leap(std::time::Duration::from_secs(scene.world.settings.lease_seconds.into()));
+    let successor = scene.world.replica("successor", wire()?, fate).await?;
+    scene.world.wait_until_done(WITHIN).await?;
+    scene.assert_issued(1).await?;
+    successor.stop().await?;
+    front.stop().await?;
+    scene.stop().await
 }
 
 /// Published, and dead before anything is submitted: whoever comes next finds the row, goes on, and cleans up.

@@ -4,5 +4,7 @@ mod acme_dns;
 mod bind;
 mod crashes;
 mod own_zone;
+mod persist;
 mod power_dns;
 mod scene;
+mod settling;

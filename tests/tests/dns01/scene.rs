@@ -32,10 +32,35 @@ impl Scene {
         elsewhere: &[(&str, SocketAddr)],
         settings: Settings,
     ) -> anyhow::Result<Self> {
+        Self::seen_by_the_ca(None, address, zones, written, elsewhere, settings).await
+    }
+
+    /// The CA asks `ca_dns`, where it sees another DNS than the service.
+    pub(crate) async fn seen_by_the_ca(
+        ca_dns: Option<SocketAddr>,
+        address: SocketAddr,
+        zones: &[ZoneText],
+        written: &[&str],
+        elsewhere: &[(&str, SocketAddr)],
+        settings: Settings,
+    ) -> anyhow::Result<Self> {
+        Self::at_a_ca(CaRules::default(), ca_dns, address, zones, written, elsewhere, settings).await
+    }
+
+    /// The CA has rules of its own.
+    pub(crate) async fn at_a_ca(
+        rules: CaRules,
+        ca_dns: Option<SocketAddr>,
+        address: SocketAddr,
+        zones: &[ZoneText],
+        written: &[&str],
+        elsewhere: &[(&str, SocketAddr)],
+        settings: Settings,
+    ) -> anyhow::Result<Self> {
         let bind = Bind::start(address, zones, elsewhere).await?;
         let secret = NamedTempFile::new()?;
         std::fs::write(secret.path(), format!("{KEY}\n"))?;
-        let mut more = format!("[dns01]\nport = {}\npropagation_timeout_seconds = 60\n", address.port());
+        let mut more = String::from("[dns01]\npropagation_timeout_seconds = 60\n");
         if !written.is_empty() {
             write!(
                 more,
@@ -47,8 +72,8 @@ impl Scene {
         more.push_str(&settings.more);
         let settings = Settings { reconcile_seconds: Some(1), more, ..settings };
         // Nonces are good, so that a request is one request.
-        let ca = CaChoice::Rehearsal(CaRules { nonce_rejection: 0.0, ..CaRules::default() });
-        let plan = Plan { ca, settings, dns: Some(address), ..Plan::new(Vec::new()) };
+        let ca = CaChoice::Rehearsal(CaRules { nonce_rejection: 0.0, ..rules });
+        let plan = Plan { ca, settings, dns: Some(address), ca_dns, ..Plan::new(Vec::new()) };
         Ok(Self { world: World::start(plan).await?, bind, _secret: secret })
     }
 

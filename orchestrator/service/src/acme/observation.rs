@@ -73,11 +73,13 @@ pub fn status(said: &CaAuthorizationStatus) -> AuthorizationStatus {
     }
 }
 
-/// Reads an authorization with its challenge of that kind; the others are not answered.
+/// Reads an authorization with the challenge that the method answers; the others are not answered. `persists`: by the
+/// record that stays, where there is that challenge.
 pub fn authorization_seen(
     account: &Account,
     object: &AuthorizationObject,
     method: ValidationMethod,
+    persists: bool,
 ) -> Result<AuthorizationSeen, Trouble> {
     let Some(identifier) = object.identifier.hostname() else {
         let detail =
@@ -86,16 +88,23 @@ pub fn authorization_seen(
     };
     let kind = match method {
         ValidationMethod::Http01 => ChallengeKind::Http01,
+        ValidationMethod::Dns01 if persists => ChallengeKind::DnsPersist01,
         ValidationMethod::Dns01 => ChallengeKind::Dns01,
     };
     let answerable = object.challenge(&kind);
     let challenge = answerable.and_then(|challenge| {
-        let token = challenge.token.clone()?;
+        let (token, key_authorization) = if kind == ChallengeKind::DnsPersist01 {
+            (Box::default(), challenge.issuer_domain_names.join(" ").into())
+        } else {
+            let token = challenge.token.clone()?;
+            let key_authorization = account.key_authorization(&token).into();
+            (token, key_authorization)
+        };
         Some(Challenge {
             kind: challenge.kind.as_str().into(),
             url: challenge.url.clone(),
-            key_authorization: account.key_authorization(&token).into(),
             token,
+            key_authorization,
         })
     });
     let challenge_taken = answerable.is_some_and(|challenge| challenge.status != ChallengeStatus::Pending);

@@ -21,6 +21,7 @@ pub mod problem;
 mod query;
 mod readyz;
 mod request_id;
+pub mod settlings;
 mod summary;
 
 use std::net::IpAddr;
@@ -126,6 +127,7 @@ pub fn router(state: ApiState) -> Router {
             put(hostnames::overrides::write).delete(hostnames::overrides::delete),
         )
         .route("/v1/checks", get(checks::list))
+        .route("/v1/dns01/settlings", get(settlings::list))
         .route("/v1/checks/{check}/standing", put(checks::write))
         .route("/v1/summary", get(summary::read))
         .route("/acme-dns/register", post(acme_dns::register))

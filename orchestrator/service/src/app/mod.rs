@@ -10,6 +10,7 @@ mod lookout;
 pub mod record_trial;
 mod records;
 mod responses;
+pub mod standing_record;
 pub mod zone_trials;
 
 use std::net::SocketAddr;

@@ -8,7 +8,8 @@ use issuance::time::Clock;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::challenge::dns01::{AUTHORITY, Change, Visibility, challenge_name, digest, label_of};
+use crate::challenge::dns01::{AUTHORITY, Change, challenge_name, digest, label_of};
+use crate::challenge::propagation::Verdict;
 use crate::clock::SystemClock;
 use crate::config::Config;
 
@@ -45,7 +46,7 @@ impl Trial {
 /// Tries it for one name. What was written is removed, whatever came of it.
 pub async fn run(config: &Config, name: &Hostname, tenant: Option<&str>) -> Result<Trial, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let Parts { providers, delegations, watch } = parts(config, &clock)?;
+    let Parts { providers, propagation } = parts(config, &clock)?;
     let mut trial = Trial { steps: Vec::new(), succeeded: true };
     let asked = match challenge_name(name) {
         Ok(asked) => asked,
@@ -54,15 +55,15 @@ pub async fn run(config: &Config, name: &Hostname, tenant: Option<&str>) -> Resu
             return Ok(trial);
         }
     };
-    let standing = match delegations.follow(&asked).await {
+    let standing = match propagation.standing(&asked).await {
         Ok(standing) => standing,
-        Err(fault) => {
-            trial.note("zone", false, fault.to_string());
+        Err(verdict) => {
+            trial.note("zone", false, detail_of(verdict));
             return Ok(trial);
         }
     };
     let owner = standing.owner;
-    trial.note("zone", true, format!("the record stands at {owner}, in the zone {}", standing.servers.zone));
+    trial.note("zone", true, format!("the record stands at {owner}, in the zone {}", standing.zone));
     let Some((provider, zone)) = providers.serving(&owner, tenant) else {
         let advice = providers
             .own_zone()
@@ -96,19 +97,29 @@ pub async fn run(config: &Config, name: &Hostname, tenant: Option<&str>) -> Resu
     );
     if is_written {
         let deadline = started + SEEN_WITHIN;
-        let look = loop {
-            let look = watch.look(&asked, &values).await;
-            if look.visibility == Visibility::Visible || Instant::now() > deadline {
-                break look;
+        let report = loop {
+            let report = propagation.look(asked.as_str(), &values).await;
+            if report.verdict == Verdict::Visible || Instant::now() > deadline {
+                break report;
             }
             sleep(LOOK_EVERY).await;
         };
-        let seen = look.visibility == Visibility::Visible;
-        trial.note("seen", seen, if seen { took(started) } else { look.detail });
+        let seen = report.verdict == Verdict::Visible;
+        trial.note("seen", seen, if seen { took(started) } else { detail_of(report.verdict) });
+        for finding in report.findings {
+            trial.note("finding", true, finding);
+        }
     }
     // It may stand there although the answer was lost.
     let gone = Change { owner, add: Vec::new(), remove: values.to_vec() };
     let removed = providers.write(provider, zone, &[gone], WRITE_WITHIN).await;
     trial.note("removed", removed.is_ok(), removed.err().map(|error| error.to_string()).unwrap_or_default());
     Ok(trial)
+}
+
+fn detail_of(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Visible => String::new(),
+        Verdict::NotYet { detail, .. } | Verdict::Unknown { detail } => detail,
+    }
 }

@@ -9,42 +9,41 @@ use issuance::time::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::challenge::dns01::authoritative::Authorities;
 use crate::challenge::dns01::authority::{Authority, OwnZone, Texts, TextsError};
-use crate::challenge::dns01::{AUTHORITY, Delegations, EveryServer, Providers, RecordName, Watch};
+use crate::challenge::dns01::{AUTHORITY, Providers, RecordName};
+use crate::challenge::propagation::{Propagation, PropagationConfig};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::records::{RecordSettings, Records};
+use crate::records::Records;
 use crate::store::{Store, dns_delegations};
 
 use super::AppError;
 use super::lookout::{address_policy, resolver};
 
-/// What looks at name servers, and what writes to them.
+/// What writes to name servers, and what looks at them.
 pub(super) struct Parts {
     pub(super) providers: Providers,
-    pub(super) delegations: Delegations,
-    pub(super) watch: Arc<dyn Watch>,
+    pub(super) propagation: Propagation,
 }
 
 pub(super) fn parts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Parts, AppError> {
     // What another machine checks against its own clock is signed by this one's.
     let machine: Arc<dyn Clock> = Arc::new(SystemClock);
     let providers = Providers::new(&config.dns01, &config.authority, Arc::clone(clock), &machine)?;
-    let resolver = resolver(config)?;
-    let port = config.dns01.port.get();
-    let authorities = Arc::new(Authorities::new(Arc::new(resolver), address_policy(config)?, port));
-    let watch = Arc::new(EveryServer::new(Arc::clone(&authorities)));
-    Ok(Parts { providers, delegations: Delegations::new(authorities), watch })
+    Ok(Parts { providers, propagation: propagation(config)? })
+}
+
+/// What looks at name servers.
+pub(super) fn propagation(config: &Config) -> Result<Propagation, AppError> {
+    let looks =
+        PropagationConfig { port: config.resolver.authority_port.get(), ..PropagationConfig::default() };
+    let policy = Arc::new(address_policy(config)?);
+    Ok(Propagation::new(&looks, Arc::new(resolver(config)?), policy))
 }
 
 pub(super) fn records(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Result<Records, AppError> {
-    let Parts { providers, delegations, watch } = parts(config, clock)?;
-    let settings = RecordSettings {
-        rounds_apart: config.dns01.rounds_apart(),
-        propagation_timeout: config.dns01.propagation_timeout(),
-    };
-    Ok(Records::new(store.clone(), providers, delegations, watch, Arc::clone(clock), settings))
+    let Parts { providers, propagation } = parts(config, clock)?;
+    Ok(Records::new(store.clone(), providers, propagation, Arc::clone(clock), config.dns01.pace()))
 }
 
 /// Serves our own zone, where there is one.

@@ -37,6 +37,8 @@ const REFERRALS_MAX: usize = 8;
 const KEPT: Duration = Duration::from_secs(30);
 /// Zones that are kept.
 const KEPT_MAX: usize = 4_096;
+/// Names of which it is kept in which zone they are.
+const KEPT_NAMES_MAX: usize = 16_384;
 /// Questions under way at once, over all looks.
 const QUESTIONS_MAX: usize = 512;
 
@@ -96,7 +98,9 @@ pub(super) struct Servers {
     port: u16,
     patience: Patience,
     questions: Semaphore,
-    kept: Mutex<HashMap<Name, (Instant, Delegation)>>,
+    kept: Mutex<HashMap<Name, (Instant, Arc<Delegation>)>>,
+    /// The zone that holds each name.
+    holders: Mutex<HashMap<Name, (Instant, Arc<Delegation>)>>,
 }
 
 impl Servers {
@@ -106,8 +110,9 @@ impl Servers {
         port: u16,
         patience: Patience,
     ) -> Self {
-        let (questions, kept) = (Semaphore::new(QUESTIONS_MAX), Mutex::default());
-        Self { resolver, policy, port, patience, questions, kept }
+        let questions = Semaphore::new(QUESTIONS_MAX);
+        let (kept, holders) = (Mutex::default(), Mutex::default());
+        Self { resolver, policy, port, patience, questions, kept, holders }
     }
 
     /// Asks one address of an authoritative server. `None` as transport: UDP, and TCP where that is too small.
@@ -132,11 +137,11 @@ impl Servers {
     }
 
     /// The topmost zone that may hold the name: that of its registered domain, or what stands above it.
-    pub(super) async fn topmost(&self, name: &Name) -> Result<Delegation, DelegationFault> {
+    pub(super) async fn topmost(&self, name: &Name) -> Result<Arc<Delegation>, DelegationFault> {
         let mut zone = absolute(delegated_domain(&canonical(name)))
             .ok_or_else(|| DelegationFault::NoZone { name: name.clone() })?;
         loop {
-            if let Some(kept) = self.kept(&zone) {
+            if let Some(kept) = kept(&self.kept, &zone) {
                 return Ok(kept);
             }
             match self.resolver.name_servers(&zone).await {
@@ -159,16 +164,22 @@ impl Servers {
     }
 
     /// The zone that holds the name: `from` or one below it that its servers refer to.
-    pub(super) async fn holding(&self, name: &Name) -> Result<Delegation, DelegationFault> {
+    pub(super) async fn holding(&self, name: &Name) -> Result<Arc<Delegation>, DelegationFault> {
+        if let Some(kept) = kept(&self.holders, name) {
+            return Ok(kept);
+        }
         let mut at = self.topmost(name).await?;
         for _ in 0..REFERRALS_MAX {
-            let Some((zone, named)) = self.cut_below(&at, name).await else { return Ok(at) };
-            at = match self.kept(&zone) {
+            let Some((zone, named)) = self.cut_below(&at, name).await else {
+                keep(&self.holders, KEPT_NAMES_MAX, name, &at);
+                return Ok(at);
+            };
+            at = match kept(&self.kept, &zone) {
                 Some(kept) => kept,
                 None => self.describe(zone, Some(named), Vec::new()).await,
             };
         }
-        Err(DelegationFault::TooDeep { zone: at.zone })
+        Err(DelegationFault::TooDeep { zone: at.zone.clone() })
     }
 
     /// The next zone on the way down: one that a server refers to, or that it speaks for as well.
@@ -192,13 +203,13 @@ impl Servers {
         None
     }
 
-    async fn survey(&self, zone: &Name, servers: Vec<Name>) -> Result<Delegation, DelegationFault> {
+    async fn survey(&self, zone: &Name, servers: Vec<Name>) -> Result<Arc<Delegation>, DelegationFault> {
         let parent = self.by_parent(zone).await?;
         Ok(self.describe(zone.clone(), parent, servers).await)
     }
 
     /// All there is to know, from what the zone above says and what a resolver has heard.
-    async fn describe(&self, zone: Name, parent: Option<Named>, heard: Vec<Name>) -> Delegation {
+    async fn describe(&self, zone: Name, parent: Option<Named>, heard: Vec<Name>) -> Arc<Delegation> {
         let (mut servers, mut glue) = (BTreeMap::new(), BTreeMap::new());
         let parent = parent.map(|named| {
             glue = named.glue;
@@ -222,7 +233,8 @@ impl Servers {
                 break;
             }
         }
-        self.keep(&found);
+        let found = Arc::new(found);
+        keep(&self.kept, KEPT_MAX, &found.zone, &found);
         found
     }
 
@@ -269,24 +281,29 @@ impl Servers {
         });
         servers.extend(join_all(found).await);
     }
+}
 
-    fn kept(&self, zone: &Name) -> Option<Delegation> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(zone).filter(|(at, _)| at.elapsed() < KEPT).map(|(_, found)| found.clone())
+fn kept(of: &Mutex<HashMap<Name, (Instant, Arc<Delegation>)>>, name: &Name) -> Option<Arc<Delegation>> {
+    let kept = of.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.get(name).filter(|(at, _)| at.elapsed() < KEPT).map(|(_, found)| Arc::clone(found))
+}
+
+/// Only what is whole: a zone that nobody speaks for is looked for again.
+fn keep(
+    of: &Mutex<HashMap<Name, (Instant, Arc<Delegation>)>>,
+    most: usize,
+    name: &Name,
+    found: &Arc<Delegation>,
+) {
+    if found.child.is_none() {
+        return;
     }
-
-    /// Only what is whole: a zone that nobody speaks for is looked for again.
-    fn keep(&self, found: &Delegation) {
-        if found.child.is_none() {
-            return;
-        }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.retain(|_, (at, _)| at.elapsed() < KEPT);
-        }
-        if kept.len() < KEPT_MAX {
-            kept.insert(found.zone.clone(), (Instant::now(), found.clone()));
-        }
+    let mut kept = of.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= most {
+        kept.retain(|_, (at, _)| at.elapsed() < KEPT);
+    }
+    if kept.len() < most {
+        kept.insert(name.clone(), (Instant::now(), Arc::clone(found)));
     }
 }
 

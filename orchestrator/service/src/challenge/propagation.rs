@@ -9,7 +9,8 @@
 //! The record itself is never asked of a recursive resolver: asked too early, it would go on saying that there is
 //! none. Nothing is waited for in here; when to look again is decided by [`issuance::propagation::Watch`].
 
-use std::collections::BTreeSet;
+mod report;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,22 +19,25 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use issuance::fault::FailureClass;
-use issuance::identifier::delegated_domain;
 use issuance::propagation::{Quorum, Round, Sighting};
 use tokio::time::{Instant, timeout};
 
 use super::address::AddressPolicy;
-use super::delegation::{Delegation, DelegationFault, ServerFault, Servers, absolute, canonical};
+use super::delegation::{Delegation, ServerFault, Servers, absolute, canonical};
+use super::dns01::RecordName;
 use super::instruments::PropagationInstruments;
 use super::question::{AskFault, Patience, Transport};
 use super::report::presentable;
-use super::resolver::{DNS_PORT, NameResolver, ResolveFault};
-use super::sight::{Seen, read};
+use super::resolver::{DNS_PORT, NameResolver};
+use super::sight::{Expected, Seen, read};
+
+pub use self::report::{PropagationReport, ServerReport, Verdict};
 
 /// Aliases that are followed; a CA's resolver gives up about there too.
 const ALIASES_MAX: usize = 8;
 /// Addresses asked in one look.
 const ADDRESSES_MAX: usize = 48;
+const TOO_LONG: &str = "looking at its servers took too long";
 
 #[derive(Debug, Clone)]
 pub struct PropagationConfig {
@@ -70,56 +74,19 @@ pub struct Propagation {
     instruments: PropagationInstruments,
 }
 
-/// What one look found.
-#[derive(Debug, Clone)]
-pub struct PropagationReport {
-    pub verdict: Verdict,
-    /// What [`issuance::propagation::Watch::after`] decides by.
-    pub round: Round,
-    /// Where the record stands in the end: the name itself, or what its aliases lead to.
-    pub owner: String,
-    /// The zone that holds it; none where it was not found.
-    pub zone: Option<String>,
-    /// Every address that was asked, or would have been.
-    pub servers: Vec<ServerReport>,
-    /// What is wrong with the zone beside it, in sentences; does not decide.
-    pub findings: Vec<String>,
-    /// How long a resolver that asked too early says that there is none (RFC 2308 §5), by the server that does not
-    /// show the record.
-    pub negative_ttl: Option<Duration>,
-}
-
+/// Where a record stands, or would.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every server that speaks for the zone shows every value.
-    Visible,
-    /// Not everywhere; the class is what is to blame if it stays so.
-    NotYet { class: FailureClass, detail: String },
-    /// We could not look. Says nothing about the record.
-    Unknown { detail: String },
+pub struct Standing {
+    pub owner: RecordName,
+    /// The zone that holds it.
+    pub zone: RecordName,
 }
 
-/// One address of one server.
-#[derive(Debug, Clone)]
-pub struct ServerReport {
-    /// Its name in the NS records.
-    pub server: String,
-    /// None where the name has no address.
-    pub address: Option<IpAddr>,
-    pub sighting: Sighting,
-    /// What it said, in words.
-    pub detail: String,
-    /// It shows the record and does not answer over TCP, which a CA needs for a longer answer.
-    pub tcp_fails: bool,
-}
-
-impl PropagationReport {
-    /// Under which what is learnt of these servers is kept: the domains that their names are in.
-    pub fn server_set(&self) -> String {
-        let domains: BTreeSet<&str> =
-            self.servers.iter().map(|server| delegated_domain(&server.server)).collect();
-        domains.into_iter().collect::<Vec<_>>().join(",")
-    }
+/// The end of a chain of aliases.
+struct Traced {
+    owner: Name,
+    zone: Arc<Delegation>,
+    looks: Vec<Look>,
 }
 
 impl Propagation {
@@ -137,50 +104,85 @@ impl Propagation {
     ///
     /// `name` is the whole name, as in `_acme-challenge.www.example.com`; other values may stand beside.
     pub async fn look(&self, name: &str, expected: &[String]) -> PropagationReport {
+        self.look_for(name, &|values| expected.iter().all(|value| values.contains(value))).await
+    }
+
+    /// The same, for values that are known when they are seen.
+    pub async fn look_for(
+        &self,
+        name: &str,
+        expected: &(dyn Fn(&[String]) -> bool + Sync),
+    ) -> PropagationReport {
         let started = Instant::now();
         let report = match timeout(self.deadline, self.follow(name, expected)).await {
             Ok(report) => report,
-            Err(_) => PropagationReport::unknown(name, "looking at its servers took too long"),
+            Err(_) => PropagationReport::unknown(name, TOO_LONG),
         };
         self.instruments.record(&report, started.elapsed());
         report
     }
 
-    async fn follow(&self, name: &str, expected: &[String]) -> PropagationReport {
+    /// Where a record of `name` stands, or would: aliases followed as a CA's resolver follows them.
+    ///
+    /// # Errors
+    /// What is to blame, or that it could not be found out; never [`Verdict::Visible`].
+    pub async fn standing(&self, name: &RecordName) -> Result<Standing, Verdict> {
+        let traced = timeout(self.deadline, self.trace(name.as_str(), &|_| true)).await;
+        let traced = traced.map_err(|_| Verdict::Unknown { detail: TOO_LONG.to_owned() })?;
+        let Traced { owner, zone, looks } = traced.map_err(|report| report.verdict)?;
+        if !looks.iter().any(|look| look.seen.as_ref().is_ok_and(Seen::speaks)) {
+            let servers: Vec<_> = looks.into_iter().map(Look::report).collect();
+            return Err(Verdict::of(Round::TooFew, &servers));
+        }
+        let named = |name: &Name| {
+            RecordName::parse(&canonical(name)).map_err(|error| Verdict::NotYet {
+                class: FailureClass::DnsDelegation,
+                detail: presentable(&format!("the aliases of {name} cannot be followed: {error}")),
+            })
+        };
+        Ok(Standing { owner: named(&owner)?, zone: named(&zone.zone)? })
+    }
+
+    async fn follow(&self, name: &str, expected: Expected<'_>) -> PropagationReport {
+        let Traced { owner, zone, mut looks } = match self.trace(name, expected).await {
+            Ok(traced) => traced,
+            Err(report) => return *report,
+        };
+        if matches!(self.round(&looks), Round::Green { .. }) {
+            self.look_over_tcp(&zone, &owner, expected, &mut looks).await;
+        }
+        self.report(&owner, &zone, looks)
+    }
+
+    /// To where the aliases of `name` end, and what every server says there.
+    async fn trace(&self, name: &str, expected: Expected<'_>) -> Result<Traced, Box<PropagationReport>> {
+        let broken = |class, detail: &str| Err(Box::new(PropagationReport::broken(name, class, detail)));
         let Some(mut owner) = absolute(name) else {
-            return PropagationReport::broken(
-                name,
-                FailureClass::RejectedIdentifier,
-                "the name cannot be asked for",
-            );
+            return broken(FailureClass::RejectedIdentifier, "the name cannot be asked for");
         };
         let mut met = vec![owner.clone()];
         loop {
-            let zone = match self.servers.holding(&owner).await {
-                Ok(zone) => zone,
-                Err(fault) => return PropagationReport::without_zone(&canonical(&owner), &fault),
-            };
-            let mut looks = self.look_at(&zone, &owner, expected, None).await;
+            let zone = self
+                .servers
+                .holding(&owner)
+                .await
+                .map_err(|fault| Box::new(PropagationReport::without_zone(&canonical(&owner), &fault)))?;
+            let looks = self.look_at(&zone, &owner, expected, None).await;
             match alias(&looks) {
                 Some(target) if met.contains(&target) => {
                     let chain: Vec<_> = met.iter().chain([&target]).map(canonical).collect();
                     let detail = format!("its aliases lead in a circle: {}", chain.join(" → "));
-                    return PropagationReport::broken(name, FailureClass::DnsServfail, &detail);
+                    return broken(FailureClass::DnsServfail, &detail);
                 }
                 Some(_) if met.len() > ALIASES_MAX => {
                     let detail = format!("more than {ALIASES_MAX} aliases lead on from it: a CA gives up");
-                    return PropagationReport::broken(name, FailureClass::DnsServfail, &detail);
+                    return broken(FailureClass::DnsServfail, &detail);
                 }
                 Some(target) => {
                     met.push(target.clone());
                     owner = target;
                 }
-                None => {
-                    if matches!(self.round(&looks), Round::Green { .. }) {
-                        self.look_over_tcp(&zone, &owner, expected, &mut looks).await;
-                    }
-                    return self.report(&owner, &zone, looks);
-                }
+                None => return Ok(Traced { owner, zone, looks }),
             }
         }
     }
@@ -190,7 +192,7 @@ impl Propagation {
         &self,
         zone: &Delegation,
         owner: &Name,
-        expected: &[String],
+        expected: Expected<'_>,
         transport: Option<Transport>,
     ) -> Vec<Look> {
         let mut asked: Vec<(&Name, Option<IpAddr>)> = Vec::new();
@@ -216,7 +218,13 @@ impl Propagation {
     }
 
     /// A long answer, and a resolver that is under attack, needs TCP; and it must be the same answer there.
-    async fn look_over_tcp(&self, zone: &Delegation, owner: &Name, expected: &[String], looks: &mut [Look]) {
+    async fn look_over_tcp(
+        &self,
+        zone: &Delegation,
+        owner: &Name,
+        expected: Expected<'_>,
+        looks: &mut [Look],
+    ) {
         let over_tcp = self.look_at(zone, owner, expected, Some(Transport::Tcp)).await;
         for (look, again) in looks.iter_mut().zip(over_tcp) {
             match again.seen {
@@ -290,85 +298,6 @@ impl Look {
         };
         let Self { server, address, tcp_fails, .. } = self;
         ServerReport { server, address, sighting, detail, tcp_fails }
-    }
-}
-
-impl ServerReport {
-    fn place(&self) -> String {
-        match self.address {
-            Some(address) => format!("{} ({address})", self.server),
-            None => self.server.clone(),
-        }
-    }
-}
-
-impl fmt::Display for ServerReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), self.detail)
-    }
-}
-
-impl Verdict {
-    fn of(round: Round, servers: &[ServerReport]) -> Self {
-        let told = |of: &[Sighting]| {
-            let told = servers.iter().filter(|server| of.contains(&server.sighting)).map(ToString::to_string);
-            presentable(&told.collect::<Vec<_>>().join("; "))
-        };
-        let count = |of: Sighting| servers.iter().filter(|server| server.sighting == of).count();
-        match round {
-            Round::Green { .. } => Self::Visible,
-            Round::Missing => {
-                Self::NotYet { class: FailureClass::PropagationTimeout, detail: told(&[Sighting::Missing]) }
-            }
-            Round::TooFew => {
-                let (lame, silent) = (count(Sighting::Lame), count(Sighting::Silent));
-                let detail = told(&[Sighting::Lame, Sighting::Silent, Sighting::NotAsked]);
-                if lame + silent == 0 && servers.iter().any(|server| server.detail.contains("no route")) {
-                    return Self::Unknown { detail };
-                }
-                let class = match (lame, silent) {
-                    (0, 0) => FailureClass::PrivateAddress,
-                    (lame, silent) if lame >= silent => FailureClass::DnsLame,
-                    _ => FailureClass::DnsTimeout,
-                };
-                Self::NotYet { class, detail }
-            }
-        }
-    }
-}
-
-impl PropagationReport {
-    fn empty(owner: &str, verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            round: Round::TooFew,
-            owner: owner.to_owned(),
-            zone: None,
-            servers: Vec::new(),
-            findings: Vec::new(),
-            negative_ttl: None,
-        }
-    }
-
-    fn unknown(owner: &str, detail: &str) -> Self {
-        Self::empty(owner, Verdict::Unknown { detail: presentable(detail) })
-    }
-
-    fn broken(owner: &str, class: FailureClass, detail: &str) -> Self {
-        Self::empty(owner, Verdict::NotYet { class, detail: presentable(detail) })
-    }
-
-    fn without_zone(owner: &str, fault: &DelegationFault) -> Self {
-        let detail = fault.to_string();
-        let class = match fault {
-            DelegationFault::NotRegistered { .. } => FailureClass::DnsNxdomain,
-            DelegationFault::NoZone { .. } | DelegationFault::TooDeep { .. } => FailureClass::DnsLame,
-            DelegationFault::Resolver { fault: ResolveFault::Unreachable, .. } => {
-                return Self::unknown(owner, &detail);
-            }
-            DelegationFault::Resolver { fault, .. } => fault.class().unwrap_or(FailureClass::DnsServfail),
-        };
-        Self::broken(owner, class, &detail)
     }
 }
 

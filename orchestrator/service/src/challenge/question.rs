@@ -15,6 +15,8 @@ use tokio::time::timeout;
 
 /// What DNS Flag Day 2020 asks for: no fragmentation anywhere.
 const UDP_BYTES_MAX: u16 = 1232;
+/// What is taken of an answer: room for a server that does not keep to that.
+const ANSWER_BYTES_MAX: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
@@ -135,7 +137,7 @@ async fn over_udp(server: SocketAddr, bytes: &[u8], question: &Message) -> io::R
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
     socket.send(bytes).await?;
-    let mut buffer = vec![0; usize::from(u16::MAX)];
+    let mut buffer = [0; ANSWER_BYTES_MAX];
     loop {
         let length = socket.recv(&mut buffer).await?;
         match Message::from_vec(&buffer[..length]) {

@@ -131,13 +131,6 @@ impl NameResolver {
             .collect())
     }
 
-    /// The same, by and as text.
-    pub(super) async fn name_servers_of(&self, zone: &str) -> Result<Vec<String>, ResolveFault> {
-        let mut zone = Name::from_ascii(zone).map_err(|_| ResolveFault::Nxdomain)?;
-        zone.set_fqdn(true);
-        Ok(self.name_servers(&zone).await?.iter().map(Name::to_ascii).collect())
-    }
-
     /// Whether the resolvers answer this when they are told not to validate (CD, RFC 4035 §3.2.2): where they
     /// answer SERVFAIL otherwise, it is for DNSSEC.
     pub(super) async fn answers_unchecked(&self, name: &Name, record_type: RecordType) -> bool {

@@ -167,7 +167,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
-        Command::Dns01(command) => dns01::run(&command, &load(config)?, output).await,
+        Command::Dns01(command) => dns01::run(&command, &cli.server, config, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Plan(args) => {
             let api = args.account.map(|_| cli.server.client(config)).transpose()?;

@@ -3,14 +3,16 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use issuance::propagation::Pace;
 use serde::Deserialize;
+
+/// So many times as far apart are the two looks where some servers could not be asked: they may be behind.
+const ROUNDS_APART_INCOMPLETE: u32 = 3;
 
 /// `[dns01]`: proof by TXT records (RFC 8555 §8.4).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dns01Config {
-    /// The port at which authoritative name servers answer. A public CA looks at 53 only.
-    pub port: NonZeroU16,
     /// Two looks that show a record on all servers must be at least this far apart before a CA is asked to look.
     pub rounds_apart_seconds: u32,
     /// How long a record may take to be on all servers before the order gives way.
@@ -20,19 +22,21 @@ pub struct Dns01Config {
 }
 
 impl Dns01Config {
-    pub fn rounds_apart(&self) -> Duration {
-        Duration::from_secs(self.rounds_apart_seconds.into())
-    }
-
-    pub fn propagation_timeout(&self) -> Duration {
-        Duration::from_secs(self.propagation_timeout_seconds.get().into())
+    /// How a record is watched.
+    pub fn pace(&self) -> Pace {
+        let gap = Duration::from_secs(self.rounds_apart_seconds.into());
+        Pace {
+            gap,
+            gap_incomplete: gap * ROUNDS_APART_INCOMPLETE,
+            total: Duration::from_secs(self.propagation_timeout_seconds.get().into()),
+            ..Pace::default()
+        }
     }
 }
 
 impl Default for Dns01Config {
     fn default() -> Self {
         Self {
-            port: const { NonZeroU16::new(53).unwrap() },
             rounds_apart_seconds: 5,
             propagation_timeout_seconds: const { NonZeroU32::new(600).unwrap() },
             provider: Vec::new(),

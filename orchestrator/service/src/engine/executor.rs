@@ -180,6 +180,7 @@ impl Executor {
                     return self.give_back(hand, Wake::At(context.now.after(SHORT_WAIT))).await;
                 }
             };
+            self.performer.learn(&hand.claim, &applied.order).await;
             hand.uncommitted.events.extend(event(&self.store, &before, &applied.order, context.now));
             knowledge = applied.knowledge;
             let wake = applied.wake;

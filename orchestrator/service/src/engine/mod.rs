@@ -25,6 +25,7 @@ mod instruments;
 mod lessons;
 mod notes;
 mod performer;
+mod persisting;
 mod proof;
 mod seat;
 

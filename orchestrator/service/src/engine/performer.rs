@@ -25,7 +25,7 @@ use crate::store::steps::IssuedChain;
 use super::proof::Prover;
 
 /// Requests of one order under way at once. All challenges of an order are posted before any is waited for.
-const REQUESTS_AT_ONCE: usize = 8;
+pub(super) const REQUESTS_AT_ONCE: usize = 8;
 /// Orders of an account's list that are read in search of a lost one: the newest ones.
 const LISTED_ORDERS_MAX: usize = 200;
 
@@ -59,6 +59,7 @@ impl Performer {
             self.records.prove(&order.names, *lease, owner.tenant),
             self.prover.prove_issuable(&order.names)
         );
+        let writable = self.unless_persisting(&order.names, writable).await;
         // Both are in the order of the names. What the CA is forbidden is to be mended before anything is published.
         let both = writable.into_iter().zip(issuable).map(|(writable, issuable)| match issuable {
             (_, Proof::Ready) => writable,
@@ -111,7 +112,8 @@ impl Performer {
     pub(super) async fn read_authorizations(&self, order: &Order, indexes: &[usize]) -> Answer {
         let read = Self::for_each(order, indexes, |authorization| async move {
             let reply = self.account.authorization(&authorization.url).await.map_err(trouble)?;
-            let seen = authorization_seen(&self.account, &reply.body, order.method)?;
+            let persists = self.persists(order, authorization, &reply.body).await;
+            let seen = authorization_seen(&self.account, &reply.body, order.method, persists)?;
             let problem = reply.body.challenges.iter().find_map(|challenge| challenge.error.as_ref());
             let offers_persist = reply.body.challenge(&ChallengeKind::DnsPersist01).is_some();
             if let Some(name) = authorization.ordered_name().or_else(|| Some(seen.identifier.clone())) {
@@ -130,7 +132,13 @@ impl Performer {
                 Self::for_each(order, indexes, |one| async move { self.is_served(one).await }).await
             }
             ValidationMethod::Dns01 if order.stage.is_ended() => {
-                Self::for_each(order, indexes, |one| async move { self.records.are_seen(&[one]).await }).await
+                let persisting = self.persisting(order, indexes).await;
+                let others = without(indexes, &persisting);
+                let seen =
+                    Self::for_each(order, &others, |one| async move { self.records.are_seen(&[one]).await });
+                let mut seen = seen.await;
+                seen.extend(persisting.into_iter().map(|(index, fault)| (index, fault.is_none())));
+                seen
             }
             ValidationMethod::Dns01 => return self.present_records(claim, indexes).await,
         };
@@ -143,11 +151,22 @@ impl Performer {
     /// Publishes the order's records, all of them, and sees whether they are where the CA would look.
     async fn present_records(&self, claim: &Claim, indexes: &[usize]) -> Answer {
         let order = &claim.order;
+        let persisting = self.persisting(order, indexes).await;
+        let written = without(indexes, &persisting);
         let wanted: Vec<&Authorization> =
-            indexes.iter().filter_map(|index| order.authorizations.get(*index)).collect();
-        let served = |served| indexes.iter().map(|index| (*index, served)).collect();
+            written.iter().filter_map(|index| order.authorizations.get(*index)).collect();
+        let served = |served| {
+            let standing = persisting.iter().map(|(index, fault)| (*index, fault.is_none()));
+            written.iter().map(|index| (*index, served)).chain(standing).collect()
+        };
         let not_sent = |detail: &str| Answer::Trouble(Trouble::NotSent { detail: detail.into() });
-        match self.records.present(claim.lease, claim.owner.tenant, &wanted).await {
+        let presented = match persisting.iter().find_map(|(_, fault)| fault.clone()) {
+            // It was there when it was chosen: whoever took it away is told, and nothing else is published for the order.
+            Some(fault) => Ok(Presented::Unserved { fault }),
+            None if wanted.is_empty() => Ok(Presented::Seen),
+            None => self.records.present(claim.lease, claim.owner.tenant, &wanted).await,
+        };
+        match presented {
             Ok(Presented::Awaited { until }) => Answer::Awaited { until },
             Ok(Presented::Seen) => match self.circumstances(order, served(true)).await {
                 Ok(seen) => Answer::Served(seen),
@@ -159,6 +178,13 @@ impl Performer {
             },
             Ok(Presented::LeaseLost) => not_sent("the lease on the order was lost"),
             Err(error) => not_sent(&error.to_string()),
+        }
+    }
+
+    /// What the CA has found by the way teaches of name servers.
+    pub(super) async fn learn(&self, before: &Claim, after: &Order) {
+        if after.method == ValidationMethod::Dns01 {
+            self.records.learn(before.owner.order, &before.order.authorizations, &after.authorizations).await;
         }
     }
 
@@ -305,7 +331,7 @@ impl Performer {
     }
 
     /// Performs `each` for the authorizations named, a few at once; outcomes carry their index.
-    fn for_each<'a, T, F, R>(
+    pub(super) fn for_each<'a, T, F, R>(
         order: &'a Order,
         indexes: &[usize],
         each: F,
@@ -330,6 +356,11 @@ fn ordered(url: &str, reply: Result<crate::acme::Reply<OrderObject>, AcmeError>)
         Ok(reply) => Answer::Order(order_seen(url, reply)),
         Err(error) => Answer::Trouble(trouble(error)),
     }
+}
+
+/// Those that are not among `others`.
+fn without(indexes: &[usize], others: &[(usize, Option<Fault>)]) -> Vec<usize> {
+    indexes.iter().copied().filter(|index| others.iter().all(|(other, _)| other != index)).collect()
 }
 
 fn no_ca_order() -> Answer {

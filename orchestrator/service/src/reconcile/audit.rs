@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use issuance::answer::Context;
+use issuance::authorization::Challenge;
 use issuance::drift::Drift;
 use issuance::time::{Fraction, Timestamp};
 use tracing::{debug, warn};
@@ -39,7 +40,10 @@ impl Audit {
         let read = match account.authorization(&row.authorization.url).await {
             // A word nobody knows is no disagreement.
             Ok(reply) if matches!(reply.body.status, AuthorizationStatus::Other(_)) => return Ok(None),
-            Ok(reply) => authorization_seen(account, &reply.body, row.method),
+            Ok(reply) => {
+                let persists = row.authorization.challenge.as_ref().is_some_and(Challenge::persists);
+                authorization_seen(account, &reply.body, row.method, persists)
+            }
             Err(error) => Err(trouble(error)),
         };
         let context = Context { now, jitter: Fraction::ZERO, profile };

@@ -9,6 +9,7 @@ use crate::store::dns_records::RecordCounts;
 
 const RECORDS: &str = "lockkeeper_dns01_records";
 const OLDEST: &str = "lockkeeper_dns01_oldest_unwanted_seconds";
+const SETTLE: &str = "lockkeeper_dns01_settle_seconds";
 const PROPAGATION: &str = "lockkeeper_dns01_propagation_seconds";
 
 #[derive(Debug)]
@@ -30,6 +31,10 @@ impl RecordInstruments {
             PROPAGATION,
             "Seconds from publishing a TXT record to all its name servers showing it."
         );
+        describe_gauge!(
+            SETTLE,
+            "For how long records settle at the servers of a provider that need it longest, by what failures have taught."
+        );
         let records = |state: &'static str| gauge!(RECORDS, "state" => state);
         Self {
             wanted: records("wanted"),
@@ -45,6 +50,10 @@ impl RecordInstruments {
         self.unwanted.set(counts.unwanted as f64);
         let oldest = counts.oldest_unwanted_at.map_or(Duration::ZERO, |since| since.until(now));
         self.oldest_unwanted_seconds.set(oldest.as_secs_f64());
+    }
+
+    pub(super) fn settle(provider: &str, delay: Duration) {
+        gauge!(SETTLE, "provider" => provider.to_owned()).set(delay.as_secs_f64());
     }
 
     pub(super) fn visible(provider: &str, took: Duration) {

@@ -3,6 +3,7 @@
 //! ```text
 //! prove      where would the record stand, and who serves that zone?      nothing is written
 //! present    row ──▶ only writer of the name ──▶ provider ──▶ row: published ──▶ look, twice, apart
+//! learn      verdict of the CA ──▶ how long the servers settle after that
 //! sweep      authorization final ──▶ row: unwanted ──▶ only writer ──▶ provider ──▶ no row
 //! ```
 //!
@@ -10,41 +11,36 @@
 //! looks nobody sleeps: what is waited for is the order's `due_at`.
 
 mod instruments;
+mod learn;
+mod look;
+mod persist;
 mod present;
 mod prove;
 mod sweep;
 mod write;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use issuance::propagation::Pace;
 use issuance::time::Clock;
 
-use crate::challenge::dns01::{Delegations, Providers, Watch};
+use crate::challenge::dns01::Providers;
+use crate::challenge::propagation::Propagation;
 use crate::store::Store;
 
 use self::instruments::RecordInstruments;
 pub use self::present::Presented;
 pub use self::sweep::Swept;
 
-/// How long a record is waited for, and how surely it is to be there.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordSettings {
-    /// Between the first look that shows it everywhere and the one that counts.
-    pub rounds_apart: Duration,
-    /// From when it was published.
-    pub propagation_timeout: Duration,
-}
-
 /// Publishes, watches and removes. One per process.
 #[derive(Debug)]
 pub struct Records {
     store: Store,
     providers: Providers,
-    delegations: Delegations,
-    watch: Arc<dyn Watch>,
+    propagation: Propagation,
     clock: Arc<dyn Clock>,
-    settings: RecordSettings,
+    /// Of the looks at each record.
+    pace: Pace,
     instruments: RecordInstruments,
 }
 
@@ -52,12 +48,11 @@ impl Records {
     pub fn new(
         store: Store,
         providers: Providers,
-        delegations: Delegations,
-        watch: Arc<dyn Watch>,
+        propagation: Propagation,
         clock: Arc<dyn Clock>,
-        settings: RecordSettings,
+        pace: Pace,
     ) -> Self {
         let instruments = RecordInstruments::register();
-        Self { store, providers, delegations, watch, clock, settings, instruments }
+        Self { store, providers, propagation, clock, pace, instruments }
     }
 }

@@ -10,9 +10,8 @@ use issuance::ids::TenantId;
 use issuance::time::Timestamp;
 
 use super::Records;
-use super::instruments::RecordInstruments;
 use super::write::Written;
-use crate::challenge::dns01::{RecordName, Turn, Visibility, challenge_name, digest};
+use crate::challenge::dns01::{RecordName, Turn, digest};
 use crate::chance::draw;
 use crate::store::StoreError;
 use crate::store::dns_records::{DnsRecord, WantedRecord};
@@ -21,10 +20,8 @@ use crate::store::leases::Lease;
 /// Somebody else writes at a name of the order, or many wait for its provider: not all of them come back at once.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 const BUSY_JITTER: f64 = 4.0;
-/// Between looks: a share of the time that has passed since the record was published, within these.
-const LOOK_WAIT_MIN: Duration = Duration::from_secs(2);
-const LOOK_WAIT_MAX: Duration = Duration::from_secs(20);
-const LOOK_SHARE: u32 = 4;
+/// Where a record would stand could not be found out, and nobody is to blame.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(20);
 
 /// How the records of an order stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +36,6 @@ pub enum Presented {
     LeaseLost,
 }
 
-/// What a CA will look for at one name.
-type Sought = BTreeMap<RecordName, BTreeSet<String>>;
-
 impl Records {
     /// Publishes what these authorizations need, all of it, and looks whether it is seen.
     pub async fn present(
@@ -54,26 +48,26 @@ impl Records {
         let known: Option<Vec<&DnsRecord>> =
             authorizations.iter().map(|one| self.row_of(one, &rows)).collect();
         if let Some(known) = known {
-            return self.judge(lease, authorizations, &known).await;
+            return self.judge(authorizations, &known).await;
         }
         let wanted = match self.wanted(authorizations, tenant).await? {
             Ok(wanted) => wanted,
             Err(Some(fault)) => return Ok(Presented::Unserved { fault }),
-            Err(None) => return Ok(Presented::Awaited { until: self.clock.now().after(LOOK_WAIT_MAX) }),
+            Err(None) => return Ok(Presented::Awaited { until: self.clock.now().after(UNKNOWN_WAIT) }),
         };
         let stands = |wanted: &WantedRecord| {
             rows.iter().find(|row| row.wanted == *wanted && row.published_at.is_some())
         };
         let there: Option<Vec<&DnsRecord>> = wanted.iter().map(stands).collect();
         if let Some(there) = there {
-            return self.judge(lease, authorizations, &there).await;
+            return self.judge(authorizations, &there).await;
         }
         if !self.store.want_records(lease, &wanted, self.clock.now()).await? {
             return Ok(Presented::LeaseLost);
         }
         match self.publish(&wanted).await? {
-            // Nobody can have seen it before this.
-            Written::All => Ok(Presented::Awaited { until: self.clock.now().after(LOOK_WAIT_MIN) }),
+            // Looked for at once, and under a lease that what was written has not used up.
+            Written::All => Ok(Presented::Awaited { until: self.clock.now() }),
             Written::Busy => {
                 let wait = BUSY_WAIT + draw().of(BUSY_WAIT, BUSY_JITTER);
                 Ok(Presented::Awaited { until: self.clock.now().after(wait) })
@@ -84,16 +78,10 @@ impl Records {
         }
     }
 
-    /// Whether the records of these authorizations are seen now. Publishes nothing.
-    pub async fn are_seen(&self, authorizations: &[&Authorization]) -> bool {
-        let sought = sought(authorizations);
-        !sought.is_empty() && self.look(&sought).await == (Visibility::Visible, String::new())
-    }
-
     /// The row that was published for it, unless that is so long ago that its name may lead elsewhere by now.
     fn row_of<'a>(&self, authorization: &Authorization, rows: &'a [DnsRecord]) -> Option<&'a DnsRecord> {
         let value = digest(&authorization.challenge.as_ref()?.key_authorization);
-        let fresh = self.clock.now().before(self.settings.propagation_timeout);
+        let fresh = self.clock.now().before(self.pace.total);
         rows.iter().rev().find(|row| {
             row.wanted.value == value
                 && *row.wanted.authorization_url == *authorization.url
@@ -163,67 +151,4 @@ impl Records {
         }
         Ok(worst)
     }
-
-    /// Looks at the records, which the provider has confirmed.
-    async fn judge(
-        &self,
-        lease: Lease,
-        authorizations: &[&Authorization],
-        records: &[&DnsRecord],
-    ) -> Result<Presented, StoreError> {
-        let published_at = records.iter().filter_map(|row| row.published_at).max();
-        let visible_at = records.iter().map(|row| row.visible_at).min().flatten();
-        let (visibility, detail) = self.look(&sought(authorizations)).await;
-        let now = self.clock.now();
-        let published_at = published_at.unwrap_or(now);
-        if visibility == Visibility::Visible {
-            let since = visible_at.unwrap_or(now);
-            let enough = since.after(self.settings.rounds_apart);
-            if enough <= now && visible_at.is_some() {
-                return Ok(Presented::Seen);
-            }
-            if visible_at.is_none() {
-                self.store.records_visible(lease.order, Some(now)).await?;
-                let providers: BTreeSet<&str> =
-                    records.iter().map(|row| row.wanted.provider.as_str()).collect();
-                for provider in providers {
-                    RecordInstruments::visible(provider, published_at.until(now));
-                }
-            }
-            return Ok(Presented::Awaited { until: enough });
-        }
-        if visible_at.is_some() {
-            self.store.records_visible(lease.order, None).await?;
-        }
-        let waited = published_at.until(now);
-        if waited >= self.settings.propagation_timeout {
-            let fault = Fault::new(FailureClass::PropagationTimeout, detail);
-            return Ok(Presented::Unserved { fault });
-        }
-        let pause = (waited / LOOK_SHARE).clamp(LOOK_WAIT_MIN, LOOK_WAIT_MAX);
-        Ok(Presented::Awaited { until: now.after(pause) })
-    }
-
-    /// The least of what is seen at all the names.
-    async fn look(&self, sought: &Sought) -> (Visibility, String) {
-        let looks = sought.iter().map(|(name, values)| {
-            let values: Vec<String> = values.iter().cloned().collect();
-            async move { self.watch.look(name, &values).await }
-        });
-        let looks = join_all(looks).await;
-        let worst = looks.into_iter().find(|look| look.visibility != Visibility::Visible);
-        worst.map_or((Visibility::Visible, String::new()), |look| (look.visibility, look.detail))
-    }
-}
-
-fn sought(authorizations: &[&Authorization]) -> Sought {
-    let mut sought = Sought::new();
-    for authorization in authorizations {
-        if let (Some(name), Some(challenge)) = (&authorization.identifier, &authorization.challenge)
-            && let Ok(name) = challenge_name(name)
-        {
-            sought.entry(name).or_default().insert(digest(&challenge.key_authorization));
-        }
-    }
-    sought
 }

@@ -11,6 +11,7 @@ use issuance::ids::TenantId;
 use super::Records;
 use super::write::Written;
 use crate::challenge::dns01::{Provider, RecordName, Turn, challenge_name, digest, label_of};
+use crate::challenge::propagation::Verdict;
 use crate::store::StoreError;
 use crate::store::dns_records::WantedRecord;
 use crate::store::leases::Lease;
@@ -73,7 +74,10 @@ impl Records {
         }
         let asked = challenge_name(name)
             .map_err(|error| Some(Fault::new(FailureClass::RejectedIdentifier, error.to_string())))?;
-        let standing = self.delegations.follow(&asked).await.map_err(|fault| fault.fault())?;
+        let standing = self.propagation.standing(&asked).await.map_err(|verdict| match verdict {
+            Verdict::NotYet { class, detail } => Some(Fault::new(class, detail)),
+            Verdict::Visible | Verdict::Unknown { .. } => None,
+        })?;
         match self.providers.serving(&standing.owner, tenant) {
             Some((provider, zone)) => Ok(Place { provider, zone, owner: standing.owner }),
             None => Err(Some(Fault::new(FailureClass::DnsDelegation, self.advice(&asked, &standing.owner)))),

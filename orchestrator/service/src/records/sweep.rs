@@ -7,10 +7,11 @@ use issuance::time::Timestamp;
 use tracing::{error, warn};
 
 use super::Records;
+use super::instruments::RecordInstruments;
 use super::write::Written;
 use crate::challenge::dns01::RecordName;
-use crate::store::StoreError;
 use crate::store::dns_records::DnsRecord;
+use crate::store::{StoreError, settlings};
 
 /// Writes that failed in a row after which a person is told.
 const FAILURES_TOLD: u32 = 5;
@@ -41,6 +42,9 @@ impl Records {
             let (removed, failed) = outcome?;
             sum.removed += removed;
             sum.failed += failed;
+        }
+        for (provider, delay) in settlings::longest(&self.store).await? {
+            RecordInstruments::settle(&provider, delay);
         }
         self.instruments.counted(&self.store.count_records().await?, self.clock.now());
         Ok(sum)

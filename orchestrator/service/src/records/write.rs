@@ -141,6 +141,7 @@ mod tests {
             created_at: then,
             published_at: published.then_some(then),
             visible_at: None,
+            server_set: None,
             unwanted_at: unwanted.then_some(then),
             failures: 0,
         }

@@ -75,6 +75,19 @@ fn joined(checks: &[Check]) -> String {
 }
 
 impl Store {
+    /// Whether the CA has offered the account to prove any name by a record that stays.
+    pub async fn offers_persist(&self, account: AccountId) -> Result<bool, StoreError> {
+        sqlx::query_scalar!(
+            r#"select exists(
+                   select from hostname_checks where account_id = $1 and persist_offered_at is not null
+               ) as "offered!""#,
+            account.0
+        )
+        .fetch_one(self.pool())
+        .await
+        .map_err(StoreError::of("checks.offers_persist"))
+    }
+
     /// Writes what was found; of one name what was found last. A wish for it is answered.
     pub async fn record_checks(&self, account: AccountId, records: &[CheckRecord]) -> Result<(), StoreError> {
         let mut latest: std::collections::BTreeMap<&str, &CheckRecord> = std::collections::BTreeMap::new();

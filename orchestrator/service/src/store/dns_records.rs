@@ -31,6 +31,8 @@ pub struct DnsRecord {
     pub published_at: Option<Timestamp>,
     /// Since when all looks have shown it on all servers.
     pub visible_at: Option<Timestamp>,
+    /// The servers that were asked in the last look that found any.
+    pub server_set: Option<String>,
     /// It is to go.
     pub unwanted_at: Option<Timestamp>,
     /// Writes that failed in a row.
@@ -48,6 +50,7 @@ struct Row {
     created_at: sqlx::types::time::OffsetDateTime,
     published_at: Option<sqlx::types::time::OffsetDateTime>,
     visible_at: Option<sqlx::types::time::OffsetDateTime>,
+    server_set: Option<String>,
     unwanted_at: Option<sqlx::types::time::OffsetDateTime>,
     failures: i32,
 }
@@ -67,10 +70,21 @@ impl From<Row> for DnsRecord {
             created_at: row.created_at.into(),
             published_at: row.published_at.map(Timestamp::from),
             visible_at: row.visible_at.map(Timestamp::from),
+            server_set: row.server_set,
             unwanted_at: row.unwanted_at.map(Timestamp::from),
             failures: u32::try_from(row.failures).unwrap_or(0),
         }
     }
+}
+
+/// What a look has shown of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordLook {
+    pub record: Uuid,
+    /// Since when all looks have shown it on all servers; `None`: this one did not.
+    pub visible_at: Option<Timestamp>,
+    /// `None`: no server was found.
+    pub server_set: Option<String>,
 }
 
 /// The right to be the only one who writes at some names of a provider, for a while.
@@ -125,7 +139,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Row,
             "select record_id, order_id, authorization_url, provider, zone, owner, value, created_at, published_at,
-                visible_at, unwanted_at, failures
+                visible_at, server_set, unwanted_at, failures
              from dns_records where order_id = $1 and unwanted_at is null order by record_id",
             order.0
         )
@@ -140,7 +154,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Row,
             "select record_id, order_id, authorization_url, provider, zone, owner, value, created_at, published_at,
-                visible_at, unwanted_at, failures
+                visible_at, server_set, unwanted_at, failures
              from dns_records where provider = $1 and owner = any($2) order by record_id",
             writer.provider,
             &writer.owners
@@ -156,7 +170,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Row,
             "select record_id, order_id, authorization_url, provider, zone, owner, value, created_at, published_at,
-                visible_at, unwanted_at, failures
+                visible_at, server_set, unwanted_at, failures
              from dns_records where unwanted_at is not null and retry_at <= $1 order by retry_at limit $2",
             sql_instant(now),
             i64::from(limit)
@@ -232,17 +246,24 @@ impl Store {
         .map_err(StoreError::of("dns_records.failed"))
     }
 
-    /// Since when all of the order's records are seen everywhere; `None`: they are not.
-    pub async fn records_visible(&self, order: OrderId, since: Option<Timestamp>) -> Result<(), StoreError> {
+    /// What looks have shown.
+    pub async fn records_looked_at(&self, looks: &[RecordLook]) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = looks.iter().map(|one| one.record).collect();
+        let since: Vec<_> = looks.iter().map(|one| one.visible_at.map(sql_instant)).collect();
+        let servers: Vec<_> = looks.iter().map(|one| one.server_set.clone()).collect();
         sqlx::query!(
-            "update dns_records set visible_at = $2 where order_id = $1 and unwanted_at is null",
-            order.0,
-            since.map(sql_instant)
+            "update dns_records
+             set visible_at = look.visible_at, server_set = coalesce(look.server_set, dns_records.server_set)
+             from unnest($1::uuid[], $2::timestamptz[], $3::text[]) as look (record_id, visible_at, server_set)
+             where dns_records.record_id = look.record_id and unwanted_at is null",
+            &ids,
+            &since as &[Option<sqlx::types::time::OffsetDateTime>],
+            &servers as &[Option<String>]
         )
         .execute(self.pool())
         .await
         .map(drop)
-        .map_err(StoreError::of("dns_records.visible"))
+        .map_err(StoreError::of("dns_records.looked_at"))
     }
 
     /// Becomes the only writer of those of the names that nobody else is writing, until `until`.

@@ -93,7 +93,8 @@ pub struct HostnameView {
     /// Failures since the last certificate.
     pub failures: u32,
     pub overrides: Vec<CheckOverrideView>,
-    /// The CA has offered to prove it by a record that stays (dns-persist-01), which this release does not use.
+    /// The CA has offered to prove it by a record that stays (dns-persist-01): it is used where it
+    /// stands, and `lockkeeper dns01 persist` tells what it is to say.
     pub dns_persist_offered_at: Option<Timestamp>,
 }
 

@@ -68,6 +68,9 @@ pub struct Challenge {
     pub status: ChallengeStatus,
     #[serde(default)]
     pub token: Option<Box<str>>,
+    /// Of `dns-persist-01`: what the CA is called in the record.
+    #[serde(default, rename = "issuer-domain-names")]
+    pub issuer_domain_names: Vec<Box<str>>,
     #[serde(default, deserialize_with = "instant")]
     pub validated: Option<Timestamp>,
     /// Why the validation failed.

@@ -1,20 +1,18 @@
-//! Proof by a TXT record beside the name (RFC 8555 §8.4): where it is to stand, who writes it there, and whether it is
-//! seen where a CA would look.
+//! Proof by a TXT record beside the name (RFC 8555 §8.4): what it is to say, and who writes it. Where it is to stand, and
+//! whether it is seen where a CA would look, is found by [`propagation`](super::propagation).
 //!
 //! ```text
-//! _acme-challenge.NAME ── Delegations ──▶ owner of the record, aliases followed
+//! _acme-challenge.NAME ── Propagation::standing ──▶ owner of the record, aliases followed
 //!        owner ── Providers ──▶ the provider whose zone it is in ── Presenter ──▶ its name servers
-//!        owner ── Watch ──▶ every authoritative server: is it there?
+//!        owner ── Propagation::look ──▶ every authoritative server: is it there?
 //! _acme-challenge.NAME ──▶ an alias into our own zone ──▶ Authority answers it
 //! ```
 //!
 //! Nothing in here reads or writes the database; the authority asks a [`authority::Texts`]. What was published, and by
 //! whom it is to be removed, is kept by `records`.
 
-pub mod authoritative;
 pub mod authority;
 mod cloud;
-mod delegation;
 mod exec;
 mod health;
 mod instruments;
@@ -23,15 +21,11 @@ mod provider;
 mod record_name;
 mod rfc2136;
 mod secret;
-mod watch;
 
-pub use self::delegation::Standing;
-pub use self::delegation::{DelegationFault, Delegations, label_of};
 pub use self::health::Turn;
 pub use self::presenter::{Change, PresentError, Presenter};
 pub use self::provider::{AUTHORITY, Provider, ProviderSetUpError, Providers};
-pub use self::record_name::{RecordName, RecordNameError};
-pub use self::watch::{EveryServer, Look, Visibility, Watch};
+pub use self::record_name::{RecordName, RecordNameError, label_of};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

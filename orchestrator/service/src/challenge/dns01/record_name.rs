@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 /// RFC 1035 §2.3.4, without the dot at the end.
 const BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
+/// Of the digest, in hexadecimal: no two names meet by chance.
+const DIGEST_BYTES: usize = 20;
 
 /// An absolute name in DNS: lower case, no dot at the end, underscores allowed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +83,13 @@ impl TryFrom<String> for RecordName {
     }
 }
 
+/// The label in our own zone that a name's alias is to lead to. It follows from the name, so that whoever owns the name
+/// can be told the record before anything is ordered, and no two names share one.
+pub fn label_of(name: &RecordName) -> String {
+    let digest = Sha256::digest(name.as_str());
+    digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +126,14 @@ mod tests {
         assert_eq!(name("a.b.acme.host.net").labels_below(&zone), Some("a.b"));
         assert_eq!(zone.labels_below(&zone), Some(""));
         assert_eq!(name("xacme.host.net").labels_below(&zone), None);
+    }
+
+    #[test]
+    fn a_name_has_one_label_and_no_other_name_has_it() {
+        let label = |text: &str| label_of(&RecordName::parse(text).expect(text));
+        assert_eq!(label("_acme-challenge.shop.com"), label("_acme-challenge.SHOP.com."));
+        assert_ne!(label("_acme-challenge.shop.com"), label("_acme-challenge.www.shop.com"));
+        assert_eq!(label("_acme-challenge.shop.com").len(), 40);
+        assert!(RecordName::parse(&label("_acme-challenge.shop.com")).is_ok());
     }
 }
