@@ -36,6 +36,10 @@ const CA: &str = "letsencrypt";
 const AT_ONCE: u16 = 16;
 const CONNECTIONS: u32 = 16;
 const ACCOUNTS: u32 = 100;
+/// What the database itself spends on an order, whatever else the machine does meanwhile.
+const COUNTING: &str = "shared_preload_libraries = 'pg_stat_statements'";
+const SPENT: &str =
+    "select coalesce(sum(total_exec_time), 0) from pg_stat_statements where query not like 'delete from%'";
 
 /// Orders, proven and in line, of 40 tenants; one name each, and ids in the order of their coming as those of the service.
 const QUEUE: [&str; 7] = [
@@ -70,15 +74,15 @@ async fn main() -> Result<()> {
     open(folder.path())?;
     let data = folder.path().join("database");
     let mut cluster = PrivateCluster::start(&data).await?;
-    if let Ok(settings) = std::env::var("SETTINGS") {
-        // Settings of one's own are read at the start.
-        cluster.stop().await?;
-        std::fs::write(data.join("postgres/local.conf"), settings.replace(';', "\n"))?;
-        cluster = PrivateCluster::start(&data).await?;
-    }
+    // Settings beside its own are read at the start.
+    cluster.stop().await?;
+    let settings = std::env::var("SETTINGS").unwrap_or_default().replace(';', "\n");
+    std::fs::write(data.join("postgres/local.conf"), format!("{COUNTING}\n{settings}\n"))?;
+    cluster = PrivateCluster::start(&data).await?;
     let store = Store::open(&cluster.url(), CONNECTIONS)?;
     store.migrate().await?;
     let pool = PgPool::connect(&cluster.url()).await?;
+    sqlx::query("create extension pg_stat_statements").execute(&pool).await?;
     let figures = measure(&store, &pool).await;
     pool.close().await;
     store.close().await;
@@ -111,8 +115,8 @@ async fn measure(store: &Store, pool: &PgPool) -> Result<Value> {
     queue(pool, 100_000, ACCOUNTS).await?;
     let spread = spread(store, orders).await?;
     say(&format!("{ACCOUNTS} accounts: {spread:.0} orders/s admitted"))?;
-    let ratio = |p50: fn(&(i32, Figures, Figures)) -> f64| match (rows.first(), rows.last()) {
-        (Some(first), Some(last)) => Some(p50(last) / p50(first)),
+    let ratio = |figure: fn(&(i32, Figures, Figures)) -> f64| match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) => Some(figure(last) / figure(first)),
         _ => None,
     };
     Ok(json!({
@@ -120,6 +124,8 @@ async fn measure(store: &Store, pool: &PgPool) -> Result<Value> {
         "queued": rows.iter().map(|(size, plenty, scarce)| json!({
             "orders": size, "plenty": plenty.json(), "scarce": scarce.json(),
         })).collect::<Vec<_>>(),
+        "ratio_database_plenty": ratio(|(_, plenty, _)| plenty.in_database),
+        "ratio_database_scarce": ratio(|(_, _, scarce)| scarce.in_database),
         "ratio_p50_plenty": ratio(|(_, plenty, _)| plenty.p50),
         "ratio_p99_plenty": ratio(|(_, plenty, _)| plenty.p99),
         "ratio_p50_scarce": ratio(|(_, _, scarce)| scarce.p50),
@@ -183,19 +189,25 @@ struct Figures {
     /// Milliseconds for each order admitted.
     p50: f64,
     p99: f64,
+    /// Milliseconds of the database's statements for each, on average.
+    in_database: f64,
     /// Orders a second.
     rate: f64,
 }
 
 impl Figures {
     fn json(&self) -> Value {
-        json!({ "p50_ms": self.p50, "p99_ms": self.p99, "orders_per_second": self.rate })
+        json!({ "p50_ms": self.p50, "p99_ms": self.p99, "database_ms": self.in_database, "orders_per_second": self.rate })
     }
 }
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "p50 {:.3} ms, p99 {:.3} ms an order; {:.0} orders/s", self.p50, self.p99, self.rate)
+        let Self { p50, p99, in_database, rate } = self;
+        write!(
+            f,
+            "p50 {p50:.3} ms, p99 {p99:.3} ms an order, {in_database:.3} ms of it in statements; {rate:.0} orders/s"
+        )
     }
 }
 
@@ -209,6 +221,7 @@ async fn admit(
 ) -> Result<Figures> {
     let account: Uuid = sqlx::query_scalar("select account_id from accounts").fetch_one(pool).await?;
     let (mut each, mut admitted, mut now) = (Vec::new(), Vec::new(), NOW);
+    sqlx::query("select pg_stat_statements_reset()").execute(pool).await?;
     while admitted.len() < orders {
         now = now.after(Duration::from_secs(36));
         let began = Instant::now();
@@ -224,10 +237,13 @@ async fn admit(
         admitted.extend(claims.iter().map(|claim| claim.owner.order.0));
         go_on(pool, &requests).await?;
     }
+    let spent: f64 = sqlx::query_scalar(SPENT).fetch_one(pool).await?;
+    let in_database = spent / admitted.len() as f64;
     let seconds: f64 = each.iter().sum::<f64>() * f64::from(at_once) / 1e3;
     each.sort_by(f64::total_cmp);
     let percentile = |share: f64| each[((each.len() as f64 * share).ceil() as usize).max(1) - 1];
-    Ok(Figures { p50: percentile(0.5), p99: percentile(0.99), rate: admitted.len() as f64 / seconds })
+    let (p50, p99) = (percentile(0.5), percentile(0.99));
+    Ok(Figures { p50, p99, in_database, rate: admitted.len() as f64 / seconds })
 }
 
 /// What was admitted is at the CA and gone from there, as it would be in a moment: an account holds few at a time.
