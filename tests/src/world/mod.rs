@@ -4,6 +4,7 @@ mod account;
 mod ca;
 pub(crate) mod order;
 mod preflight;
+mod sites;
 mod truth;
 
 use std::collections::HashMap;
@@ -15,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use issuance::identifier::Hostname;
 use issuance::time::Clock;
 use lockkeeper::acme::Transport;
 use lockkeeper::api::imports::ImportReport;
@@ -37,6 +37,7 @@ use uuid::Uuid;
 
 pub use self::ca::{CaChoice, QUICK_PEBBLE, WorldCa};
 pub use self::order::OrderSeen;
+pub use self::sites::{csv, hostname, pairs};
 pub use self::truth::Truth;
 use crate::clock::LeapingClock;
 use crate::database::Database;
@@ -60,6 +61,8 @@ pub struct Plan {
     pub database_url: Option<String>,
     /// Whom CA and services ask about names, in place of the fleet.
     pub dns: Option<SocketAddr>,
+    /// Authoritative name servers of the fleet; with none, its one DNS server plays all parts.
+    pub name_servers: u8,
     /// The CA's profile as text, in place of the one that is shipped for its kind.
     pub profile: Option<String>,
 }
@@ -68,7 +71,8 @@ impl Plan {
     /// The rehearsal CA with its own rules, and ordinary settings.
     pub fn new(sites: Vec<Site>) -> Self {
         let ca = CaChoice::Rehearsal(CaRules::default());
-        Self { sites, ca, settings: Settings::default(), database_url: None, dns: None, profile: None }
+        let settings = Settings::default();
+        Self { sites, ca, settings, database_url: None, dns: None, name_servers: 0, profile: None }
     }
 }
 
@@ -97,9 +101,11 @@ impl World {
         let folder = tempfile::tempdir()?;
         let clock = Arc::new(LeapingClock::default());
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let fleet = Fleet::start(FleetConfig { sites: plan.sites, ..FleetConfig::new(nobody) }).await?;
+        let (sites, name_servers) = (plan.sites, plan.name_servers);
+        let fleet = Fleet::start(FleetConfig { sites, name_servers, ..FleetConfig::new(nobody) }).await?;
         let dns = plan.dns.unwrap_or(fleet.dns_addr());
-        let ca = WorldCa::start(plan.ca, &fleet, dns, &clock, folder.path()).await?;
+        let ports = (fleet.http_port(), plan.settings.https_port.unwrap_or(443));
+        let ca = WorldCa::start(plan.ca, ports, dns, &clock, folder.path()).await?;
         let database = match plan.database_url {
             Some(_) => None,
             None => Some(Database::migrated().await?),
@@ -421,30 +427,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// The file a hosting provider would import for these sites, one tenant each ten.
-pub fn csv(sites: &[Site]) -> String {
-    let mut csv = String::from("tenant,external_id,names,challenge,labels\n");
-    for (place, site) in sites.iter().enumerate() {
-        let names: Vec<_> = site.names.iter().map(Hostname::as_str).collect();
-        let _ = writeln!(csv, "tenant-{},site-{place},{},http-01,", place / 10, names.join(" "));
-    }
-    csv
-}
-
-/// Healthy sites of two names, `site-N.example.TLD` being no public suffix.
-pub fn pairs(stem: &str, count: usize) -> Vec<Site> {
-    (0..count)
-        .map(|place| {
-            let apex = format!("{stem}-{place}.com");
-            let www = format!("www.{apex}");
-            Site::healthy(vec![hostname(&apex), hostname(&www)])
-        })
-        .collect()
-}
-
-/// A name that is known to be one.
-pub fn hostname(name: &str) -> Hostname {
-    Hostname::parse(name).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
