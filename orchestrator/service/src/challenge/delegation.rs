@@ -162,6 +162,10 @@ impl Servers {
     pub(super) async fn holding(&self, name: &Name) -> Result<Delegation, DelegationFault> {
         let mut at = self.topmost(name).await?;
         for _ in 0..REFERRALS_MAX {
+            // Where nobody speaks for the zone, nobody refers to one below.
+            if at.child.is_none() {
+                return Ok(at);
+            }
             let Some((zone, named)) = self.cut_below(&at, name).await else { return Ok(at) };
             at = match self.kept(&zone) {
                 Some(kept) => kept,

@@ -23,6 +23,7 @@ use issuance::propagation::{Quorum, Round, Sighting};
 use tokio::time::{Instant, timeout};
 
 use super::address::AddressPolicy;
+use super::alias::ALIASES_MAX;
 use super::delegation::{Delegation, DelegationFault, ServerFault, Servers, absolute, canonical};
 use super::instruments::PropagationInstruments;
 use super::question::{AskFault, Patience, Transport};
@@ -30,8 +31,6 @@ use super::report::presentable;
 use super::resolver::{DNS_PORT, NameResolver, ResolveFault};
 use super::sight::{Seen, read};
 
-/// Aliases that are followed; a CA's resolver gives up about there too.
-const ALIASES_MAX: usize = 8;
 /// Addresses asked in one look.
 const ADDRESSES_MAX: usize = 48;
 
@@ -111,6 +110,10 @@ pub struct ServerReport {
     pub detail: String,
     /// It shows the record and does not answer over TCP, which a CA needs for a longer answer.
     pub tcp_fails: bool,
+    /// Its answer does not fit into UDP, and TCP gives none.
+    pub needs_tcp: bool,
+    /// It speaks for the zone, and shows other values than those expected, in order.
+    pub others: Option<Vec<String>>,
 }
 
 impl PropagationReport {
@@ -158,6 +161,15 @@ impl Propagation {
         loop {
             let zone = match self.servers.holding(&owner).await {
                 Ok(zone) => zone,
+                Err(DelegationFault::NotRegistered { zone }) if met.len() > 1 => {
+                    let chain: Vec<_> = met.iter().map(canonical).collect();
+                    let detail = format!(
+                        "it is an alias ({}), and the domain {} is not in DNS",
+                        chain.join(" → "),
+                        canonical(&zone)
+                    );
+                    return PropagationReport::broken(name, FailureClass::DnsAlias, &detail);
+                }
                 Err(fault) => return PropagationReport::without_zone(&canonical(&owner), &fault),
             };
             let mut looks = self.look_at(&zone, &owner, expected, None).await;
@@ -165,11 +177,11 @@ impl Propagation {
                 Some(target) if met.contains(&target) => {
                     let chain: Vec<_> = met.iter().chain([&target]).map(canonical).collect();
                     let detail = format!("its aliases lead in a circle: {}", chain.join(" → "));
-                    return PropagationReport::broken(name, FailureClass::DnsServfail, &detail);
+                    return PropagationReport::broken(name, FailureClass::DnsAlias, &detail);
                 }
                 Some(_) if met.len() > ALIASES_MAX => {
                     let detail = format!("more than {ALIASES_MAX} aliases lead on from it: a CA gives up");
-                    return PropagationReport::broken(name, FailureClass::DnsServfail, &detail);
+                    return PropagationReport::broken(name, FailureClass::DnsAlias, &detail);
                 }
                 Some(target) => {
                     met.push(target.clone());
@@ -288,8 +300,16 @@ impl Look {
             Ok(seen) => seen.to_string(),
             Err(fault) => fault.to_string(),
         };
+        let needs_tcp = self.seen == Err(ServerFault::Ask(AskFault::NoTcp));
+        let others = match self.seen {
+            Ok(Seen::Missing { mut values, .. }) if !values.is_empty() => {
+                values.sort_unstable();
+                Some(values)
+            }
+            _ => None,
+        };
         let Self { server, address, tcp_fails, .. } = self;
-        ServerReport { server, address, sighting, detail, tcp_fails }
+        ServerReport { server, address, sighting, detail, tcp_fails, needs_tcp, others }
     }
 }
 
@@ -318,7 +338,12 @@ impl Verdict {
         match round {
             Round::Green { .. } => Self::Visible,
             Round::Missing => {
-                Self::NotYet { class: FailureClass::PropagationTimeout, detail: told(&[Sighting::Missing]) }
+                let class = if agree_on_others(servers) {
+                    FailureClass::WrongRecord
+                } else {
+                    FailureClass::PropagationTimeout
+                };
+                Self::NotYet { class, detail: told(&[Sighting::Missing]) }
             }
             Round::TooFew => {
                 let (lame, silent) = (count(Sighting::Lame), count(Sighting::Silent));
@@ -328,6 +353,7 @@ impl Verdict {
                 }
                 let class = match (lame, silent) {
                     (0, 0) => FailureClass::PrivateAddress,
+                    _ if servers.iter().any(|server| server.needs_tcp) => FailureClass::DnsTcp,
                     (lame, silent) if lame >= silent => FailureClass::DnsLame,
                     _ => FailureClass::DnsTimeout,
                 };
@@ -335,6 +361,14 @@ impl Verdict {
             }
         }
     }
+}
+
+/// Whether no server that speaks for the zone is behind another: what they show is what was published.
+fn agree_on_others(servers: &[ServerReport]) -> bool {
+    let mut speaking =
+        servers.iter().filter(|server| matches!(server.sighting, Sighting::Missing | Sighting::Shows));
+    let Some(first) = speaking.next() else { return false };
+    first.others.is_some() && speaking.all(|server| server.others == first.others)
 }
 
 impl PropagationReport {
@@ -361,7 +395,7 @@ impl PropagationReport {
     fn without_zone(owner: &str, fault: &DelegationFault) -> Self {
         let detail = fault.to_string();
         let class = match fault {
-            DelegationFault::NotRegistered { .. } => FailureClass::DnsNxdomain,
+            DelegationFault::NotRegistered { .. } => FailureClass::DnsUnregistered,
             DelegationFault::NoZone { .. } | DelegationFault::TooDeep { .. } => FailureClass::DnsLame,
             DelegationFault::Resolver { fault: ResolveFault::Unreachable, .. } => {
                 return Self::unknown(owner, &detail);
