@@ -8,6 +8,7 @@ pub mod held_transport;
 pub mod https_client;
 pub mod mortal_service;
 pub mod name_server;
+pub mod named;
 pub mod pebble;
 pub mod postgres;
 pub mod proxy;

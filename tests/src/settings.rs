@@ -18,8 +18,14 @@ pub struct Settings {
     /// Between two looks for names that are to be looked at again. So long by default that a test hears of none that it did
     /// not ask for.
     pub evidence_seconds: u32,
-    /// Web servers behind a load balancer, each with its name.
-    pub nodes: Vec<(String, SocketAddr)>,
+    /// Web servers behind load balancers.
+    pub nodes: Vec<FarmNode>,
+    /// Addresses and blocks beside 127.0.1.0/24 that are the provider's own.
+    pub hosting: &'static [&'static str],
+    /// Where redirects to https lead; 443 where there is none.
+    pub https_port: Option<u16>,
+    /// For one probe of one address.
+    pub probe_ms: u32,
     /// Maximum and recovery reserve; the CA profile's where there is none.
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
@@ -39,10 +45,29 @@ impl Default for Settings {
             renewal_seconds: None,
             evidence_seconds: 100_000,
             nodes: Vec::new(),
+            hosting: &[],
+            https_port: None,
+            probe_ms: 1_500,
             pending: None,
             roles: &["api", "worker", "responder"],
             more: String::new(),
         }
+    }
+}
+
+/// A web server behind a load balancer.
+#[derive(Debug, Clone)]
+pub struct FarmNode {
+    pub name: String,
+    pub address: SocketAddr,
+    /// The addresses of load balancers that it stands behind. Empty: all.
+    pub behind: Vec<String>,
+}
+
+impl FarmNode {
+    /// Behind all addresses.
+    pub fn new(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.to_owned(), address, behind: Vec::new() }
     }
 }
 
@@ -86,17 +111,25 @@ impl Settings {
         if let Some(root) = &surroundings.extra_root {
             writeln!(text, "extra_root = {}", quoted(root))?;
         }
+        let blocks = |first: &'static str| [&[first], self.hosting].concat();
         write!(
             text,
-            "[resolver]\nservers = [\"{}\"]\nauthority_port = {}\n[http01]\nport = {}\ntimeout_ms = 1500\n\
-             nodes = [{}]\n[addresses]\nallow = [\"127.0.0.0/8\"]\nexpected = [\"127.0.1.0/24\"]\n",
+            "[resolver]\nservers = [\"{}\"]\nauthority_port = {}\n[addresses]\nallow = {:?}\nexpected = {:?}\n\
+             [http01]\nport = {}\nhttps_port = {}\ntimeout_ms = {}\n",
             surroundings.dns,
             surroundings.dns.port(),
+            blocks("127.0.0.0/8"),
+            blocks("127.0.1.0/24"),
             surroundings.http_port,
-            self.nodes.iter().fold(String::new(), |text, (name, address)| {
-                text + &format!("{{ name = {name:?}, address = \"{address}\" }}, ")
-            })
+            self.https_port.unwrap_or(443),
+            self.probe_ms
         )?;
+        for FarmNode { name, address, behind } in &self.nodes {
+            write!(
+                text,
+                "[[http01.nodes]]\nname = {name:?}\naddress = \"{address}\"\nbehind = {behind:?}\n"
+            )?;
+        }
         write!(
             text,
             "[worker]\npermits = {}\nlease_seconds = {}\ndrain_seconds = {}\npoll_interval_ms = {}\nroles = {:?}\n",

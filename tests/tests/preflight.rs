@@ -71,6 +71,7 @@ impl World {
         let fetch =
             FetchConfig { http_port: fleet.http_port(), deadline: DEADLINE, ..FetchConfig::default() };
         let preflight = Preflight::new(&fetch, Arc::new(resolver), policy, secret).expect("a preflight");
+        let preflight = preflight.with_authorities_at(fleet.dns_addr().port());
         Self { fleet, preflight, _responder: stop.drop_guard() }
     }
 }

@@ -64,6 +64,9 @@ impl Check {
     pub fn of(class: FailureClass) -> Option<Self> {
         Some(match class {
             FailureClass::DnsNxdomain
+            | FailureClass::DnsUnregistered
+            | FailureClass::DnsAlias
+            | FailureClass::DnsTcp
             | FailureClass::DnsServfail
             | FailureClass::Dnssec
             | FailureClass::DnsLame
@@ -72,14 +75,17 @@ impl Check {
             | FailureClass::DnsNoAddress => Self::Dns,
             FailureClass::WrongAddress => Self::ProviderAddress,
             FailureClass::PrivateAddress => Self::PublicAddress,
-            FailureClass::ConnectionRefused | FailureClass::ConnectionTimeout => Self::Connection,
-            FailureClass::Redirect => Self::Redirect,
+            FailureClass::ConnectionRefused
+            | FailureClass::ConnectionTimeout
+            | FailureClass::ConnectionClosed => Self::Connection,
+            FailureClass::Redirect | FailureClass::RedirectTarget => Self::Redirect,
             FailureClass::Tls => Self::Tls,
-            FailureClass::SlowResponse | FailureClass::HttpStatus | FailureClass::WrongContent => {
-                Self::Response
-            }
-            FailureClass::Caa => Self::Caa,
-            FailureClass::PropagationTimeout => Self::Propagation,
+            FailureClass::SlowResponse
+            | FailureClass::HttpStatus
+            | FailureClass::NotHttp
+            | FailureClass::WrongContent => Self::Response,
+            FailureClass::Caa | FailureClass::CaaLookup => Self::Caa,
+            FailureClass::PropagationTimeout | FailureClass::WrongRecord => Self::Propagation,
             FailureClass::RateLimited
             | FailureClass::PausedAtCa
             | FailureClass::RejectedIdentifier

@@ -58,15 +58,22 @@ macro_rules! classes {
 
 classes! {
     /// The name does not exist in DNS.
-    DnsNxdomain, "dns_nxdomain", Tenant, "create the name in DNS, or register the domain again if it has expired";
-    /// The name servers answer with an error, or DNSSEC does not validate.
-    DnsServfail, "dns_servfail", Tenant, "mend the zone at its name servers: they answer SERVFAIL (a broken zone, or bad DNSSEC signatures)";
+    DnsNxdomain, "dns_nxdomain", Tenant, "create the name in DNS: its domain is there, the name is not";
+    /// The zone above does not know the registered domain.
+    DnsUnregistered, "dns_unregistered", Tenant, "register the domain again, or have its registrar release it: it is in DNS no more";
+    /// The name is an alias (CNAME) that ends nowhere: at a name that does not exist or has no address, in a circle, or
+    /// after too many others.
+    DnsAlias, "dns_alias", Tenant, "change the CNAME record, or mend what it leads to: the alias does not end at an address";
+    /// The name servers answer with an error, or a resolver has nothing but one to tell.
+    DnsServfail, "dns_servfail", Tenant, "mend the zone at its name servers: they answer SERVFAIL (a zone that is not loaded or has expired there)";
     /// No name server answers.
     DnsTimeout, "dns_timeout", Tenant, "make the domain's name servers reachable: none of them answers";
     /// DNSSEC does not validate: whoever validates, and CAs must, gets no answer at all.
     Dnssec, "dnssec", Tenant, "sign the zone anew, or have the DS record at the registrar removed: its DNSSEC signatures do not validate";
     /// The servers that the parent zone names do not speak for the zone.
     DnsLame, "dns_lame", Tenant, "serve the zone at the name servers that the registrar names, or have the registrar name those that serve it";
+    /// The answer is too long for UDP, and the name servers give none over TCP.
+    DnsTcp, "dns_tcp", Tenant, "let the zone's name servers answer over TCP too, or remove old TXT records: the answer does not fit into UDP";
     /// The name exists and has neither A nor AAAA.
     DnsNoAddress, "dns_no_address", Tenant, "publish an A or AAAA record for the name: it has neither";
     /// An address record leads elsewhere than to the provider's servers.
@@ -75,17 +82,25 @@ classes! {
     PrivateAddress, "private_address", Tenant, "publish a public address: the record leads to a private or reserved network";
     ConnectionRefused, "connection_refused", Tenant, "let a web server listen on port 80 at this address: the connection is refused";
     ConnectionTimeout, "connection_timeout", Tenant, "let port 80 through the firewall and answer: nothing comes back in time";
+    /// The connection is taken, and ends before the answer is whole.
+    ConnectionClosed, "connection_closed", Tenant, "look into the web server's log, and what filters in front of it: it closes the connection before its answer is complete";
     /// Headers or body come too slowly.
     SlowResponse, "slow_response", Tenant, "answer the challenge path faster: the response is not complete in time";
     Tls, "tls", Tenant, "mend the TLS set-up of the server that the challenge request is redirected to";
     /// The challenge path answers with another status than 200.
     HttpStatus, "http_status", Tenant, "forward /.well-known/acme-challenge/ to the responder: the server answers with an error status";
-    /// A redirect loop, too many redirects, or one that leads to a port or scheme no CA follows.
-    Redirect, "redirect", Tenant, "do not redirect /.well-known/acme-challenge/ in circles: at most 10 redirects, to http or https on their standard ports";
+    /// A redirect loop, too many redirects, or one that leads to a port, scheme, name or network no CA follows.
+    Redirect, "redirect", Tenant, "redirect /.well-known/acme-challenge/ only as CAs follow, or not at all: no circle, 10 times at the most, to public names, over http or https on their standard ports";
+    /// The redirect is one that CAs follow, and the answer is not where it leads.
+    RedirectTarget, "redirect_target", Tenant, "do not redirect /.well-known/acme-challenge/, or forward it to the responder where the redirect leads as well: the answer is not there";
+    /// Something that is not a web server, or one that expects TLS, answers on the port for plain HTTP.
+    NotHttp, "not_http", Tenant, "let a web server that speaks plain HTTP listen on port 80: what answers there speaks something else";
     /// The challenge path answers 200 with something else.
     WrongContent, "wrong_content", Tenant, "forward /.well-known/acme-challenge/ to the responder: the server answers with other content";
     /// A CAA record forbids this CA.
     Caa, "caa", Tenant, "add a CAA record that allows the CA, or remove the one that forbids it";
+    /// The CAA records cannot be looked up, though the zone answers otherwise: a CA takes that for a refusal.
+    CaaLookup, "caa_lookup", Tenant, "have the zone's name servers answer questions for CAA records, if only with none: they fail for that type";
     /// A limit of the CA, ours to have known.
     RateLimited, "rate_limited", Nobody, "nothing to do: the order goes on at the instant the limit names";
     /// The CA paused this name after too many failures.
@@ -104,6 +119,8 @@ classes! {
     /// No provider that we can write to serves the record that would prove the name.
     DnsDelegation, "dns_delegation", Tenant, "publish the CNAME record that hands the name's challenge over, exactly as shown";
     PropagationTimeout, "propagation_timeout", Tenant, "check the zone's name servers: the record did not reach all of them";
+    /// All name servers agree, on other values.
+    WrongRecord, "wrong_record", Tenant, "let the name have the TXT record exactly as it was given: its name servers agree on other values";
     ProviderApi, "provider_api", Operator, "check the DNS provider's API and its credentials";
     /// The order or an authorization ended at the CA before it was used.
     OrderExpired, "order_expired", Nobody, "nothing to do: a new order is made";
@@ -128,6 +145,9 @@ impl FailureClass {
             ProblemKind::Connection if says(&["redirect"]) => Self::Redirect,
             ProblemKind::Connection if says(&["refused"]) => Self::ConnectionRefused,
             ProblemKind::Connection if says(&["nxdomain"]) => Self::DnsNxdomain,
+            ProblemKind::Connection if says(&["reset by peer", "error getting validation data"]) => {
+                Self::ConnectionClosed
+            }
             ProblemKind::Connection => Self::ConnectionTimeout,
             ProblemKind::Tls => Self::Tls,
             ProblemKind::Caa => Self::Caa,
@@ -276,125 +296,4 @@ fn unpause_link(detail: &str) -> Option<Box<str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paused_busy_and_limited_are_told_apart() {
-        let paused = Problem::new(
-            ProblemKind::RateLimited,
-            429,
-            "Your account is temporarily prevented from requesting certificates for zombie.com and possibly others. Please visit: https://ca.test/sfe/v1/unpause?jwt=eyJ",
-        );
-        assert_eq!(
-            Refusal::of(&paused),
-            Refusal::Paused { link: Some("https://ca.test/sfe/v1/unpause?jwt=eyJ".into()) }
-        );
-        for (status, detail) in [
-            (503, "Service busy; retry later."),
-            (503, "too many new orders (300) from this account in the last 3h0m0s"),
-            (429, "<html><body>429 Too Many Requests</body></html>"),
-            (429, ""),
-        ] {
-            let busy = Problem::new(ProblemKind::RateLimited, status, detail);
-            assert_eq!(Refusal::of(&busy), Refusal::Busy { wait: Duration::from_mins(1) }, "{detail}");
-        }
-        for detail in ["too many new orders (300) from this account in the last 3h0m0s", "quota exceeded"] {
-            let limited = Problem::new(ProblemKind::RateLimited, 429, detail);
-            assert_eq!(Refusal::of(&limited), Refusal::Limited, "{detail}");
-        }
-    }
-
-    /// Every known type leads somewhere on purpose, under the status it is sent with.
-    #[test]
-    fn every_problem_type_has_its_consequence() {
-        use ProblemKind as K;
-        let terminal = |class| Refusal::Terminal { class };
-        let cases = [
-            (K::AccountDoesNotExist, 400, Refusal::AccountStopped),
-            (K::AlreadyReplaced, 409, Refusal::AlreadyReplaced),
-            (K::AlreadyRevoked, 400, terminal(FailureClass::Internal)),
-            (K::BadCsr, 400, terminal(FailureClass::BadCsr)),
-            (K::BadNonce, 400, Refusal::Nonce),
-            (K::BadPublicKey, 400, Refusal::AccountStopped),
-            (K::BadRevocationReason, 400, terminal(FailureClass::Internal)),
-            (K::BadSignatureAlgorithm, 400, Refusal::AccountStopped),
-            (K::Caa, 403, terminal(FailureClass::Caa)),
-            (K::Compound, 400, terminal(FailureClass::Internal)),
-            (K::Conflict, 409, Refusal::Reread),
-            (K::Connection, 400, terminal(FailureClass::ConnectionTimeout)),
-            (K::Dns, 400, terminal(FailureClass::DnsServfail)),
-            (K::ExternalAccountRequired, 400, Refusal::AccountStopped),
-            (K::IncorrectResponse, 403, terminal(FailureClass::WrongContent)),
-            (K::InvalidContact, 400, Refusal::AccountStopped),
-            (K::InvalidProfile, 400, Refusal::AccountStopped),
-            (K::Malformed, 404, Refusal::Gone),
-            (K::OrderNotReady, 403, Refusal::Reread),
-            (K::RateLimited, 429, Refusal::Limited),
-            (K::RejectedIdentifier, 400, terminal(FailureClass::RejectedIdentifier)),
-            (K::ServerInternal, 500, Refusal::Unknown { wait: ERROR_WAIT_DEFAULT }),
-            (K::Tls, 400, terminal(FailureClass::Tls)),
-            (K::Unauthorized, 403, Refusal::AccountStopped),
-            (K::UnsupportedContact, 400, Refusal::AccountStopped),
-            (K::UnsupportedIdentifier, 400, terminal(FailureClass::RejectedIdentifier)),
-            (K::UserActionRequired, 403, Refusal::AccountStopped),
-            (K::AgreementRequired, 403, Refusal::AccountStopped),
-        ];
-        for kind in K::KNOWN {
-            assert!(cases.iter().any(|(known, ..)| known == kind), "{kind} has no case");
-            assert_eq!(&K::parse(&format!("urn:ietf:params:acme:error:{kind}")), kind);
-        }
-        for (kind, status, consequence) in cases {
-            assert_eq!(Refusal::of(&Problem::new(kind.clone(), status, "why")), consequence, "{kind}");
-        }
-        let odd = |status| Problem::new(K::parse("teapot"), status, "?");
-        assert_eq!(Refusal::of(&odd(500)), Refusal::Unknown { wait: ERROR_WAIT_DEFAULT });
-        assert_eq!(Refusal::of(&odd(404)), Refusal::Gone);
-        assert_eq!(Refusal::of(&odd(400)), terminal(FailureClass::Internal));
-    }
-
-    #[test]
-    fn a_wait_is_never_absurd() {
-        for (told, wait) in [(0, 1), (5, 5), (10_u64.pow(9), 7 * 86_400)] {
-            let problem = Problem {
-                retry_after: Some(Duration::from_secs(told)),
-                ..Problem::new(ProblemKind::ServerInternal, 500, "")
-            };
-            assert_eq!(Refusal::of(&problem), Refusal::Unknown { wait: Duration::from_secs(wait) });
-        }
-    }
-
-    #[test]
-    fn validation_errors_name_their_cause() {
-        let class = |kind, detail: &str| FailureClass::of_validation(&Problem::new(kind, 400, detail));
-        let dns = ProblemKind::Dns;
-        assert_eq!(
-            class(dns.clone(), "DNS problem: NXDOMAIN looking up A for a.com"),
-            FailureClass::DnsNxdomain
-        );
-        assert_eq!(class(dns.clone(), "DNS problem: SERVFAIL looking up A"), FailureClass::DnsServfail);
-        assert_eq!(class(dns.clone(), "DNS problem: query timed out"), FailureClass::DnsTimeout);
-        assert_eq!(class(dns, "no valid A records found for a.com"), FailureClass::DnsNoAddress);
-        let connection = ProblemKind::Connection;
-        assert_eq!(class(connection.clone(), "Connection refused"), FailureClass::ConnectionRefused);
-        assert_eq!(class(connection.clone(), "Timeout during connect"), FailureClass::ConnectionTimeout);
-        assert_eq!(class(connection, "Too many redirects"), FailureClass::Redirect);
-        let unauthorized = ProblemKind::Unauthorized;
-        assert_eq!(
-            class(unauthorized.clone(), "192.0.2.1: Invalid response from http://a.com/x: 404"),
-            FailureClass::HttpStatus
-        );
-        assert_eq!(
-            class(unauthorized, "The key authorization file from the server did not match"),
-            FailureClass::WrongContent
-        );
-    }
-
-    #[test]
-    fn class_names_come_back() {
-        for class in FailureClass::ALL {
-            assert_eq!(FailureClass::parse(class.as_str()), Some(*class));
-            assert!(!class.advice().is_empty());
-        }
-    }
-}
+mod tests;

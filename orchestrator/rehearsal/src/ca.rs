@@ -21,6 +21,7 @@ use crate::chance::Chance;
 use crate::clock::{RealClock, SkewedClock};
 use crate::endpoint::{Endpoint, Traffic};
 use crate::faults::{Effect, FaultReport, Faults, Plan, PlanError, Release, Target};
+use crate::http01::Web;
 use crate::issuer::{Issuer, IssuerError, ServerIdentity};
 use crate::limits::{History, HistoryError, LimitOverride, LimitReport, LimitUsage, OverrideError, Owner};
 use crate::load_balancer::LoadBalancer;
@@ -50,6 +51,8 @@ pub struct CaConfig {
     pub dns: Option<SocketAddr>,
     /// The port on which HTTP-01 is validated, in place of 80.
     pub http_port: u16,
+    /// The port that redirects to https lead to, in place of 443.
+    pub https_port: u16,
     /// Two CAs with one seed draw the same tokens, shuffles, refusals and jitter.
     pub seed: u64,
     pub clock: Arc<dyn Clock>,
@@ -66,6 +69,7 @@ impl Default for CaConfig {
             history: History::default(),
             dns: None,
             http_port: DEFAULT_HTTP_PORT,
+            https_port: 443,
             seed: 0,
             clock: Arc::new(RealClock),
         }
@@ -135,7 +139,7 @@ impl RehearsalCa {
             address,
             scheme: if tls.is_some() { "https" } else { "http" },
             state: Mutex::new(state),
-            validator: Validator::new(dns, config.http_port, &config.rules),
+            validator: Validator::new(dns, Web::new(config.http_port, config.https_port)?, &config.rules),
             load_balancer: LoadBalancer::new(&config.rules.request_rates),
             rules: config.rules,
             clock: SkewedClock::new(config.clock),

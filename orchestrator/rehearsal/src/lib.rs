@@ -17,6 +17,7 @@ pub mod rules;
 mod account;
 mod activity;
 mod admission;
+mod any_certificate;
 mod authorization;
 mod caa;
 mod certificate;

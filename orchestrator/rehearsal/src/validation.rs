@@ -13,6 +13,7 @@ use crate::ca::Ca;
 use crate::challenge::ChallengeKind;
 use crate::endpoint::Endpoint;
 use crate::faults::Effect;
+use crate::http01::Web;
 use crate::limits::Key;
 use crate::problem::{Kind, Problem};
 use crate::resolver::DnsView;
@@ -26,7 +27,7 @@ use crate::{caa, dns_persist, dns01, http01};
 pub(crate) struct Validator {
     /// Absent: everything is valid.
     dns: Option<DnsView>,
-    http_port: u16,
+    web: Web,
     timeout: Duration,
     perspectives: u8,
     remote_perspectives_min: u8,
@@ -49,10 +50,10 @@ pub(crate) struct Attempt {
 }
 
 impl Validator {
-    pub(crate) fn new(dns: Option<DnsView>, http_port: u16, rules: &CaRules) -> Self {
+    pub(crate) fn new(dns: Option<DnsView>, web: Web, rules: &CaRules) -> Self {
         Self {
             dns,
-            http_port,
+            web,
             timeout: Duration::from_millis(rules.validation_timeout_ms),
             perspectives: rules.perspectives.max(1),
             remote_perspectives_min: rules.remote_perspectives_min,
@@ -89,7 +90,7 @@ impl Validator {
 
     async fn look(&self, dns: &DnsView, attempt: &Attempt) -> Result<(), Problem> {
         match attempt.kind {
-            ChallengeKind::Http01 => http01::validate(dns, attempt, self.http_port, self.timeout).await,
+            ChallengeKind::Http01 => http01::validate(dns, attempt, &self.web, self.timeout).await,
             ChallengeKind::Dns01 => {
                 match tokio::time::timeout(self.timeout, dns01::validate(dns, attempt)).await {
                     Ok(verdict) => verdict,

@@ -5,7 +5,7 @@ select
     said.hostname, hostnames.tenant_id, $1, said.problem, case when said.problem is not null then said.at end,
     case when said.persist then said.at end
 from unnest($2::text[], $3::jsonb[], $4::timestamptz[], $5::boolean[]) as said (hostname, problem, at, persist)
-join hostnames using (hostname)
+join hostnames on hostnames.hostname = regexp_replace(said.hostname, '^\*\.', '')
 order by said.hostname collate "C"
 on conflict (hostname) do update
 set ca_problem = coalesce(excluded.ca_problem, kept.ca_problem),

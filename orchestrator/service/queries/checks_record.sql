@@ -12,7 +12,8 @@ select
 from unnest(
     $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::boolean[], $9::text[], $10::text[]
 ) as found (hostname, verdict, fault_class, fault_detail, findings, checked_at, says, passed, alarms)
-join hostnames using (hostname)
+-- Who owns a name owns its wildcard.
+join hostnames on hostnames.hostname = regexp_replace(found.hostname, '^\*\.', '')
 -- Everybody takes these locks in one order.
 order by found.hostname collate "C"
 on conflict (hostname) do update

@@ -177,8 +177,7 @@ fn settings() -> Settings {
         pending: Some(BUDGET),
         roles: &["worker"],
         evidence_seconds: 60,
-        nodes: Vec::new(),
-        more: String::new(),
+        ..Settings::default()
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::ensure;
 use issuance::time::Clock;
 use rehearsal::ca::{CaConfig, RehearsalCa};
-use rehearsal::fleet::Fleet;
 use rehearsal::pebble::{Pebble, PebbleOptions};
 use rehearsal::rules::CaRules;
 
@@ -40,15 +39,14 @@ pub enum WorldCa {
 impl WorldCa {
     pub(super) async fn start(
         choice: CaChoice,
-        fleet: &Fleet,
+        (http_port, https_port): (u16, u16),
         dns: SocketAddr,
         clock: &Arc<LeapingClock>,
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let config = |rules| {
             let clock: Arc<dyn Clock> = clock.clone();
-            let (dns, http_port) = (Some(dns), fleet.http_port());
-            CaConfig { rules, dns, http_port, clock, ..CaConfig::default() }
+            CaConfig { rules, dns: Some(dns), http_port, https_port, clock, ..CaConfig::default() }
         };
         match choice {
             CaChoice::Rehearsal(rules) => {
@@ -60,7 +58,7 @@ impl WorldCa {
             }
             CaChoice::ProxiedPebble { validation_sleep_seconds } => {
                 let options = PebbleOptions {
-                    http_port: fleet.http_port(),
+                    http_port,
                     dns: Some(dns),
                     always_valid: false,
                     validation_sleep_seconds,

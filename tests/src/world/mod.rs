@@ -2,9 +2,9 @@
 
 mod account;
 mod ca;
-mod names;
 pub(crate) mod order;
 mod preflight;
+mod sites;
 mod truth;
 
 use std::collections::HashMap;
@@ -36,8 +36,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use self::ca::{CaChoice, QUICK_PEBBLE, WorldCa};
-pub use self::names::{csv, hostname, pairs};
 pub use self::order::OrderSeen;
+pub use self::sites::{csv, hostname, pairs};
 pub use self::truth::Truth;
 use crate::clock::LeapingClock;
 use crate::database::Database;
@@ -63,6 +63,8 @@ pub struct Plan {
     pub dns: Option<SocketAddr>,
     /// Whom the CA asks, where it sees another DNS than the services.
     pub ca_dns: Option<SocketAddr>,
+    /// Authoritative name servers of the fleet; with none, its one DNS server plays all parts.
+    pub name_servers: u8,
     /// The CA's profile as text, in place of the one that is shipped for its kind.
     pub profile: Option<String>,
 }
@@ -78,6 +80,7 @@ impl Plan {
             database_url: None,
             dns: None,
             ca_dns: None,
+            name_servers: 0,
             profile: None,
         }
     }
@@ -108,9 +111,11 @@ impl World {
         let folder = tempfile::tempdir()?;
         let clock = Arc::new(LeapingClock::default());
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let fleet = Fleet::start(FleetConfig { sites: plan.sites, ..FleetConfig::new(nobody) }).await?;
+        let (sites, name_servers) = (plan.sites, plan.name_servers);
+        let fleet = Fleet::start(FleetConfig { sites, name_servers, ..FleetConfig::new(nobody) }).await?;
         let dns = plan.dns.unwrap_or(fleet.dns_addr());
-        let ca = WorldCa::start(plan.ca, &fleet, plan.ca_dns.unwrap_or(dns), &clock, folder.path()).await?;
+        let ports = (fleet.http_port(), plan.settings.https_port.unwrap_or(443));
+        let ca = WorldCa::start(plan.ca, ports, plan.ca_dns.unwrap_or(dns), &clock, folder.path()).await?;
         let database = match plan.database_url {
             Some(_) => None,
             None => Some(Database::migrated().await?),

@@ -1,6 +1,5 @@
 //! The preflight of a world's services, for a test that looks by itself.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,6 +13,7 @@ use lockkeeper::config::Config;
 use lockkeeper::keys::MasterKey;
 
 use super::World;
+use crate::settings::FarmNode;
 
 impl World {
     /// What the services check names with.
@@ -30,7 +30,7 @@ impl World {
             deadline: config.http01.timeout(),
             ..FetchConfig::default()
         };
-        let node = |(name, address): &(String, SocketAddr)| Node {
+        let node = |FarmNode { name, address, .. }: &FarmNode| Node {
             name: name.as_str().into(),
             address: *address,
             behind: Vec::new(),

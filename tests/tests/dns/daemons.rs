@@ -9,8 +9,8 @@ use lockkeeper::challenge::preflight::{Preflight, Verdict as NameVerdict};
 use lockkeeper::challenge::probe::ProbeSecret;
 use lockkeeper::challenge::propagation::{Propagation, PropagationConfig, Verdict};
 use lockkeeper::challenge::resolver::{NameResolver, ResolverConfig};
+use lockkeeper_tests::named::{Named, Signatures, SignedZone};
 
-use crate::named::{Named, Signatures, SignedZone};
 use crate::world::{hostname, loopback};
 
 const VALUE: &str = "LPsIwTo7o8BoG0-vjCyGQGBWSVIPxI-i_X336eUOQZo";
@@ -86,7 +86,7 @@ async fn bind_is_understood() {
         FailureClass::DnsNxdomain,
         "a signed denial is one like any other"
     );
-    assert_eq!(class("www.unregistered.com").await, FailureClass::DnsNxdomain);
+    assert_eq!(class("www.unregistered.com").await, FailureClass::DnsUnregistered);
 
     let issuer =
         CaaIssuer { identities: vec!["ca.example".into()], account_url: "https://ca.example/1".into() };

@@ -2,7 +2,6 @@
 
 mod caa;
 mod daemons;
-mod named;
 mod propagation;
 mod sanity;
 mod world;

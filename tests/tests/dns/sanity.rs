@@ -58,7 +58,7 @@ async fn a_name_that_is_missing_is_told_from_a_domain_that_is() {
     assert_eq!(class, FailureClass::DnsNxdomain);
     assert_eq!(detail, "the name does not exist in DNS (NXDOMAIN); its domain example.com does");
     let (class, detail) = told(&world, "www.expired.com").await;
-    assert_eq!(class, FailureClass::DnsNxdomain);
+    assert_eq!(class, FailureClass::DnsUnregistered);
     assert!(
         detail.starts_with(
             "the domain expired.com does not exist in DNS (NXDOMAIN): it is not registered, has expired"
@@ -99,7 +99,7 @@ async fn names_proven_in_dns_need_a_zone_and_no_address() {
         None,
         Some(FailureClass::Caa),
         Some(FailureClass::Dnssec),
-        Some(FailureClass::DnsNxdomain),
+        Some(FailureClass::DnsUnregistered),
         // Server 1, which only the zone itself names, does answer.
         None,
     ];

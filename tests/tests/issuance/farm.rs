@@ -10,7 +10,7 @@ use std::time::Duration;
 use issuance::check::{Check, Outcome};
 use issuance::fault::{Actor, FailureClass};
 use lockkeeper::store::explanations::{HostnameStatus, HostnameView};
-use lockkeeper_tests::settings::Settings;
+use lockkeeper_tests::settings::{FarmNode, Settings};
 use lockkeeper_tests::world::{Plan, World, csv, hostname};
 use rehearsal::fleet::Site;
 use tempfile::TempDir;
@@ -134,7 +134,8 @@ async fn three_bad_nodes_of_six_are_each_found_and_nothing_is_ordered() -> anyho
     let (farm, responder) = Farm::start().await?;
     let proxy = HaProxy::start(&farm.nodes).await?;
     let sites = vec![Site::healthy(vec![hostname("farm.com")]), Site::healthy(vec![hostname("parked.com")])];
-    let settings = Settings { nodes: farm.nodes.clone(), ..Settings::default() };
+    let nodes = farm.nodes.iter().map(|(name, address)| FarmNode::new(name, *address)).collect();
+    let settings = Settings { nodes, ..Settings::default() };
     let world = World::start(Plan { settings, ..Plan::new(sites.clone()) }).await?;
     let app = world.service("one").await?;
     responder.set(app.endpoints.responder.expect("it plays the role")).expect("set once");

@@ -11,7 +11,8 @@ const WITHIN: Duration = Duration::from_mins(1);
 /// The class in which each fault of the demo must end.
 fn class_of(fault: Fault) -> &'static str {
     match fault {
-        Fault::Nxdomain => "dns_nxdomain",
+        // Of the whole site, its apex too.
+        Fault::Nxdomain => "dns_unregistered",
         Fault::Servfail => "dns_servfail",
         Fault::NoAddress => "dns_no_address",
         Fault::WrongAddress => "wrong_address",

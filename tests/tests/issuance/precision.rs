@@ -12,7 +12,7 @@ use lockkeeper::api::hostnames::WantedSkip;
 use lockkeeper::reconcile::{Evidence, Precision, Reconciler as _};
 use lockkeeper::store::check_records::CheckRecordView;
 use lockkeeper::store::explanations::{HostnameStatus, HostnameView};
-use lockkeeper_tests::settings::Settings;
+use lockkeeper_tests::settings::{FarmNode, Settings};
 use lockkeeper_tests::world::{Plan, World, csv, hostname};
 use rehearsal::fleet::{Fault, Site};
 
@@ -29,7 +29,7 @@ async fn a_check_that_is_wrong_too_often_becomes_advice_and_lets_go() -> anyhow:
         (0..5).map(|place| Site::healthy(vec![hostname(&format!("wrong-{place}.com"))])).collect();
     let nowhere = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let settings = Settings {
-        nodes: vec![("web9".to_owned(), SocketAddr::from((Ipv4Addr::LOCALHOST, nowhere.port())))],
+        nodes: vec![FarmNode::new("web9", SocketAddr::from((Ipv4Addr::LOCALHOST, nowhere.port())))],
         reconcile_seconds: Some(100_000),
         ..Settings::default()
     };

@@ -9,7 +9,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use super::authority::{Published, ServerFault, address_of};
 use super::fault::Fault;
 use super::hits::DnsReply;
-use super::zone::{Caa, Records, Zone, canonical, without_underscores};
+use super::zone::{Caa, Records, TypeFault, Zone, canonical, without_underscores};
 use super::{FIREWALLED_ADDRESS, REFUSING_ADDRESS, STRANGER_ADDRESS};
 
 /// A longer chain is taken for a loop.
@@ -101,7 +101,7 @@ enum Link {
     Records(Vec<RData>),
     NoData,
     Nxdomain,
-    Servfail,
+    Error(ResponseCode),
     Silence,
     /// Another server's.
     Elsewhere,
@@ -170,7 +170,10 @@ impl View<'_> {
                 continue;
             };
             response.add_authority(self.record(owner, RData::NS(NS(server.clone()))));
-            response.add_additional(self.record(server, RData::A(A(address_of(number)))));
+            // Glue, which a server elsewhere has none of.
+            if plan.servers_in.is_none() {
+                response.add_additional(self.record(server, RData::A(A(address_of(number)))));
+            }
         }
         DnsReply::NoData
     }
@@ -178,7 +181,7 @@ impl View<'_> {
     fn fill(&self, response: &mut Message, query: &Query) -> DnsReply {
         // The first owner is the question's own spelling: a resolver that mixes cases (0x20) compares it.
         let mut owner = query.name().clone();
-        let mut is_broken = false;
+        let mut error = None;
         for _ in 0..=ALIASES_MAX {
             let name = canonical(&owner.to_ascii());
             match self.link(&name, query.query_type()) {
@@ -204,8 +207,8 @@ impl View<'_> {
                     response.add_authority(self.start_of_authority(&name));
                     return DnsReply::Nxdomain;
                 }
-                Link::Servfail => {
-                    is_broken = true;
+                Link::Error(code) => {
+                    error = Some(code);
                     break;
                 }
                 Link::Elsewhere => return DnsReply::Records(response.answers.len()),
@@ -213,11 +216,11 @@ impl View<'_> {
             }
         }
         // A chain without end is the resolver's to give up on; an authoritative server tells what it has.
-        if !is_broken && matches!(self.asked.role, Role::Server(_)) {
+        if error.is_none() && matches!(self.asked.role, Role::Server(_)) {
             return DnsReply::Records(response.answers.len());
         }
         response.answers.clear();
-        response.metadata.response_code = ResponseCode::ServFail;
+        response.metadata.response_code = error.unwrap_or(ResponseCode::ServFail);
         DnsReply::Servfail
     }
 
@@ -232,7 +235,7 @@ impl View<'_> {
         let fault = host.as_ref().and_then(|host| host.fault());
         match fault {
             Some(Fault::Nxdomain) => return Link::Nxdomain,
-            Some(Fault::Servfail) => return Link::Servfail,
+            Some(Fault::Servfail) => return Link::Error(ResponseCode::ServFail),
             Some(Fault::DnsTimeout) => return Link::Silence,
             _ => {}
         }
@@ -243,14 +246,24 @@ impl View<'_> {
                     Link::Records(vec![RData::CNAME(CNAME(target))])
                 }
                 Ok(target) => Link::Alias(target),
-                Err(_) => Link::Servfail,
+                Err(_) => Link::Error(ResponseCode::ServFail),
             };
         }
         if let Some((_, target)) = self.zone.dname_above(name) {
-            return absolute(&target).map_or(Link::Servfail, Link::Alias);
+            return absolute(&target).map_or(Link::Error(ResponseCode::ServFail), Link::Alias);
+        }
+        match records.caa_fault.filter(|_| query_type == RecordType::CAA) {
+            Some(TypeFault::Servfail) => return Link::Error(ResponseCode::ServFail),
+            Some(TypeFault::NotImplemented) => return Link::Error(ResponseCode::NotImp),
+            Some(TypeFault::Silence) => return Link::Silence,
+            None => {}
         }
         let host = host.filter(|host| &*host.name == name);
         let found = match query_type {
+            RecordType::A | RecordType::AAAA if !records.addresses.is_empty() => {
+                let of_type = |data: &RData| data.record_type() == query_type;
+                records.addresses.iter().map(|address| RData::from(*address)).filter(of_type).collect()
+            }
             RecordType::A if self.zone.is_name_server(name) && host.is_none() => {
                 self.zone.name_server(name).map(|number| self.server_address(number)).into_iter().collect()
             }

@@ -27,7 +27,8 @@ pub enum ServerFault {
     OtherOverTcp,
 }
 
-/// How a zone is delegated, by the numbers of its servers, from 1.
+/// How a zone is delegated, by the numbers of its servers, from 1. A number beyond the last server is of one that does
+/// not exist: nobody knows an address of it but the zone above, where it lies in the zone (glue), and nobody is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZonePlan {
     /// Whom the zone above names.
@@ -143,7 +144,7 @@ impl Authority {
                 self.fault(*number),
                 Some(F::Refused | F::Servfail | F::Silent | F::NotAuthoritative)
             );
-            plan.child.contains(number) && !dead
+            plan.child.contains(number) && *number <= self.servers && !dead
         };
         self.servers == 0 || plan.parent.iter().chain(&plan.child).any(answers)
     }

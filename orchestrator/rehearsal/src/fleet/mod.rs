@@ -27,7 +27,7 @@ mod web;
 mod zone;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub use self::fault::{Fault, PROBE_TOKEN_PREFIX};
 pub use self::hits::{DnsReply, Hits, HttpReply};
 pub use self::plan::{DemoFleet, DemoPlan, PlannedSite, plan};
 pub use self::site::{Damage, Extent, Site};
-pub use self::zone::{Caa, UnknownNames};
+pub use self::zone::{Caa, TypeFault, UnknownNames};
 
 use self::authority::{Authority, Published};
 use self::dns::DnsServer;
@@ -274,6 +274,16 @@ impl Fleet {
     /// The CAA records of any name; none takes them away.
     pub fn set_caa(&self, name: &str, values: &[Caa]) {
         self.zone.update_records(name, |records| records.caa = values.to_vec());
+    }
+
+    /// How questions for the CAA records of a name fail, while others are answered; none: they do not.
+    pub fn set_caa_fault(&self, name: &str, fault: Option<TypeFault>) {
+        self.zone.update_records(name, |records| records.caa_fault = fault);
+    }
+
+    /// The A and AAAA records of any name, whoever hosts it; none: those of its server again.
+    pub fn set_addresses(&self, name: &str, addresses: &[IpAddr]) {
+        self.zone.update_records(name, |records| records.addresses = addresses.to_vec());
     }
 
     /// Makes a name an alias of another, or its own again.

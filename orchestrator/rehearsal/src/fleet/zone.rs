@@ -1,7 +1,7 @@
 //! What the world knows of each name: its address, its records, its fault, and who asked.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use issuance::identifier::Hostname;
@@ -33,6 +33,15 @@ pub struct Caa {
     pub value: String,
 }
 
+/// How servers fail for questions of one type, and answer all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TypeFault {
+    Servfail,
+    NotImplemented,
+    /// As a firewall does that knows few types.
+    Silence,
+}
+
 /// Records set at run time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Records {
@@ -41,11 +50,20 @@ pub(super) struct Records {
     pub(super) dname: Option<Box<str>>,
     pub(super) txt: Published,
     pub(super) caa: Vec<Caa>,
+    /// In place of the answer to questions for CAA.
+    pub(super) caa_fault: Option<TypeFault>,
+    /// In place of the address of the server that hosts the name.
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 impl Records {
     fn is_empty(&self) -> bool {
-        self.cname.is_none() && self.dname.is_none() && self.txt.is_nothing() && self.caa.is_empty()
+        self.cname.is_none()
+            && self.dname.is_none()
+            && self.txt.is_nothing()
+            && self.caa.is_empty()
+            && self.caa_fault.is_none()
+            && self.addresses.is_empty()
     }
 }
 

@@ -49,8 +49,8 @@ pub(super) fn preflight(
     let policy = address_policy(config)?;
     let fetch = FetchConfig {
         http_port: config.http01.port.get(),
+        https_port: config.http01.https_port.get(),
         deadline: config.http01.timeout(),
-        ..FetchConfig::default()
     };
     let node = |node: &NodeConfig| -> Result<Node, AppError> {
         let name = node.name.clone().unwrap_or_else(|| node.address.to_string()).into();

@@ -66,8 +66,16 @@ struct LookUp(OnceCell<Found<LookUpFault>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct LookUpFault {
     fault: ResolveFault,
+    cause: LookUpCause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LookUpCause {
     /// The resolvers answer when they are told not to validate.
-    bogus: bool,
+    Bogus,
+    /// Questions of other types are answered.
+    ThisType,
+    Whole,
 }
 
 /// Why a CA would not issue.
@@ -90,7 +98,7 @@ impl CaaCheck {
         let found = join_all(names.iter().map(|at| self.found(round, at)));
         let Ok(found) = timeout(DEADLINE, found).await else {
             let detail = format!("the look-ups of CAA records for {name} took too long");
-            return Err(CaaFault { class: Some(FailureClass::DnsTimeout), detail });
+            return Err(CaaFault { class: Some(FailureClass::CaaLookup), detail });
         };
         let question = Question {
             identities: &self.issuer.identities,
@@ -134,11 +142,21 @@ impl CaaCheck {
             // A name that does not exist has no records; but a top-level domain that does not is no place to issue.
             Err(ResolveFault::Nxdomain) if !is_top_level(&name) => Found::Nothing,
             Err(ResolveFault::NoAddress) => Found::Nothing,
-            Err(fault) => {
-                let bogus = matches!(fault, ResolveFault::Servfail(_))
-                    && self.resolver.answers_unchecked(&name, RecordType::CAA).await;
-                Found::Failed(LookUpFault { fault, bogus })
-            }
+            Err(fault) => Found::Failed(LookUpFault { fault, cause: self.cause(&name, fault).await }),
+        }
+    }
+
+    async fn cause(&self, name: &Name, fault: ResolveFault) -> LookUpCause {
+        let is_servfail = matches!(fault, ResolveFault::Servfail(_));
+        if is_servfail && self.resolver.answers_unchecked(name, RecordType::CAA).await {
+            return LookUpCause::Bogus;
+        }
+        if !is_servfail && fault != ResolveFault::Timeout {
+            return LookUpCause::Whole;
+        }
+        match self.resolver.records(name.clone(), RecordType::SOA).await {
+            Ok(_) | Err(ResolveFault::Nxdomain | ResolveFault::NoAddress) => LookUpCause::ThisType,
+            Err(_) => LookUpCause::Whole,
         }
     }
 }
@@ -147,14 +165,14 @@ fn is_top_level(name: &Name) -> bool {
     name.num_labels() <= 1
 }
 
-fn failed(at: &str, LookUpFault { fault, bogus }: LookUpFault) -> CaaFault {
-    let (class, cause) = if bogus {
-        (Some(FailureClass::Dnssec), "DNSSEC does not validate".to_owned())
-    } else {
-        (fault.class(), fault.to_string())
+fn failed(at: &str, LookUpFault { fault, cause }: LookUpFault) -> CaaFault {
+    let (class, seen) = match cause {
+        LookUpCause::Bogus => (Some(FailureClass::Dnssec), "DNSSEC does not validate".to_owned()),
+        LookUpCause::ThisType => (Some(FailureClass::CaaLookup), format!("{fault}, to this type alone")),
+        LookUpCause::Whole => (fault.class(), fault.to_string()),
     };
     let detail = format!(
-        "the CAA records of {at} cannot be looked up: {cause}; a CA refuses until the servers of {at} answer that \
+        "the CAA records of {at} cannot be looked up: {seen}; a CA refuses until the servers of {at} answer that \
          question, if only with no records"
     );
     CaaFault { class, detail }

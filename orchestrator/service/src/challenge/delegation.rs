@@ -170,6 +170,10 @@ impl Servers {
         }
         let mut at = self.topmost(name).await?;
         for _ in 0..REFERRALS_MAX {
+            // Where nobody speaks for the zone, nobody refers to one below.
+            if at.child.is_none() {
+                return Ok(at);
+            }
             let Some((zone, named)) = self.cut_below(&at, name).await else {
                 keep(&self.holders, KEPT_NAMES_MAX, name, &at);
                 return Ok(at);

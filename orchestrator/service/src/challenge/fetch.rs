@@ -10,6 +10,7 @@ use futures_util::future::{Either, select};
 use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, SERVER, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -172,7 +173,7 @@ impl Fetcher {
     ) -> Result<Hop, Failure> {
         let stream = timeout_at(deadline, TcpStream::connect(peer))
             .await
-            .map_err(|_| FetchCause::Timeout)?
+            .map_err(|_| FetchCause::ConnectTimeout)?
             .map_err(|error| FetchCause::of_connect(&error))?;
         match location.scheme {
             Scheme::Http => self.exchange(stream, location, expected, deadline).await,
@@ -219,6 +220,9 @@ impl Fetcher {
         let conversation = std::pin::pin!(async {
             let response = sender.send_request(request).await.map_err(|error| {
                 let cause = FetchCause::of_exchange(&error);
+                if cause == FetchCause::NotHttp && heard.is_tls() {
+                    return FetchCause::TlsOnly.into();
+                }
                 let greeting = (cause == FetchCause::NotHttp).then(|| Shown::new(&heard.first_line()));
                 Failure { cause, server: greeting }
             })?;
@@ -241,7 +245,7 @@ impl Fetcher {
 
     async fn judge(
         &self,
-        response: http::Response<hyper::body::Incoming>,
+        response: http::Response<Incoming>,
         location: &Location,
         expected: &Expected,
     ) -> Result<Hop, FetchCause> {
@@ -257,19 +261,15 @@ impl Fetcher {
                 .map_err(|fault| FetchCause::Redirect(RedirectFault::Location(fault)))?;
             return Ok(Hop::Redirected(next));
         }
+        let body = response.into_body();
+        if status == StatusCode::BAD_REQUEST {
+            let is_tls_only = read(body).await.is_ok_and(|came| complains_of_plain_http(&came));
+            return Err(if is_tls_only { FetchCause::TlsOnly } else { FetchCause::Status(status) });
+        }
         if status != StatusCode::OK {
             return Err(FetchCause::Status(status));
         }
-        let mut body = response.into_body();
-        let mut came = Vec::with_capacity(ANSWER_BYTES_MAX);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| FetchCause::of_exchange(&error))?;
-            let Some(data) = frame.data_ref() else { continue };
-            came.extend_from_slice(&data[..data.len().min(BODY_BYTES_MAX - came.len())]);
-            if came.len() == BODY_BYTES_MAX {
-                break;
-            }
-        }
+        let came = read(body).await?;
         if came.len() <= ANSWER_BYTES_MAX && expected.is_met_by(came.trim_ascii_end()) {
             Ok(Hop::Answered)
         } else {
@@ -281,6 +281,32 @@ impl Fetcher {
 enum Hop {
     Answered,
     Redirected(Location),
+}
+
+/// As far as it is read.
+async fn read(mut body: Incoming) -> Result<Vec<u8>, FetchCause> {
+    let mut came = Vec::with_capacity(ANSWER_BYTES_MAX);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| FetchCause::of_exchange(&error))?;
+        let Some(data) = frame.data_ref() else { continue };
+        came.extend_from_slice(&data[..data.len().min(BODY_BYTES_MAX - came.len())]);
+        if came.len() == BODY_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(came)
+}
+
+/// What nginx, Apache and servers in Go say, with status 400, where they expect TLS.
+fn complains_of_plain_http(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    [
+        "plain HTTP request was sent to HTTPS port",
+        "speaking plain HTTP to an SSL-enabled server port",
+        "sent an HTTP request to an HTTPS server",
+    ]
+    .iter()
+    .any(|words| body.contains(words))
 }
 
 fn text_of(header: &HeaderValue) -> String {

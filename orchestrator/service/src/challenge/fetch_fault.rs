@@ -28,6 +28,36 @@ impl FetchFault {
         let redirected_to = (redirects > 0).then(|| location.to_string().into());
         Self { cause: failure.cause, redirected_to, server: failure.server }
     }
+
+    /// None where the name is not to blame.
+    ///
+    /// What is wrong behind a redirect is mended at the redirect, or where it leads: not at the name's own address, and
+    /// not in its records.
+    pub fn class(&self) -> Option<FailureClass> {
+        let class = self.cause.class()?;
+        if self.redirected_to.is_none() {
+            return Some(class);
+        }
+        Some(match self.cause {
+            // No CA follows a redirect into a private network.
+            FetchCause::Forbidden(_) | FetchCause::Redirect(_) => FailureClass::Redirect,
+            FetchCause::Tls(_) => FailureClass::Tls,
+            _ => FailureClass::RedirectTarget,
+        })
+    }
+
+    /// Whether a connection to the address came about.
+    pub(super) fn is_behind_the_connection(&self) -> bool {
+        let to_nobody = matches!(
+            self.cause,
+            FetchCause::Refused
+                | FetchCause::HostUnreachable
+                | FetchCause::ConnectTimeout
+                | FetchCause::Local(_)
+                | FetchCause::ResolversUnreachable
+        );
+        self.redirected_to.is_some() || !to_nobody
+    }
 }
 
 impl fmt::Display for FetchFault {
@@ -51,9 +81,11 @@ pub enum FetchCause {
     Refused,
     #[error("the host is unreachable")]
     HostUnreachable,
-    #[error("the connection is closed before an answer comes")]
+    #[error("the connection is closed before the answer is complete")]
     Closed,
-    #[error("nothing comes back in time")]
+    #[error("the connection does not come about in time (a firewall, most often)")]
+    ConnectTimeout,
+    #[error("the connection is taken, and nothing comes back in time")]
     Timeout,
     #[error("the answer is not complete in time")]
     Slow,
@@ -65,6 +97,8 @@ pub enum FetchCause {
     WrongContent(Shown),
     #[error("the answer is no HTTP")]
     NotHttp,
+    #[error("the server expects TLS where plain HTTP is spoken")]
+    TlsOnly,
     #[error("the TLS handshake fails: {0}")]
     Tls(Shown),
     #[error("{0}")]
@@ -78,15 +112,19 @@ pub enum FetchCause {
 }
 
 impl FetchCause {
-    /// None where the name is not to blame.
-    pub fn class(&self) -> Option<FailureClass> {
+    /// What it is where it is met at the name's own address.
+    fn class(&self) -> Option<FailureClass> {
         match self {
             Self::Refused => Some(FailureClass::ConnectionRefused),
-            Self::HostUnreachable | Self::Closed | Self::Timeout => Some(FailureClass::ConnectionTimeout),
+            Self::HostUnreachable | Self::ConnectTimeout | Self::Timeout => {
+                Some(FailureClass::ConnectionTimeout)
+            }
+            Self::Closed => Some(FailureClass::ConnectionClosed),
             Self::Slow => Some(FailureClass::SlowResponse),
             Self::Status(_) => Some(FailureClass::HttpStatus),
             Self::Redirect(_) => Some(FailureClass::Redirect),
-            Self::WrongContent(_) | Self::NotHttp => Some(FailureClass::WrongContent),
+            Self::NotHttp | Self::TlsOnly => Some(FailureClass::NotHttp),
+            Self::WrongContent(_) => Some(FailureClass::WrongContent),
             Self::Tls(_) => Some(FailureClass::Tls),
             Self::Forbidden(refusal) => Some(refusal.class()),
             Self::Local(_) | Self::ResolversUnreachable => None,
@@ -97,7 +135,7 @@ impl FetchCause {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::HostUnreachable => Self::HostUnreachable,
-            io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::TimedOut => Self::ConnectTimeout,
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Self::Closed,
             kind => Self::Local(kind),
         }

@@ -4,7 +4,7 @@ use issuance::check::{Check, Finding, Outcome};
 use issuance::fault::FailureClass;
 
 use super::address::AddressPolicy;
-use super::report::{AddressCheck, NodeCheck, Verdict, presentable, severity};
+use super::report::{AddressCheck, NodeCheck, Verdict, is_through_a_node, presentable, severity};
 
 /// What an address goes through, in this order: whoever fails one is not asked by those behind it.
 const STATIONS: [Check; 6] = [
@@ -32,7 +32,7 @@ pub(super) fn of(
     findings.push(Finding::passed(Check::Dns, addresses.join(", ")));
     // Found by a check of the name as such, beside addresses that answer.
     let of_places = checks.iter().filter_map(|check| check.outcome.as_ref().err()?.class());
-    let of_nodes = nodes.iter().filter_map(|check| check.outcome.as_ref().err()?.cause.class());
+    let of_nodes = nodes.iter().filter_map(|check| check.outcome.as_ref().err()?.class());
     match verdict {
         Verdict::NotReady { class, .. } if !of_places.chain(of_nodes).any(|one| one == *class) => {
             findings.extend(of_the_name(verdict));
@@ -45,7 +45,8 @@ pub(super) fn of(
     for check in nodes {
         findings.push(of_node(check));
     }
-    findings.sort_by_key(rank);
+    let nodes_first = is_through_a_node(checks, nodes);
+    findings.sort_by_key(|finding| rank(finding, nodes_first));
     findings
 }
 
@@ -92,7 +93,7 @@ fn of_address(check: &AddressCheck, policy: &AddressPolicy) -> Vec<Finding> {
 fn of_node(check: &NodeCheck) -> Finding {
     let finding = match &check.outcome {
         Ok(()) => Finding::passed(Check::Nodes, "as expected"),
-        Err(fault) => match fault.cause.class() {
+        Err(fault) => match fault.class() {
             Some(class) => Finding::failed(Check::Nodes, class, presentable(&fault.to_string())),
             None => Finding::unknown(Check::Nodes, presentable(&fault.to_string())),
         },
@@ -100,12 +101,12 @@ fn of_node(check: &NodeCheck) -> Finding {
     finding.at(&*check.node)
 }
 
-fn rank(finding: &Finding) -> (u8, bool, usize, Check) {
+fn rank(finding: &Finding, nodes_first: bool) -> (u8, bool, usize, Check) {
     let outcome = match finding.outcome {
         Outcome::Failed => 0,
         Outcome::Unknown => 1,
         Outcome::Passed => 2,
     };
-    let of_a_node = finding.check == Check::Nodes;
-    (outcome, of_a_node, finding.class.map_or(usize::MAX, severity), finding.check)
+    let comes_later = (finding.check == Check::Nodes) != nodes_first;
+    (outcome, comes_later, finding.class.map_or(usize::MAX, severity), finding.check)
 }

@@ -11,6 +11,7 @@
 //! that is connected to, on every hop.
 
 pub mod address;
+mod alias;
 pub mod caa;
 mod delegation;
 pub mod dns01;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
 use tokio::time::Instant;
@@ -171,8 +172,13 @@ impl Preflight {
             let detail = "a wildcard cannot be proven over HTTP: it needs a DNS-01 challenge";
             return (Verdict::not_ready(FailureClass::RejectedIdentifier, detail), Vec::new(), Vec::new());
         }
-        let (addresses, forbidden) =
-            tokio::join!(self.resolver.lookup(name), self.forbidden(name, Method::Http01, caa));
+        // Side by side; where there is no address, nobody waits for what CAA records would say.
+        let forbidden = self.forbidden(name, Method::Http01, caa);
+        let (addresses, forbidden) = match select(pin!(self.resolver.lookup(name)), pin!(forbidden)).await {
+            Either::Left((Err(fault), _)) => (Err(fault), None),
+            Either::Left((Ok(addresses), forbidden)) => (Ok(addresses), forbidden.await),
+            Either::Right((forbidden, addresses)) => (addresses.await, forbidden),
+        };
         let addresses = match addresses {
             Ok(addresses) => addresses,
             Err(fault) => return (self.sanity.verdict(name, fault).await, Vec::new(), Vec::new()),

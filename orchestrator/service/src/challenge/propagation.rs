@@ -23,7 +23,8 @@ use issuance::propagation::{Quorum, Round, Sighting};
 use tokio::time::{Instant, timeout};
 
 use super::address::AddressPolicy;
-use super::delegation::{Delegation, ServerFault, Servers, absolute, canonical};
+use super::alias::ALIASES_MAX;
+use super::delegation::{Delegation, DelegationFault, ServerFault, Servers, absolute, canonical};
 use super::dns01::RecordName;
 use super::instruments::PropagationInstruments;
 use super::question::{AskFault, Patience, Transport};
@@ -33,8 +34,6 @@ use super::sight::{Expected, Seen, read};
 
 pub use self::report::{PropagationReport, ServerReport, Verdict};
 
-/// Aliases that are followed; a CA's resolver gives up about there too.
-const ALIASES_MAX: usize = 8;
 /// Addresses asked in one look.
 const ADDRESSES_MAX: usize = 48;
 const TOO_LONG: &str = "looking at its servers took too long";
@@ -162,21 +161,31 @@ impl Propagation {
         };
         let mut met = vec![owner.clone()];
         loop {
-            let zone = self
-                .servers
-                .holding(&owner)
-                .await
-                .map_err(|fault| Box::new(PropagationReport::without_zone(&canonical(&owner), &fault)))?;
+            let zone = match self.servers.holding(&owner).await {
+                Ok(zone) => zone,
+                Err(DelegationFault::NotRegistered { zone }) if met.len() > 1 => {
+                    let chain: Vec<_> = met.iter().map(canonical).collect();
+                    let detail = format!(
+                        "it is an alias ({}), and the domain {} is not in DNS",
+                        chain.join(" → "),
+                        canonical(&zone)
+                    );
+                    return broken(FailureClass::DnsAlias, &detail);
+                }
+                Err(fault) => {
+                    return Err(Box::new(PropagationReport::without_zone(&canonical(&owner), &fault)));
+                }
+            };
             let looks = self.look_at(&zone, &owner, expected, None).await;
             match alias(&looks) {
                 Some(target) if met.contains(&target) => {
                     let chain: Vec<_> = met.iter().chain([&target]).map(canonical).collect();
                     let detail = format!("its aliases lead in a circle: {}", chain.join(" → "));
-                    return broken(FailureClass::DnsServfail, &detail);
+                    return broken(FailureClass::DnsAlias, &detail);
                 }
                 Some(_) if met.len() > ALIASES_MAX => {
                     let detail = format!("more than {ALIASES_MAX} aliases lead on from it: a CA gives up");
-                    return broken(FailureClass::DnsServfail, &detail);
+                    return broken(FailureClass::DnsAlias, &detail);
                 }
                 Some(target) => {
                     met.push(target.clone());
@@ -296,8 +305,16 @@ impl Look {
             Ok(seen) => seen.to_string(),
             Err(fault) => fault.to_string(),
         };
+        let needs_tcp = self.seen == Err(ServerFault::Ask(AskFault::NoTcp));
+        let others = match self.seen {
+            Ok(Seen::Missing { mut values, .. }) if !values.is_empty() => {
+                values.sort_unstable();
+                Some(values)
+            }
+            _ => None,
+        };
         let Self { server, address, tcp_fails, .. } = self;
-        ServerReport { server, address, sighting, detail, tcp_fails }
+        ServerReport { server, address, sighting, detail, tcp_fails, needs_tcp, others }
     }
 }
 

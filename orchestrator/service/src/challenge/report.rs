@@ -115,7 +115,7 @@ impl AddressFault {
     pub fn class(&self) -> Option<FailureClass> {
         match self {
             Self::Refused(refusal) => Some(refusal.class()),
-            Self::Fetch(fault) => fault.cause.class(),
+            Self::Fetch(fault) => fault.class(),
         }
     }
 }
@@ -129,19 +129,21 @@ impl Verdict {
         Self::Unknown { detail: presentable(detail) }
     }
 
-    /// The addresses decide, and where those are right, the servers behind them: the next request may meet any.
+    /// The addresses decide, and where those are right or are wrong through a server behind them, those servers: the
+    /// next request may meet any.
     pub(super) fn of(checks: &[AddressCheck], nodes: &[NodeCheck]) -> Self {
         let of_addresses = Self::of_addresses(checks);
         let mut faults: Vec<_> = nodes
             .iter()
             .filter_map(|check| {
                 let fault = check.outcome.as_ref().err()?;
-                Some((fault.cause.class()?, &check.node, fault))
+                Some((fault.class()?, &check.node, fault))
             })
             .collect();
         faults.sort_by_key(|(class, ..)| severity(*class));
-        match (&of_addresses, faults.first()) {
-            (Self::Ready, Some((class, ..))) => {
+        let nodes_decide = matches!(of_addresses, Self::Ready) || is_through_a_node(checks, nodes);
+        match faults.first() {
+            Some((class, ..)) if nodes_decide => {
                 let told: Vec<_> =
                     faults.iter().map(|(_, node, fault)| format!("node {node}: {fault}")).collect();
                 let detail = format!("{} ({} of {} nodes)", told.join("; "), faults.len(), nodes.len());
@@ -172,6 +174,19 @@ impl Verdict {
     }
 }
 
+/// Whether all that is wrong at the addresses is what a node behind them does: some nodes answer, others do not, and a
+/// load balancer gives the probe to one or the other. Then it is the node that is to be mended.
+pub(super) fn is_through_a_node(checks: &[AddressCheck], nodes: &[NodeCheck]) -> bool {
+    let fails = |node: &NodeCheck| node.outcome.as_ref().err().is_some_and(|fault| fault.class().is_some());
+    let is_a_nodes = |fault: &AddressFault| match fault {
+        AddressFault::Refused(_) => false,
+        AddressFault::Fetch(fault) => fault.is_behind_the_connection(),
+    };
+    nodes.iter().any(fails)
+        && nodes.iter().any(|node| node.outcome.is_ok())
+        && checks.iter().filter_map(|check| check.outcome.as_ref().err()).all(is_a_nodes)
+}
+
 /// Of several causes the one told is the one whose mending comes first: where the records lead, then
 /// whether anything answers there, then what.
 const SEVERITY: &[FailureClass] = &[
@@ -179,8 +194,11 @@ const SEVERITY: &[FailureClass] = &[
     FailureClass::WrongAddress,
     FailureClass::ConnectionRefused,
     FailureClass::ConnectionTimeout,
+    FailureClass::ConnectionClosed,
+    FailureClass::NotHttp,
     FailureClass::Tls,
     FailureClass::Redirect,
+    FailureClass::RedirectTarget,
     FailureClass::HttpStatus,
     FailureClass::WrongContent,
     FailureClass::SlowResponse,

@@ -12,6 +12,7 @@ use issuance::identifier::{Hostname, delegated_domain};
 use tokio::time::timeout;
 
 use super::address::AddressPolicy;
+use super::alias::Trail;
 use super::delegation::{Delegation, ServerFault, Servers, absolute, canonical};
 use super::question::{AskFault, Patience};
 use super::report::Verdict;
@@ -84,18 +85,46 @@ impl Sanity {
 
     async fn cause(&self, name: &Name, fault: ResolveFault) -> Option<(FailureClass, String)> {
         match fault {
-            ResolveFault::Servfail(_) => match self.bogus(name).await {
-                Some(detail) => Some((FailureClass::Dnssec, detail)),
-                None => self.lame(name).await,
-            },
+            ResolveFault::Servfail(_) => {
+                let trail = Trail::follow(&self.servers.resolver, name).await;
+                if let Some(circle) = trail.fault() {
+                    return Some((FailureClass::DnsAlias, circle));
+                }
+                match self.bogus(trail.end()).await {
+                    Some(detail) => Some((FailureClass::Dnssec, detail)),
+                    None => self.lame(trail.end()).await,
+                }
+            }
             ResolveFault::Timeout => self.lame(name).await,
-            ResolveFault::Nxdomain => Some((FailureClass::DnsNxdomain, self.missing(name, fault).await?)),
-            ResolveFault::NoAddress => {
+            ResolveFault::Nxdomain | ResolveFault::NoAddress => {
+                let trail = Trail::follow(&self.servers.resolver, name).await;
+                if !trail.is_straight() {
+                    return Some((FailureClass::DnsAlias, self.dangling(&trail, fault).await));
+                }
+                if fault == ResolveFault::Nxdomain {
+                    return self.missing(name, fault).await;
+                }
                 let parked = self.parked(&domain(name)?).await?;
                 Some((FailureClass::DnsNoAddress, format!("{fault}; {parked}")))
             }
             ResolveFault::Unreachable => None,
         }
+    }
+
+    /// What is told of an alias that does not end at an address.
+    async fn dangling(&self, trail: &Trail, fault: ResolveFault) -> String {
+        if let Some(circle) = trail.fault() {
+            return circle;
+        }
+        let end = canonical(trail.end());
+        let what = match fault {
+            ResolveFault::Nxdomain => match self.missing(trail.end(), fault).await {
+                Some((FailureClass::DnsUnregistered, detail)) => detail,
+                _ => format!("{end} does not exist in DNS (NXDOMAIN)"),
+            },
+            _ => format!("{end} has neither an A nor an AAAA record"),
+        };
+        format!("the name is an alias ({}), and {what}", trail.told())
     }
 
     async fn bogus(&self, name: &Name) -> Option<String> {
@@ -110,28 +139,37 @@ impl Sanity {
         })
     }
 
-    /// Told only where every server that answers at all disowns the zone.
+    /// Told only where every server that answers at all disowns the zone, or where none answers.
     async fn lame(&self, name: &Name) -> Option<(FailureClass, String)> {
         let zone = self.servers.holding(name).await.ok()?;
-        let words = self.disowned(&zone).await?;
-        let mut detail = format!("no name server of {} answers for it: {}", canonical(&zone.zone), words);
+        let (class, words) = self.disowned(&zone).await?;
+        let of_zone = canonical(&zone.zone);
+        let mut detail = match class {
+            FailureClass::DnsLame => format!("no name server of {of_zone} answers for it: {words}"),
+            _ => format!("no name server of {of_zone} answers at all: {words}"),
+        };
         if let Some(parked) = parking(zone.servers.keys().map(canonical)) {
             detail = format!("{detail}; {parked}");
         }
-        Some((FailureClass::DnsLame, detail))
+        Some((class, detail))
     }
 
-    async fn disowned(&self, zone: &Delegation) -> Option<String> {
+    async fn disowned(&self, zone: &Delegation) -> Option<(FailureClass, String)> {
         let mut asked = Vec::new();
+        let mut words = Vec::new();
         for (server, addresses) in &zone.servers {
             asked.extend(addresses.iter().map(|address| (server, *address)));
+            if addresses.is_empty() {
+                words.push(format!("{}: {}", canonical(server), ServerFault::NoAddress));
+            }
         }
+        // Whoever is named and does not exist speaks for nobody.
+        let mut disowns = !words.is_empty();
+        let mut is_all = asked.len() <= ADDRESSES_MAX;
         asked.truncate(ADDRESSES_MAX);
         let answers = asked.into_iter().map(|(server, address)| async move {
             (server, address, self.servers.ask(address, &zone.zone, RecordType::SOA, None).await)
         });
-        let mut words = Vec::new();
-        let mut disowns = false;
         for (server, address, answer) in join_all(answers).await {
             let said = match answer {
                 Ok(answer) if answer.metadata.response_code == ResponseCode::ServFail => return None,
@@ -145,26 +183,41 @@ impl Sanity {
                     "not authoritative".to_owned()
                 }
                 Err(ServerFault::Ask(fault @ (AskFault::Silent | AskFault::Closed))) => fault.to_string(),
-                Err(_) => continue,
+                Err(_) => {
+                    is_all = false;
+                    continue;
+                }
             };
             words.push(format!("{} ({address}): {said}", canonical(server)));
         }
-        disowns.then(|| words.join("; "))
+        let class = if disowns {
+            FailureClass::DnsLame
+        } else if is_all && !words.is_empty() && zone.parent.is_some() {
+            // A resolver answers SERVFAIL where it hears nobody; the servers themselves have said nothing. Where the zone
+            // above was not heard either, it may be that nothing of DNS gets out of here.
+            FailureClass::DnsTimeout
+        } else {
+            return None;
+        };
+        Some((class, words.join("; ")))
     }
 
-    async fn missing(&self, name: &Name, fault: ResolveFault) -> Option<String> {
+    async fn missing(&self, name: &Name, fault: ResolveFault) -> Option<(FailureClass, String)> {
         let domain = domain(name)?;
         let text = canonical(&domain);
         match self.servers.resolver.name_servers(&domain).await {
-            Err(ResolveFault::Nxdomain) => Some(format!(
-                "the domain {text} does not exist in DNS (NXDOMAIN): it is not registered, has expired, or is on \
-                 hold at its registrar"
-            )),
+            Err(ResolveFault::Nxdomain) => {
+                let detail = format!(
+                    "the domain {text} does not exist in DNS (NXDOMAIN): it is not registered, has expired, or is on \
+                     hold at its registrar"
+                );
+                Some((FailureClass::DnsUnregistered, detail))
+            }
             Ok(servers) => {
                 let parked = parking(servers.iter().map(canonical))
                     .map(|parked| format!("; {parked}"))
                     .unwrap_or_default();
-                Some(format!("{fault}; its domain {text} does{parked}"))
+                Some((FailureClass::DnsNxdomain, format!("{fault}; its domain {text} does{parked}")))
             }
             Err(_) => None,
         }

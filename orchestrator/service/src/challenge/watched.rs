@@ -25,6 +25,11 @@ impl Heard {
         String::from_utf8_lossy(&words).lines().next().unwrap_or_default().to_owned()
     }
 
+    /// A record of TLS (RFC 8446 §5.1): an alert, or a handshake.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.words().as_slice(), [21 | 22, 3, ..])
+    }
+
     fn words(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,6 +12,8 @@ use super::cidr::Cidr;
 pub struct Http01Config {
     /// The port at which the fleet's addresses answer challenges, and are probed. A public CA looks at 80 only.
     pub port: NonZeroU16,
+    /// The port at which a redirect to https is followed. A public CA goes to 443 only.
+    pub https_port: NonZeroU16,
     /// How long one probe of one address may take.
     pub timeout_ms: NonZeroU32,
     /// Whether a name is probed before an order is placed for it.
@@ -47,6 +49,7 @@ impl Default for Http01Config {
     fn default() -> Self {
         Self {
             port: const { NonZeroU16::new(80).unwrap() },
+            https_port: const { NonZeroU16::new(443).unwrap() },
             timeout_ms: const { NonZeroU32::new(5_000).unwrap() },
             preflight: true,
             nodes: Vec::new(),

@@ -43,9 +43,9 @@ pub async fn enter(
     };
     // What the operator has entered is not replaced by a draw.
     let written = sqlx::query!(
-        "with owned as (select hostname, tenant_id from hostnames where hostname = $1)
+        "with owned as (select tenant_id from hostnames where hostname = $7)
          insert into check_overrides as kept (hostname, check_name, tenant_id, origin, note, created_at, expires_at)
-         select hostname, $2, tenant_id, $3, $4, $5, $6 from owned
+         select $1, $2, tenant_id, $3, $4, $5, $6 from owned
          on conflict (hostname, check_name) do update
          set origin = excluded.origin,
              note = excluded.note,
@@ -57,7 +57,8 @@ pub async fn enter(
         origin,
         note,
         sql_instant(now),
-        expires_at.map(sql_instant)
+        expires_at.map(sql_instant),
+        hostname.validation_target()
     )
     .execute(store.pool())
     .await

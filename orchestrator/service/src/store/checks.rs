@@ -221,15 +221,16 @@ pub async fn wish(
 ) -> Result<Option<Timestamp>, StoreError> {
     let written = sqlx::query_scalar!(
         "insert into hostname_checks as kept (hostname, tenant_id, account_id, wished_at)
-         select hostname, tenant_id, $3, $4 from hostnames
+         select $5::text, tenant_id, $3, $4 from hostnames
          where hostname = $2 and ($1::uuid is null or tenant_id = $1)
          on conflict (hostname) do update
          set wished_at = excluded.wished_at, tenant_id = excluded.tenant_id, account_id = excluded.account_id
          returning hostname",
         viewer.tenant_id(),
-        hostname.as_str(),
+        hostname.validation_target(),
         account.0,
-        sql_instant(now)
+        sql_instant(now),
+        hostname.as_str()
     )
     .fetch_optional(store.pool())
     .await

@@ -146,11 +146,11 @@ pub async fn find(
                greatest(held_until, gate_closed_until) as "closed_until?"
            from hostnames
            join tenants using (tenant_id)
-           left join hostname_checks on hostname_checks.hostname = hostnames.hostname
+           left join hostname_checks on hostname_checks.hostname = $2
            left join hostname_backoffs
                on hostname_backoffs.account_id = $3 and hostname_backoffs.hostname = $4
            left join accounts on accounts.account_id = $3
-           where hostnames.hostname = $2 and ($1::uuid is null or hostnames.tenant_id = $1)"#,
+           where hostnames.hostname = $4 and ($1::uuid is null or hostnames.tenant_id = $1)"#,
         viewer.tenant_id(),
         hostname.as_str(),
         account.0,

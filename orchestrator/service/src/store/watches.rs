@@ -226,21 +226,20 @@ pub async fn resume(
            ),
            resumed as (
                update hostname_backoffs
-               set suspended_at = null, broken_since = $5, look_at = $5, blocked_until = least(blocked_until, $5)
+               set suspended_at = null, broken_since = $4, look_at = $4, blocked_until = least(blocked_until, $4)
                from owned
-               where account_id = $4 and hostname_backoffs.hostname = $3 and suspended_at is not null
+               where account_id = $3 and hostname_backoffs.hostname = $2 and suspended_at is not null
                returning hostname_backoffs.hostname
            ),
            due as (
                update orders
-               set due_at = $5
+               set due_at = $4
                from resumed
-               where stage = 'parked' and account_id = $4 and lease_expires_at is null
+               where stage = 'parked' and account_id = $3 and lease_expires_at is null
                    and names && array[resumed.hostname, '*.' || resumed.hostname]
            )
            select (select count(*) from owned) as "owned!", (select count(*) from resumed) as "resumed!""#,
         viewer.tenant_id(),
-        hostname.as_str(),
         hostname.validation_target(),
         account.0,
         sql_instant(now)

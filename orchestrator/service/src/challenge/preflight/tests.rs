@@ -87,7 +87,7 @@ async fn a_name_that_leads_to_the_responder_is_ready() {
 async fn dns_faults_are_told_before_anything_is_connected_to() {
     let web = Web::start().await;
     let cases = [
-        (Zone::Rcode(ResponseCode::NXDomain), FailureClass::DnsNxdomain),
+        (Zone::Rcode(ResponseCode::NXDomain), FailureClass::DnsUnregistered),
         (Zone::Rcode(ResponseCode::ServFail), FailureClass::DnsServfail),
         (Zone::Silent, FailureClass::DnsTimeout),
         (Zone::NoData, FailureClass::DnsNoAddress),
@@ -139,13 +139,8 @@ async fn http_faults_are_told_apart() {
             FailureClass::SlowResponse,
             "complete",
         ),
-        fault("127.0.0.17", |_| Reply::Close, FailureClass::ConnectionTimeout, "closed"),
-        fault(
-            "127.0.0.18",
-            |_| Reply::Send("SSH-2.0-x\r\n\r\n".into()),
-            FailureClass::WrongContent,
-            "no HTTP",
-        ),
+        fault("127.0.0.17", |_| Reply::Close, FailureClass::ConnectionClosed, "closed"),
+        fault("127.0.0.18", |_| Reply::Send("SSH-2.0-x\r\n\r\n".into()), FailureClass::NotHttp, "no HTTP"),
         fault(
             "127.0.0.19",
             |head| reply("200 OK", "", &format!("{}{}", right_answer(head), " ".repeat(5000))),
@@ -161,7 +156,7 @@ async fn http_faults_are_told_apart() {
         fault(
             "127.0.0.21",
             |_| Reply::Send(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(100_000))),
-            FailureClass::WrongContent,
+            FailureClass::NotHttp,
             "no HTTP",
         ),
     ];

@@ -54,6 +54,10 @@ pub struct ServerReport {
     pub detail: String,
     /// It shows the record and does not answer over TCP, which a CA needs for a longer answer.
     pub tcp_fails: bool,
+    /// Its answer does not fit into UDP, and TCP gives none.
+    pub needs_tcp: bool,
+    /// It speaks for the zone, and shows other values than those expected, in order.
+    pub others: Option<Vec<String>>,
 }
 
 impl PropagationReport {
@@ -90,7 +94,12 @@ impl Verdict {
         match round {
             Round::Green { .. } => Self::Visible,
             Round::Missing => {
-                Self::NotYet { class: FailureClass::PropagationTimeout, detail: told(&[Sighting::Missing]) }
+                let class = if agree_on_others(servers) {
+                    FailureClass::WrongRecord
+                } else {
+                    FailureClass::PropagationTimeout
+                };
+                Self::NotYet { class, detail: told(&[Sighting::Missing]) }
             }
             Round::TooFew => {
                 let (lame, silent) = (count(Sighting::Lame), count(Sighting::Silent));
@@ -100,6 +109,7 @@ impl Verdict {
                 }
                 let class = match (lame, silent) {
                     (0, 0) => FailureClass::PrivateAddress,
+                    _ if servers.iter().any(|server| server.needs_tcp) => FailureClass::DnsTcp,
                     (lame, silent) if lame >= silent => FailureClass::DnsLame,
                     _ => FailureClass::DnsTimeout,
                 };
@@ -107,6 +117,14 @@ impl Verdict {
             }
         }
     }
+}
+
+/// Whether no server that speaks for the zone is behind another: what they show is what was published.
+fn agree_on_others(servers: &[ServerReport]) -> bool {
+    let mut speaking =
+        servers.iter().filter(|server| matches!(server.sighting, Sighting::Missing | Sighting::Shows));
+    let Some(first) = speaking.next() else { return false };
+    first.others.is_some() && speaking.all(|server| server.others == first.others)
 }
 
 impl PropagationReport {
@@ -133,7 +151,7 @@ impl PropagationReport {
     pub(super) fn without_zone(owner: &str, fault: &DelegationFault) -> Self {
         let detail = fault.to_string();
         let class = match fault {
-            DelegationFault::NotRegistered { .. } => FailureClass::DnsNxdomain,
+            DelegationFault::NotRegistered { .. } => FailureClass::DnsUnregistered,
             DelegationFault::NoZone { .. } | DelegationFault::TooDeep { .. } => FailureClass::DnsLame,
             DelegationFault::Resolver { fault: ResolveFault::Unreachable, .. } => {
                 return Self::unknown(owner, &detail);

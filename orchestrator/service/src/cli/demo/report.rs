@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use issuance::fault::FailureClass;
-use rehearsal::fleet::{DemoFleet, Fault};
+use rehearsal::fleet::{Damage, DemoFleet, Fault};
 use serde::Serialize;
 
 use crate::cli::api_client::ApiClient;
@@ -158,7 +158,7 @@ fn wrong_causes(fleet: &DemoFleet, parked: &[OrderView]) -> Vec<String> {
     fleet
         .broken_sites()
         .filter_map(|(site, damage)| {
-            let expected = class_of(damage.fault)?;
+            let expected = class_of(damage)?;
             let names: BTreeSet<&str> =
                 site.names.iter().map(issuance::identifier::Hostname::as_str).collect();
             let order =
@@ -173,8 +173,10 @@ fn wrong_causes(fleet: &DemoFleet, parked: &[OrderView]) -> Vec<String> {
 }
 
 /// The failure class in which each of the demo's faults must end.
-fn class_of(fault: Fault) -> Option<FailureClass> {
-    Some(match fault {
+fn class_of(damage: Damage) -> Option<FailureClass> {
+    Some(match damage.fault {
+        // The apex is what is registered.
+        Fault::Nxdomain if damage.fault_at(0).is_some() => FailureClass::DnsUnregistered,
         Fault::Nxdomain => FailureClass::DnsNxdomain,
         Fault::Servfail => FailureClass::DnsServfail,
         Fault::NoAddress => FailureClass::DnsNoAddress,

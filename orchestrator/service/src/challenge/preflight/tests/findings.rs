@@ -31,7 +31,7 @@ async fn a_server_that_speaks_another_protocol_is_known_by_its_greeting() {
     let web = Web::start().await;
     web.serve("127.0.0.11", |_| Reply::Send("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n".to_owned())).await;
     let report = check(&web, Zone::at(&["127.0.0.11"])).await;
-    assert_eq!(class_of(&report), FailureClass::WrongContent);
+    assert_eq!(class_of(&report), FailureClass::NotHttp);
     assert!(detail_of(&report).contains("SSH-2.0-OpenSSH_9.2p1"), "{report:?}");
 }
 

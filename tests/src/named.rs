@@ -15,31 +15,43 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A zone of the authoritative server.
-pub(crate) struct SignedZone {
-    pub(crate) name: &'static str,
+#[derive(Debug, Clone, Copy)]
+pub struct SignedZone {
+    pub name: &'static str,
     /// Records beside SOA and NS, as in a zone file.
-    pub(crate) records: &'static str,
-    pub(crate) signatures: Signatures,
+    pub records: &'static str,
+    pub signatures: Signatures,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signatures {
+#[derive(Debug, Clone, Copy)]
+pub enum Signatures {
     Absent,
     Good,
-    /// They ended yesterday.
+    /// They ended months ago.
     Expired,
+    /// They begin in years.
+    Future,
+    /// The zone above has the DS record of a key that the zone does not use.
+    OtherKey,
+    /// The zone above has a DS record, and the zone is not signed any more.
+    Stripped,
+    /// Good, and the zone above has no DS record.
+    Unanchored,
+    /// Good, and then a line was changed by hand: each line goes through this.
+    Edited(fn(&str) -> String),
 }
 
 /// Both servers. Dropped, they are killed.
-pub(crate) struct Named {
-    pub(crate) authority: SocketAddr,
-    pub(crate) resolver: SocketAddr,
+#[derive(Debug)]
+pub struct Named {
+    pub authority: SocketAddr,
+    pub resolver: SocketAddr,
     _processes: [Child; 2],
     _folder: TempDir,
 }
 
 impl Named {
-    pub(crate) async fn start(zones: &[SignedZone]) -> Self {
+    pub async fn start(zones: impl IntoIterator<Item = &SignedZone>) -> Self {
         let folder = TempDir::new().expect("a folder");
         let (authority, resolver) = (free_port(), free_port());
         let mut config = String::new();
@@ -53,17 +65,13 @@ impl Named {
             let name = zone.name;
             let records = format!("ns1.{name}. A 127.0.0.1\n{}", zone.records);
             write_zone(folder.path(), name, &soa(&format!("{name}."), &format!("ns1.{name}."), &records));
+            let at = folder.path();
             let file = match zone.signatures {
                 Signatures::Absent => name.to_owned(),
-                Signatures::Good => sign(folder.path(), name, &[], &mut anchors).await,
-                Signatures::Expired => {
-                    sign(
-                        folder.path(),
-                        name,
-                        &["-P", "-s", "20260101000000", "-e", "20260201000000"],
-                        &mut anchors,
-                    )
-                    .await
+                signatures => {
+                    let (file, anchor) = sign_as(at, name, signatures).await;
+                    anchors.extend(anchor.map(|key| trusted(name, &key)));
+                    file
                 }
             };
             writeln!(config, "zone \"{name}\" {{ type primary; file \"{file}\"; }};").expect("a string");
@@ -138,8 +146,37 @@ fn write_zone(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("written");
 }
 
-/// Signs a zone with a key of its own, and trusts it. Returns the file.
-async fn sign(folder: &Path, zone: &str, validity: &[&str], anchors: &mut String) -> String {
+/// The file of the zone, and the DNSKEY record that the zone above vouches for.
+async fn sign_as(at: &Path, zone: &str, signatures: Signatures) -> (String, Option<String>) {
+    let own = make_key(at, zone).await;
+    let vouched = match signatures {
+        Signatures::Unanchored => None,
+        Signatures::OtherKey => {
+            let elsewhere = at.join(format!("{zone}.other"));
+            std::fs::create_dir(&elsewhere).expect("a folder");
+            Some(make_key(&elsewhere, zone).await)
+        }
+        _ => Some(own),
+    };
+    let (from, until) = match signatures {
+        Signatures::Expired => ("20260101000000", "20260201000000"),
+        Signatures::Future => ("20400101000000", "20410101000000"),
+        _ => ("now-3600", "now+864000"),
+    };
+    let file = match signatures {
+        Signatures::Stripped => zone.to_owned(),
+        _ => sign(at, zone, from, until).await,
+    };
+    if let Signatures::Edited(edit) = signatures {
+        let text = std::fs::read_to_string(at.join(&file)).expect("the zone");
+        let lines: Vec<String> = text.lines().map(edit).collect();
+        std::fs::write(at.join(&file), lines.join("\n") + "\n").expect("written");
+    }
+    (file, vouched)
+}
+
+/// Makes a key for a zone, and returns its DNSKEY record.
+async fn make_key(folder: &Path, zone: &str) -> String {
     let made = Command::new("dnssec-keygen")
         .current_dir(folder)
         .args(["-q", "-a", "ECDSAP256SHA256", "-f", "KSK", zone])
@@ -149,22 +186,20 @@ async fn sign(folder: &Path, zone: &str, validity: &[&str], anchors: &mut String
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let key = String::from_utf8(made.stdout).expect("a name");
     let public = std::fs::read_to_string(folder.join(format!("{}.key", key.trim()))).expect("the key");
-    let record = public.lines().find(|line| line.contains("DNSKEY")).expect("a DNSKEY record");
+    public.lines().find(|line| line.contains("DNSKEY")).expect("a DNSKEY record").to_owned()
+}
+
+/// The line by which the resolver trusts a key, as it would by a DS record in the zone above.
+fn trusted(zone: &str, record: &str) -> String {
     let data: Vec<&str> = record.split_once("DNSKEY ").expect("a DNSKEY record").1.split(' ').collect();
-    writeln!(
-        anchors,
-        "\"{zone}.\" static-key {} {} {} \"{}\";",
-        data[0],
-        data[1],
-        data[2],
-        data[3..].concat()
-    )
-    .expect("a string");
+    format!("\"{zone}.\" static-key {} {} {} \"{}\";\n", data[0], data[1], data[2], data[3..].concat())
+}
+
+/// Signs a zone with the keys in the folder, one record a line. Returns the file.
+async fn sign(folder: &Path, zone: &str, from: &str, until: &str) -> String {
     let signed = Command::new("dnssec-signzone")
         .current_dir(folder)
-        .args(["-S", "-z", "-o", zone])
-        .args(validity)
-        .arg(zone)
+        .args(["-S", "-P", "-z", "-O", "full", "-s", from, "-e", until, "-o", zone, zone])
         .output()
         .await
         .expect("dnssec-signzone");

@@ -1,4 +1,4 @@
-//! Sites and their names, and the file that a provider would import for them.
+//! Sites, and the file in which a hosting provider would import them.
 
 use std::fmt::Write as _;
 
