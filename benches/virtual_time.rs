@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use issuance::fairness::Lane;
 use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use lockkeeper::config::ca_profile;
@@ -107,29 +108,56 @@ async fn flood() -> Result<Value> {
     for one in 0..times {
         rehearsal.run_until(START.after(EVERY * (one + 1))).await?;
         let site = one as usize;
-        rehearsal.import(&Sites::read(csv(&format!("one-{one}"), site..site + 1).into(), &profile)?).await?;
+        // Every other one comes as a file does; for the rest a person waits.
+        let waits = one % 2 == 0;
+        let tenant = format!("{}-{one}", if waits { "waits" } else { "one" });
+        let mut sites = Sites::read(csv(&tenant, site..site + 1).into(), &profile)?;
+        sites.lane = if waits { Lane::Interactive } else { Lane::Bulk };
+        rehearsal.import(&sites).await?;
     }
     rehearsal.run_until(START.after(EVERY * (times + 10))).await?;
     let report = rehearsal.report().await?;
     rehearsal.stop().await?;
-    let alone = report.issuances.iter().filter(|issuance| issuance.tenant.starts_with("one-"));
-    let mut waits: Vec<f64> =
-        alone.map(|issuance| issuance.wished_at.until(issuance.issued_at).as_secs_f64()).collect();
-    waits.sort_by(f64::total_cmp);
-    let percentile =
-        |share: f64| waits.get(((waits.len() as f64 * share).ceil() as usize).max(1) - 1).copied();
-    let (p50, p99) = (percentile(0.5), percentile(0.99));
+    let (waits, alone) = (Waits::of(&report, "waits-"), Waits::of(&report, "one-"));
     let with_demand: Vec<&str> = tenants.iter().map(String::as_str).chain(["many"]).collect();
     let jain = report.fairness(&with_demand, START..START.after(EVERY * (times + 10)));
     say(&format!(
-        "  {} of {times} single sites issued, wait p50 {p50:?} s, p99 {p99:?} s; Jain's index of {} tenants {jain:.4}; 429: {}",
-        waits.len(),
+        "  single sites: {waits} where a person waits, {alone} in the lane of the flood; Jain's index of {} tenants {jain:.4}; 429: {}",
         with_demand.len(),
         report.rate_limited
     ))?;
     Ok(json!({
-        "asked": times, "issued": waits.len(), "wait_p50": p50, "wait_p99": p99, "jain": jain, "rate_limited": report.rate_limited,
+        "asked": times, "interactive": waits.json(), "bulk": alone.json(), "jain": jain, "rate_limited": report.rate_limited,
     }))
+}
+
+/// How long the single sites of some tenants waited, in seconds from the shortest.
+struct Waits(Vec<f64>);
+
+impl Waits {
+    fn of(report: &Report, tenants: &str) -> Self {
+        let theirs = report.issuances.iter().filter(|issuance| issuance.tenant.starts_with(tenants));
+        let mut waits: Vec<f64> =
+            theirs.map(|issuance| issuance.wished_at.until(issuance.issued_at).as_secs_f64()).collect();
+        waits.sort_by(f64::total_cmp);
+        Self(waits)
+    }
+
+    fn percentile(&self, share: f64) -> Option<f64> {
+        self.0.get(((self.0.len() as f64 * share).ceil() as usize).max(1) - 1).copied()
+    }
+
+    fn json(&self) -> Value {
+        json!({ "issued": self.0.len(), "wait_p50": self.percentile(0.5), "wait_p99": self.percentile(0.99) })
+    }
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (p50, p99) =
+            (self.percentile(0.5).unwrap_or(f64::NAN), self.percentile(0.99).unwrap_or(f64::NAN));
+        write!(f, "{} issued, wait p50 {p50:.0} s, p99 {p99:.0} s", self.0.len())
+    }
 }
 
 async fn play(options: Options, sites: &Sites, seeks_more: bool) -> Result<(Ending, Report)> {

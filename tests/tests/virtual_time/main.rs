@@ -4,6 +4,7 @@ mod scene;
 
 use std::time::Duration;
 
+use issuance::fairness::Lane;
 use issuance::limit::LimitName;
 use lockkeeper::rehearse::{Ending, Prediction};
 
@@ -57,6 +58,13 @@ async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
     rehearsal.run_until(START.after(MINUTE * 10)).await?;
     rehearsal.import(&sites("single", 0..1)).await?;
     rehearsal.run_until(START.after(MINUTE * 18)).await?;
+    // Somebody else's, and one of the flood's own, for which a person waits.
+    for tenant in ["visitor", "flood"] {
+        let mut site = sites(tenant, 300..301);
+        site.lane = Lane::Interactive;
+        rehearsal.import(&site).await?;
+        rehearsal.run_until(rehearsal.now().after(MINUTE * 3)).await?;
+    }
     let report = rehearsal.report().await?;
     rehearsal.stop().await?;
     database.remove().await?;
@@ -64,6 +72,12 @@ async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
     let single = single.unwrap_or_else(|| panic!("it waits for the others: {report:#?}"));
     // The next token is its own, whatever is proven already and in hand; then it takes as long as an order does.
     assert!(single.wished_at.until(single.issued_at) <= MINUTE * 3 / 2, "{single:?}");
+    let waited_for: Vec<_> =
+        report.issuances.iter().filter(|one| one.wished_at >= START.after(MINUTE * 18)).collect();
+    assert_eq!(waited_for.len(), 2, "{waited_for:?}");
+    for one in waited_for {
+        assert!(one.wished_at.until(one.issued_at) <= MINUTE * 5 / 4, "{one:?}");
+    }
     assert_eq!(report.rate_limited, 0);
     Ok(())
 }

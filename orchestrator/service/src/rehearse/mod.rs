@@ -19,6 +19,7 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use issuance::fairness::Lane;
 use issuance::profile::{CaProfile, RequestRates};
 use issuance::time::{Clock as _, Timestamp};
 use rehearsal::ca::{CaRules, RehearsalCa, StartError};
@@ -92,9 +93,11 @@ pub enum RehearsalError {
 }
 
 /// A file of sites, as `import csv` takes it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Sites {
     rows: Vec<Row>,
+    /// In which their orders wait; that of a bulk import, where it is not set.
+    pub lane: Lane,
     pub rows_refused: u64,
     /// When just these sets were issued last, if they were: then they are renewals for the CA.
     pub issued_at: Option<Timestamp>,
@@ -103,7 +106,7 @@ pub struct Sites {
 impl Sites {
     /// Rows that are wrong are left out, and counted.
     pub fn read(csv: Bytes, profile: &CaProfile) -> Result<Self, FileError> {
-        let mut sites = Self::default();
+        let mut sites = Self { rows: Vec::new(), lane: Lane::Bulk, rows_refused: 0, issued_at: None };
         for parsed in Rows::new(csv, profile.names_max)? {
             match parsed {
                 Parsed::Row(row) => sites.rows.push(*row),
@@ -166,7 +169,7 @@ impl Rehearsal {
         if let Some(issued_at) = sites.issued_at {
             self.stage.remember(&sites.rows, issued_at).await?;
         }
-        self.stage.import(&sites.rows).await
+        self.stage.import(&sites.rows, sites.lane).await
     }
 
     /// Lets time go on until all is done, or until `end`.

@@ -129,7 +129,7 @@ impl Stage {
         Ok(self.store.remember_sets(CA, &sets, issued_at).await?)
     }
 
-    pub(super) async fn import(&mut self, rows: &[Row]) -> Result<u64, RehearsalError> {
+    pub(super) async fn import(&mut self, rows: &[Row], lane: Lane) -> Result<u64, RehearsalError> {
         for row in rows {
             let site = self.fortune.site(row);
             self.broken += u64::from(site.damage.is_some());
@@ -138,7 +138,7 @@ impl Stage {
         let import = Import {
             viewer: Viewer::Operator,
             account: self.account,
-            lane: Lane::Bulk,
+            lane,
             source: "csv",
             wishes: &wishes(rows),
             rows_repeated: 0,
