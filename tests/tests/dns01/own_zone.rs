@@ -2,6 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use lockkeeper::app::zone_trials;
+use lockkeeper::config::Config;
+use lockkeeper::doctor::Health;
 use lockkeeper_tests::name_server::{ZoneText, dig, free_address};
 use lockkeeper_tests::settings::Settings;
 
@@ -48,6 +51,23 @@ async fn an_alias_into_our_own_zone_is_all_that_an_owner_does() -> anyhow::Resul
     scene.wait_until_clean(&[]).await?;
     let gone = async || Ok(dig(own, &["TXT", target]).await?.contains("status: NXDOMAIN"));
     scene.world.wait_until("the name is gone", WITHIN, gone).await?;
+    app.stop().await?;
+    scene.stop().await
+}
+
+#[tokio::test]
+async fn the_doctor_says_whether_our_own_zone_is_delegated() -> anyhow::Result<()> {
+    let (scene, _) = scene(ZoneText::new("some-shop.com")).await?;
+    let app = scene.world.service("one").await?;
+    let mut config = Config::load(Some(&scene.world.config_file("one")), std::iter::empty())?;
+    let told = zone_trials::run(&config).await;
+    assert_eq!((told.len(), told[0].what, told[0].health), (1, "DNS delegation", Health::Ok), "{told:?}");
+
+    config.authority.zone = Some("acme.some-shop.com".to_owned());
+    let told = zone_trials::run(&config).await;
+    assert_eq!(told[0].health, Health::Fail, "{told:?}");
+    assert!(told[0].found.contains("some-shop.com answers for it"), "{told:?}");
+    assert!(told[0].fix.as_ref().is_some_and(|fix| fix.contains("ns1.acme-own.net")), "{told:?}");
     app.stop().await?;
     scene.stop().await
 }

@@ -24,6 +24,8 @@ const WRITE_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trial {
     pub steps: Vec<Step>,
+    /// The zone in which the record stands, or would; without the root's dot.
+    pub zone: Option<String>,
     pub succeeded: bool,
 }
 
@@ -47,7 +49,7 @@ impl Trial {
 pub async fn run(config: &Config, name: &Hostname, tenant: Option<&str>) -> Result<Trial, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Parts { providers, propagation } = parts(config, &clock)?;
-    let mut trial = Trial { steps: Vec::new(), succeeded: true };
+    let mut trial = Trial { steps: Vec::new(), zone: None, succeeded: true };
     let asked = match challenge_name(name) {
         Ok(asked) => asked,
         Err(error) => {
@@ -62,6 +64,7 @@ pub async fn run(config: &Config, name: &Hostname, tenant: Option<&str>) -> Resu
             return Ok(trial);
         }
     };
+    trial.zone = Some(standing.zone.as_str().trim_end_matches('.').to_owned());
     let owner = standing.owner;
     trial.note("zone", true, format!("the record stands at {owner}, in the zone {}", standing.zone));
     let Some((provider, zone)) = providers.serving(&owner, tenant) else {

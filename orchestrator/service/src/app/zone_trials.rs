@@ -9,14 +9,41 @@ use crate::config::Dns01Provider;
 use crate::doctor::Diagnosis;
 
 const WHAT: &str = "DNS provider";
+const DELEGATION: &str = "DNS delegation";
 /// The label below the zone that the record of no meaning is written for.
 const LABEL: &str = "lockkeeper-doctor";
 
-/// Writes a record in each zone of each provider, sees it on all of the zone's name servers, and removes it. One zone of
-/// a provider after the other: it has its limits.
+/// Whether the zone that the service serves itself is delegated to it. And each zone of each provider: writes a record,
+/// sees it on all of the zone's name servers, and removes it. One zone of a provider after the other: it has its limits.
 pub async fn run(config: &Config) -> Vec<Diagnosis> {
     let providers = config.dns01.provider.iter().map(|provider| try_all(config, provider));
-    join_all(providers).await.into_iter().flatten().collect()
+    let (own, providers) = tokio::join!(own_zone(config), join_all(providers));
+    own.into_iter().chain(providers.into_iter().flatten()).collect()
+}
+
+async fn own_zone(config: &Config) -> Option<Diagnosis> {
+    let zone = config.authority.zone.as_deref()?;
+    let servers = config.authority.name_servers.join(", ");
+    let fix = format!(
+        "have the parent of {zone} delegate it to {servers}, and let UDP and TCP in where `[authority]` listens"
+    );
+    let name = match Hostname::parse(&format!("{LABEL}.{zone}")) {
+        Ok(name) => name,
+        Err(error) => return Some(Diagnosis::fail(DELEGATION, format!("{zone}: {error}"), fix)),
+    };
+    let trial = match record_trial::run(config, &name, None).await {
+        Ok(trial) => trial,
+        Err(error) => return Some(Diagnosis::fail(DELEGATION, format!("{zone}: {error}"), fix)),
+    };
+    Some(match trial.zone.as_deref() {
+        Some(found) if found.eq_ignore_ascii_case(zone.trim_end_matches('.')) => {
+            Diagnosis::ok(DELEGATION, format!("{zone} is delegated, and its servers answer"))
+        }
+        Some(found) => {
+            Diagnosis::fail(DELEGATION, format!("{zone} is not delegated: {found} answers for it"), fix)
+        }
+        None => Diagnosis::fail(DELEGATION, format!("{zone}: {}", steps(&trial)), fix),
+    })
 }
 
 async fn try_all(config: &Config, provider: &Dns01Provider) -> Vec<Diagnosis> {
