@@ -9,7 +9,7 @@ use lockkeeper::doctor::Health;
 use lockkeeper_tests::name_server::{PowerDns, ZoneText, free_address};
 use lockkeeper_tests::settings::Settings;
 
-use crate::scene::{HEADER, Scene, WITHIN, challenge_names};
+use crate::scene::{HEADER, Outset, Scene, WITHIN, challenge_names};
 
 #[tokio::test]
 async fn a_name_and_its_wildcard_are_proven_together_and_nothing_is_left() -> anyhow::Result<()> {
@@ -60,7 +60,7 @@ async fn a_record_that_does_not_reach_every_server_is_never_submitted() -> anyho
     let stale_ip = Ipv4Addr::new(127, 0, 0, 55);
     let zone = ZoneText { more_servers: vec![stale_ip], ..ZoneText::new("stale-shop.com") };
     let stale = PowerDns::start_at((stale_ip, address.port()).into(), "stale-shop.com").await?;
-    let scene = Scene::with(address, &[zone], &["stale-shop.com"], &[], Settings::default()).await?;
+    let scene = Scene::with(Outset::new(address, &[zone], &["stale-shop.com"])).await?;
     let app = scene.world.service("one").await?;
     let row = "t1,s1,stale-shop.com *.stale-shop.com,dns-01,\n";
     scene.world.import_into("one", &app, format!("{HEADER}{row}")).await?;
@@ -130,7 +130,9 @@ async fn a_wrong_key_is_told_and_costs_no_order_once_it_is_known() -> anyhow::Re
         secret.path().display().to_string()
     );
     let settings = Settings { more, ..Settings::default() };
-    let scene = Scene::with(address, &[ZoneText::new("locked-shop.com")], &[], &[], settings).await?;
+    let scene =
+        Scene::with(Outset { settings, ..Outset::new(address, &[ZoneText::new("locked-shop.com")], &[]) })
+            .await?;
     let app = scene.world.service("one").await?;
     let mut csv = HEADER.to_owned();
     for number in 0..12 {

@@ -8,7 +8,7 @@ use lockkeeper::doctor::Health;
 use lockkeeper_tests::name_server::{ZoneText, dig, free_address};
 use lockkeeper_tests::settings::Settings;
 
-use crate::scene::{HEADER, Scene, WITHIN};
+use crate::scene::{HEADER, Outset, Scene, WITHIN};
 
 const OWN: &str = "acme-own.net";
 
@@ -21,7 +21,9 @@ async fn scene(zone: ZoneText) -> anyhow::Result<(Scene, SocketAddr)> {
         own.ip()
     );
     let settings = Settings { more, ..Settings::default() };
-    Ok((Scene::with(address, &[zone], &[], &[(OWN, own)], settings).await?, own))
+    let zones = [zone];
+    let outset = Outset { elsewhere: &[(OWN, own)], settings, ..Outset::new(address, &zones, &[]) };
+    Ok((Scene::with(outset).await?, own))
 }
 
 #[tokio::test]

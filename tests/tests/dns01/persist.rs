@@ -4,10 +4,9 @@ use std::net::Ipv4Addr;
 
 use issuance::persistence;
 use lockkeeper_tests::name_server::{ZoneText, free_address};
-use lockkeeper_tests::settings::Settings;
 use rehearsal::rules::CaRules;
 
-use crate::scene::{HEADER, Scene, WITHIN};
+use crate::scene::{HEADER, Outset, Scene, WITHIN};
 
 const ZONE: &str = "stay-shop.com";
 
@@ -15,7 +14,7 @@ async fn scene(offers_dns_persist: bool, written: &[&str]) -> anyhow::Result<Sce
     let rules = CaRules { offers_dns_persist, ..CaRules::default() };
     let address = free_address(Ipv4Addr::LOCALHOST)?;
     let zones = [ZoneText::new(ZONE), ZoneText::new("other-shop.com")];
-    Scene::at_a_ca(rules, None, address, &zones, written, &[], Settings::default()).await
+    Scene::with(Outset { rules, ..Outset::new(address, &zones, written) }).await
 }
 
 /// The service gets its account at the CA.

@@ -19,44 +19,35 @@ pub(crate) struct Scene {
     _secret: NamedTempFile,
 }
 
+/// What a scene begins with.
+pub(crate) struct Outset<'a> {
+    /// BIND's.
+    pub(crate) address: SocketAddr,
+    pub(crate) zones: &'a [ZoneText],
+    pub(crate) written: &'a [&'a str],
+    /// Zones that other servers have.
+    pub(crate) elsewhere: &'a [(&'a str, SocketAddr)],
+    pub(crate) settings: Settings,
+    /// Whom the CA asks, where it sees another DNS than the service.
+    pub(crate) ca_dns: Option<SocketAddr>,
+    pub(crate) rules: CaRules,
+}
+
+impl<'a> Outset<'a> {
+    pub(crate) fn new(address: SocketAddr, zones: &'a [ZoneText], written: &'a [&'a str]) -> Self {
+        let (settings, rules) = (Settings::default(), CaRules::default());
+        Self { address, zones, written, elsewhere: &[], settings, ca_dns: None, rules }
+    }
+}
+
 impl Scene {
     /// BIND serves `zones`, and the service may write in those of them that `written` names.
     pub(crate) async fn start(zones: &[ZoneText], written: &[&str]) -> anyhow::Result<Self> {
-        Self::with(free_address(Ipv4Addr::LOCALHOST)?, zones, written, &[], Settings::default()).await
+        Self::with(Outset::new(free_address(Ipv4Addr::LOCALHOST)?, zones, written)).await
     }
 
-    pub(crate) async fn with(
-        address: SocketAddr,
-        zones: &[ZoneText],
-        written: &[&str],
-        elsewhere: &[(&str, SocketAddr)],
-        settings: Settings,
-    ) -> anyhow::Result<Self> {
-        Self::seen_by_the_ca(None, address, zones, written, elsewhere, settings).await
-    }
-
-    /// The CA asks `ca_dns`, where it sees another DNS than the service.
-    pub(crate) async fn seen_by_the_ca(
-        ca_dns: Option<SocketAddr>,
-        address: SocketAddr,
-        zones: &[ZoneText],
-        written: &[&str],
-        elsewhere: &[(&str, SocketAddr)],
-        settings: Settings,
-    ) -> anyhow::Result<Self> {
-        Self::at_a_ca(CaRules::default(), ca_dns, address, zones, written, elsewhere, settings).await
-    }
-
-    /// The CA has rules of its own.
-    pub(crate) async fn at_a_ca(
-        rules: CaRules,
-        ca_dns: Option<SocketAddr>,
-        address: SocketAddr,
-        zones: &[ZoneText],
-        written: &[&str],
-        elsewhere: &[(&str, SocketAddr)],
-        settings: Settings,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn with(outset: Outset<'_>) -> anyhow::Result<Self> {
+        let Outset { address, zones, written, elsewhere, settings, ca_dns, rules } = outset;
         let bind = Bind::start(address, zones, elsewhere).await?;
         let secret = NamedTempFile::new()?;
         std::fs::write(secret.path(), format!("{KEY}\n"))?;

@@ -4,9 +4,8 @@ use std::net::Ipv4Addr;
 
 use lockkeeper::store::settlings;
 use lockkeeper_tests::name_server::{Bind, ZoneText, free_address};
-use lockkeeper_tests::settings::Settings;
 
-use crate::scene::{HEADER, Scene, WITHIN};
+use crate::scene::{HEADER, Outset, Scene, WITHIN};
 
 const ZONE: &str = "slow-shop.com";
 
@@ -16,7 +15,7 @@ async fn a_record_that_only_the_ca_does_not_see_teaches_its_servers_to_settle() 
     let (near, far) = (free_address(Ipv4Addr::LOCALHOST)?, free_address(Ipv4Addr::LOCALHOST)?);
     let other = Bind::start(far, &[ZoneText::new(ZONE)], &[]).await?;
     let zones = [ZoneText::new(ZONE)];
-    let scene = Scene::seen_by_the_ca(Some(far), near, &zones, &[ZONE], &[], Settings::default()).await?;
+    let scene = Scene::with(Outset { ca_dns: Some(far), ..Outset::new(near, &zones, &[ZONE]) }).await?;
     let app = scene.world.service("one").await?;
     scene.world.import_into("one", &app, format!("{HEADER}t1,s1,{ZONE},dns-01,\n")).await?;
     let known = async || settlings::read(&scene.world.store, ZONE).await;
