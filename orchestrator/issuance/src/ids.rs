@@ -44,6 +44,14 @@ fn decode(text: &str) -> Option<Uuid> {
         .map(Uuid::from_u128)
 }
 
+/// As the API's description has it.
+fn schema(pattern: &str) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .pattern(Some(pattern))
+        .into()
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -76,6 +84,14 @@ macro_rules! id {
                     .ok_or_else(|| IdError { prefix: $prefix, text: text.into() })
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                schema(concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$"))
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -130,6 +146,11 @@ id!(
     /// One event of the outbox.
     EventId,
     "evt"
+);
+id!(
+    /// A key that opens the API.
+    ApiKeyId,
+    "key"
 );
 
 #[cfg(test)]

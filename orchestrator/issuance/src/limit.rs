@@ -8,7 +8,9 @@ use crate::exemption::Exemption;
 use crate::gcra::Bucket;
 
 /// Which rule. The names are Boulder's, in our spelling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitName {
     /// Key: the source address.

@@ -7,7 +7,7 @@ use lockkeeper::cli::import::{self, CsvArgs, ImportCommand};
 use lockkeeper::cli::listing::ListingArgs;
 use lockkeeper::cli::order::{self, OrderCommand};
 use lockkeeper::cli::{CliError, Exit, Format, Output, headroom};
-use lockkeeper::store::tokens::Token;
+use lockkeeper::store::api_keys::Token;
 use lockkeeper::store::viewer::Viewer;
 use sqlx::PgPool;
 

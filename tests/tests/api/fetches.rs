@@ -6,8 +6,8 @@ use lockkeeper::cli::api_client::ApiClient;
 use lockkeeper::cli::listing::ListingArgs;
 use lockkeeper::cli::order::{self, FetchesArgs, OrderCommand};
 use lockkeeper::cli::{Exit, Format, Output};
+use lockkeeper::store::api_keys::Token;
 use lockkeeper::store::fetches::{FetchEntry, FetchFacts};
-use lockkeeper::store::tokens::Token;
 use sqlx::PgPool;
 
 use crate::world::{START, World};

@@ -12,7 +12,7 @@ use lockkeeper::api::headroom::forecast::SITES_MAX;
 use lockkeeper::cli::api_client::ApiClient;
 use lockkeeper::cli::plan::{self, PlanArgs, WhichAccount};
 use lockkeeper::cli::{CliError, Exit, Format, Output};
-use lockkeeper::store::tokens::Token;
+use lockkeeper::store::api_keys::Token;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 

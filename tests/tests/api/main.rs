@@ -13,3 +13,4 @@ mod progress;
 mod settle;
 mod tokens;
 mod world;
+mod writes;

@@ -100,7 +100,7 @@ async fn a_file_over_the_bound_is_refused_while_it_streams(pool: PgPool) {
 async fn a_database_that_is_away_is_said_so(pool: PgPool) {
     let account = insert_account(&pool).await;
     let store = Store::from_pool(pool.clone());
-    let token = lockkeeper::store::tokens::Token::generate(lockkeeper::store::viewer::Viewer::Operator);
+    let token = lockkeeper::store::api_keys::Token::generate(lockkeeper::store::viewer::Viewer::Operator);
     let world = World::serve(pool, store.clone(), account, token.reveal().to_owned()).await;
     store.close().await;
     for path in ["/v1/summary", "/readyz"] {

@@ -1,5 +1,6 @@
 //! A served API on a database of its own, and a client that speaks to it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,8 +14,9 @@ use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use lockkeeper::api::{self, ApiState};
 use lockkeeper::clock::DrivenClock;
+use lockkeeper::keys::{MasterKey, Sealer};
 use lockkeeper::store::viewer::Viewer;
-use lockkeeper::store::{Store, tenants, tokens};
+use lockkeeper::store::{Store, api_keys, tenants};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -22,6 +24,11 @@ use uuid::Uuid;
 
 pub(crate) const HEADER: &str = "tenant,external_id,names,challenge,labels\n";
 pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
+
+/// Of a master key that is the same in all tests.
+pub(crate) fn sealer() -> Arc<Sealer> {
+    Arc::new(Sealer::new(&MasterKey::from_bytes(&[7; 32])))
+}
 
 pub(crate) struct World {
     pub(crate) pool: PgPool,
@@ -68,17 +75,19 @@ impl World {
     pub(crate) async fn start(pool: PgPool) -> Self {
         let account = insert_account(&pool).await;
         let store = Store::from_pool(pool.clone());
-        let operator = tokens::create(&store, START, Viewer::Operator, "test").await.expect("a token");
+        let operator = api_keys::create(&store, START, Viewer::Operator, "test").await.expect("a token");
         Self::serve(pool, store, account, operator.reveal().to_owned()).await
     }
 
     pub(crate) async fn serve(pool: PgPool, store: Store, account: AccountId, operator: String) -> Self {
         let clock = Arc::new(DrivenClock::starting_at(START));
         let wake = Arc::new(Notify::new());
-        let state = ApiState::new(store.clone(), clock.clone(), Arc::new(profile()), account, wake.clone());
+        let state =
+            ApiState::new(store.clone(), clock.clone(), Arc::new(profile()), account, wake.clone(), sealer());
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
-        tokio::spawn(async move { axum::serve(listener, api::router(state)).await });
+        let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { pool, store, clock, wake, operator, base, client }
     }
@@ -127,7 +136,8 @@ impl World {
 
     pub(crate) async fn token_of(&self, slug: &str) -> String {
         let tenant = self.tenant(slug).await;
-        let token = tokens::create(&self.store, START, Viewer::Tenant(tenant), slug).await.expect("a token");
+        let token =
+            api_keys::create(&self.store, START, Viewer::Tenant(tenant), slug).await.expect("a token");
         token.reveal().to_owned()
     }
 

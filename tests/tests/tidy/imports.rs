@@ -7,7 +7,7 @@ use crate::{catches, hold, lets_pass};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("acme", &["clock", "config", "mishaps", "telemetry"]),
     ("adopt", &["clock", "config", "telemetry"]),
-    ("api", &["adopt", "clock", "config", "store", "telemetry"]),
+    ("api", &["adopt", "clock", "config", "keys", "store", "telemetry"]),
     ("challenge", &["clock", "config", "telemetry"]),
     (
         "cli",

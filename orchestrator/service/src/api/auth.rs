@@ -1,17 +1,43 @@
-//! Who is asking.
+//! Who is asking, from where, and what that opens.
 
-use axum::extract::FromRequestParts;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use issuance::ids::ApiKeyId;
 
 use super::ApiState;
 use super::problem::Problem;
-use crate::store::tokens::{self, Token};
+use super::request_id::RequestId;
+use crate::store::api_keys::{self, ApiKey, Token};
+use crate::store::events::{Actor, Who};
+use crate::store::scope::{Scope, Scopes};
 use crate::store::viewer::Viewer;
 
-/// The bearer of a token that opens something.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Caller(pub(super) Viewer);
+/// The bearer of a key. What it opens a handler asks for first of all: [`Caller::require`].
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Whose rows it may see.
+    pub(super) viewer: Viewer,
+    pub(super) key: ApiKeyId,
+    /// For the audit.
+    pub(super) actor: Actor,
+    scopes: Scopes,
+}
+
+impl Caller {
+    /// # Errors
+    /// The key does not open `scope`.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.contains(scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
+    }
+
+    #[expect(dead_code, reason = "for the resources that are built on this")]
+    pub(super) fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+}
 
 impl FromRequestParts<ApiState> for Caller {
     type Rejection = Problem;
@@ -29,22 +55,47 @@ impl FromRequestParts<ApiState> for Caller {
             Problem::unauthenticated("the Authorization header is not of the form Bearer TOKEN")
         })?;
         let token = Token::parse(text).map_err(|error| Problem::unauthenticated(error.to_string()))?;
-        let viewer = tokens::find(&state.store, &token).await?;
-        viewer.map(Self).ok_or_else(|| Problem::unauthenticated("the token is unknown or has been revoked"))
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let key = api_keys::find(&state.store, &token)
+            .await?
+            .ok_or_else(|| Problem::unauthenticated("the token is unknown or has been revoked"))?;
+        admitted(&key, address, state)?;
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        Ok(Self {
+            viewer: key.viewer,
+            key: key.id,
+            actor: Actor { who: Who::Key { id: key.id, name: key.name }, address, request_id },
+            scopes: key.scopes,
+        })
     }
 }
 
-/// Like [`Caller`], for what shows more than one tenant.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Operator;
+/// Whether the key may be used now and from there.
+fn admitted(key: &ApiKey, address: Option<IpAddr>, state: &ApiState) -> Result<(), Problem> {
+    if let Some(at) = key.expires_at.filter(|at| *at <= state.clock.now()) {
+        return Err(Problem::unauthenticated(format!("the token has expired at {at}: make a new one")));
+    }
+    let from_there = key.cidrs.is_empty()
+        || address.is_some_and(|address| key.cidrs.iter().any(|block| block.contains(address)));
+    if from_there {
+        Ok(())
+    } else {
+        Err(Problem::unauthenticated("the token may not be used from this address"))
+    }
+}
+
+/// Like [`Caller`], for what concerns more than one tenant.
+#[derive(Debug, Clone)]
+pub(super) struct Operator(pub(super) Caller);
 
 impl FromRequestParts<ApiState> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        match Caller::from_request_parts(parts, state).await? {
-            Caller(Viewer::Operator) => Ok(Self),
-            Caller(Viewer::Tenant(_)) => Err(Problem::operator_only()),
+        let caller = Caller::from_request_parts(parts, state).await?;
+        match caller.viewer {
+            Viewer::Operator => Ok(Self(caller)),
+            Viewer::Tenant(_) => Err(Problem::operator_only()),
         }
     }
 }

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use super::problem::Problem;
 
@@ -41,7 +42,7 @@ pub(super) async fn receive(
 }
 
 /// Small documents: everything but files.
-const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A JSON document; what does not belong to it is refused by its type.
 pub(super) async fn receive_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
@@ -49,7 +50,35 @@ pub(super) async fn receive_json<T: DeserializeOwned>(headers: &HeaderMap, body:
         return Err(Problem::not_json());
     }
     let body = receive(headers, body, DOCUMENT_BYTES_MAX, Problem::body_too_large).await?;
-    serde_json::from_slice(&body).map_err(|error| Problem::body_malformed(&error))
+    parse(&body)
+}
+
+/// A document that was sent. Where it is wrong is told as line and column, and as a JSON pointer.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut document = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut document)
+        .map_err(|error| Problem::body_malformed(error.inner(), &pointer(error.path())))?;
+    document.end().map_err(|error| Problem::body_malformed(&error, ""))?;
+    Ok(parsed)
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => {
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
+            }
+            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                pointer.push('/');
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Unknown => {}
+        }
+    }
+    pointer
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {

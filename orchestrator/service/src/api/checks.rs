@@ -15,6 +15,7 @@ use super::auth::Operator;
 use super::body::receive_json;
 use super::problem::Problem;
 use crate::store::check_records::{self, ChangedBy, CheckRecordView};
+use crate::store::scope::Scope;
 
 /// All checks, in the order in which they are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,15 @@ pub(super) fn check_of(text: &str) -> Result<Check, Problem> {
 }
 
 #[tracing::instrument(name = "api.checks.list", skip_all)]
-pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<CheckList>, Problem> {
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Operator(caller): Operator,
+) -> Result<Json<CheckList>, Problem> {
+    caller.require(Scope::AccountsManage)?;
+    listed(&api).await
+}
+
+async fn listed(api: &ApiState) -> Result<Json<CheckList>, Problem> {
     Ok(Json(CheckList { data: check_records::list(&api.store, api.account).await? }))
 }
 
@@ -44,11 +53,12 @@ pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Jso
 #[tracing::instrument(name = "api.checks.write", skip_all)]
 pub(super) async fn write(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<CheckList>, Problem> {
+    caller.require(Scope::AccountsManage)?;
     let Path(check) = path.map_err(|_| Problem::no_route())?;
     let check = check_of(&check)?;
     let WantedStanding { standing } = receive_json(&headers, body).await?;
@@ -58,5 +68,5 @@ pub(super) async fn write(
         let (check, standing) = (check.as_str(), standing.as_str());
         warn!(check, standing, "The operator has decided: the check {check} is {standing}");
     }
-    list(State(api), Operator).await
+    listed(&api).await
 }

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::query::Parameters;
 use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
+use crate::store::scope::Scope;
 use crate::store::viewer::Viewer;
 
 /// Refused rows named in an answer; the rest are counted.
@@ -101,11 +102,13 @@ impl CreateParameters {
 #[tracing::instrument(name = "api.imports.create", skip_all)]
 pub(super) async fn create(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     Parameters(asked): Parameters<CreateParameters>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<ImportReport>), Problem> {
+    caller.require(Scope::ImportsWrite)?;
+    let viewer = caller.viewer;
     if !is_csv(&headers) {
         return Err(Problem::not_csv());
     }

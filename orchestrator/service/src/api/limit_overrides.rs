@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use issuance::gcra::Bucket;
 use issuance::identifier::Hostname;
 use issuance::ids::LimitOverrideId;
@@ -13,13 +12,19 @@ use issuance::limit::{LimitName, LimitScope};
 use issuance::mirror::LimitOverride;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::Operator;
-use super::body::receive_json;
-use super::problem::{Problem, ProblemEntry};
+use super::problem::{Problem, ProblemEntry, Problems};
 use super::query::PathId;
+use super::write::{Answer, Begun, WriteRequest};
+use crate::store::events::Event;
 use crate::store::limit_overrides::{self, NewOverride, OverrideView};
+use crate::store::scope::Scope;
 
 const NOTE_CHARS_MAX: usize = 1_000;
 /// No CA counts over a longer time.
@@ -28,14 +33,21 @@ const PERIOD_SECONDS_MAX: u64 = 366 * 24 * 3_600;
 const SEARCH: Duration = Duration::from_hours(7 * 24);
 const SEARCH_MAX: Duration = Duration::from_hours(90 * 24);
 
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(delete))
+        .route("/v1/limit-overrides/search", axum::routing::post(seek).delete(stop_seeking))
+}
+
 /// All of them, oldest first: there are few.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OverrideList {
     pub data: Vec<OverrideView>,
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedOverride {
     pub limit: LimitName,
@@ -94,23 +106,39 @@ fn is_registered_domain(key: &str) -> bool {
     Hostname::parse(key).is_ok_and(|name| name.registered_domain() == key)
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/limit-overrides",
+    tag = "limits",
+    responses((status = 200, body = OverrideList), Problems)
+)]
 #[tracing::instrument(name = "api.limit_overrides.list", skip_all)]
-pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<OverrideList>, Problem> {
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Operator(caller): Operator,
+) -> Result<Json<OverrideList>, Problem> {
+    caller.require(Scope::AccountsManage)?;
     let data = limit_overrides::list(&api.store, api.clock.now(), api.account).await?;
     Ok(Json(OverrideList { data }))
 }
 
 /// One for the same limit, account and key is replaced.
+#[utoipa::path(
+    post,
+    path = "/v1/limit-overrides",
+    tag = "limits",
+    request_body = WantedOverride,
+    responses((status = 201, description = "It holds from the next order on", body = OverrideView), Problems)
+)]
 #[tracing::instrument(name = "api.limit_overrides.create", skip_all)]
 pub(super) async fn create(
     State(api): State<ApiState>,
-    _: Operator,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Json<OverrideView>), Problem> {
-    let wanted: WantedOverride = receive_json(&headers, body).await?;
-    let now = api.clock.now();
-    let errors = wanted.errors(now);
+    Operator(caller): Operator,
+    request: WriteRequest,
+) -> Result<Response, Problem> {
+    caller.require(Scope::AccountsManage)?;
+    let wanted: WantedOverride = request.json()?;
+    let errors = wanted.errors(api.clock.now());
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
     }
@@ -127,16 +155,27 @@ pub(super) async fn create(
         note: wanted.note.trim().to_owned(),
         expires_at: wanted.expires_at,
     };
-    let id = limit_overrides::enter(&api.store, now, api.account, &new).await?;
-    let all = limit_overrides::list(&api.store, now, api.account).await?;
-    let view = all.into_iter().find(|one| one.id == id).ok_or_else(Problem::account_missing)?;
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let change = limit_overrides::enter(&mut write.work, api.account, &new).await?;
+    let change = change.ok_or_else(Problem::account_missing)?;
+    let data = json!({ "before": change.before, "after": change.after });
+    write.work.tell(told("limit_override.entered", change.after.id, data)).await?;
+    let location = format!("/v1/limit-overrides/{}", change.after.id);
+    let response = write.finish(Answer::created(&change.after, location)).await?;
     // More may be let through now.
     api.wake.notify_one();
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(response)
+}
+
+fn told(kind: &'static str, id: LimitOverrideId, data: Value) -> Event {
+    Event { kind, tenant: None, certificate: None, subject: id.to_string(), data }
 }
 
 /// The wish to find out how many new orders the CA grants.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedSearch {
     /// Absent: a week from now.
@@ -145,46 +184,93 @@ pub struct WantedSearch {
 }
 
 /// What is sought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SearchView {
     pub until: Timestamp,
 }
 
 /// Takes the operator's word that the CA may grant more new orders than is known.
+#[utoipa::path(
+    post,
+    path = "/v1/limit-overrides/search",
+    tag = "limits",
+    request_body = WantedSearch,
+    responses((status = 200, description = "One order at a time goes beyond what is known", body = SearchView), Problems)
+)]
 #[tracing::instrument(name = "api.limit_overrides.seek", skip_all)]
 pub(super) async fn seek(
     State(api): State<ApiState>,
-    _: Operator,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<SearchView>, Problem> {
-    let wanted: WantedSearch = receive_json(&headers, body).await?;
+    Operator(caller): Operator,
+    request: WriteRequest,
+) -> Result<Response, Problem> {
+    caller.require(Scope::AccountsManage)?;
+    let wanted: WantedSearch = request.json_or_default()?;
     let now = api.clock.now();
     let until = wanted.until.unwrap_or_else(|| now.after(SEARCH));
     if until <= now || until > now.after(SEARCH_MAX) {
         let detail = format!("a search ends within {} days from now", SEARCH_MAX.as_secs() / (24 * 3_600));
         return Err(Problem::body_invalid(vec![ProblemEntry::at("/until", "out-of-range", detail)]));
     }
-    limit_overrides::seek_more(&api.store, api.account, Some(until)).await?;
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let before = limit_overrides::seek(&mut write.work, api.account, Some(until)).await?;
+    write.work.tell(searched(&api, before, Some(until))).await?;
+    let response = write.finish(Answer::ok(&SearchView { until })).await?;
     api.wake.notify_one();
-    Ok(Json(SearchView { until }))
+    Ok(response)
 }
 
+#[utoipa::path(
+    delete,
+    path = "/v1/limit-overrides/search",
+    tag = "limits",
+    responses((status = 204, description = "No more is sought than is known"), Problems)
+)]
 #[tracing::instrument(name = "api.limit_overrides.stop_seeking", skip_all)]
-pub(super) async fn stop_seeking(State(api): State<ApiState>, _: Operator) -> Result<StatusCode, Problem> {
-    limit_overrides::seek_more(&api.store, api.account, None).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(super) async fn stop_seeking(
+    State(api): State<ApiState>,
+    Operator(caller): Operator,
+    request: WriteRequest,
+) -> Result<Response, Problem> {
+    caller.require(Scope::AccountsManage)?;
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let before = limit_overrides::seek(&mut write.work, api.account, None).await?;
+    write.work.tell(searched(&api, before, None)).await?;
+    write.finish(Answer::no_content()).await
 }
 
+fn searched(api: &ApiState, before: Option<Timestamp>, after: Option<Timestamp>) -> Event {
+    let data = json!({ "before": { "until": before }, "after": { "until": after } });
+    let subject = api.account.to_string();
+    Event { kind: "account.search", tenant: None, certificate: None, subject, data }
+}
+
+#[utoipa::path(
+    delete,
+    path = "/v1/limit-overrides/{override}",
+    tag = "limits",
+    params(("override" = String, Path, description = "The override's id, `lov_…`")),
+    responses((status = 204, description = "The CA counts as its profile says"), Problems)
+)]
 #[tracing::instrument(name = "api.limit_overrides.delete", skip_all, fields(override.id = %id))]
 pub(super) async fn delete(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
     PathId(id): PathId<LimitOverrideId>,
-) -> Result<StatusCode, Problem> {
-    if limit_overrides::take_back(&api.store, id).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found("override"))
-    }
+    request: WriteRequest,
+) -> Result<Response, Problem> {
+    caller.require(Scope::AccountsManage)?;
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let before = limit_overrides::take_back(&mut write.work, api.account, id).await?;
+    let before = before.ok_or_else(|| Problem::not_found("override"))?;
+    write.work.tell(told("limit_override.removed", id, json!({ "before": before }))).await?;
+    write.finish(Answer::no_content()).await
 }

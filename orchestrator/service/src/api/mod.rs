@@ -23,18 +23,21 @@ mod readyz;
 mod request_id;
 pub mod settlings;
 mod summary;
+mod write;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{get, post, put};
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use tokio::sync::{Notify, Semaphore};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Registration;
+use crate::keys::Sealer;
 use crate::store::Store;
 use problem::Problem;
 
@@ -58,6 +61,8 @@ pub struct ApiState {
     /// The zone that is served here, and who may have a label in it.
     pub own_zone: Option<Arc<str>>,
     pub registration: Registration,
+    /// Seals what is kept for clients.
+    pub sealer: Arc<Sealer>,
     import_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
@@ -69,6 +74,7 @@ impl ApiState {
         profile: Arc<CaProfile>,
         account: AccountId,
         wake: Arc<Notify>,
+        sealer: Arc<Sealer>,
     ) -> Self {
         Self {
             store,
@@ -80,6 +86,7 @@ impl ApiState {
             publish: Vec::new(),
             own_zone: None,
             registration: Registration::default(),
+            sealer,
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
@@ -95,7 +102,9 @@ impl ApiState {
 /// Every route of the API. All but the two probes, and what the acme-dns protocol has its own keys for, ask for a bearer
 /// token.
 pub fn router(state: ApiState) -> Router {
+    let (described, _) = described().split_for_parts();
     Router::new()
+        .merge(described)
         .route("/livez", get(livez::read))
         .route("/readyz", get(readyz::read))
         .route("/v1/accounts", get(accounts::list))
@@ -111,12 +120,6 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/authorizations/{authorization}/settle", post(authorizations::settle::create))
         .route("/v1/headroom", get(headroom::read::read))
         .route("/v1/headroom/forecast", post(headroom::forecast::create))
-        .route("/v1/limit-overrides", get(limit_overrides::list).post(limit_overrides::create))
-        .route(
-            "/v1/limit-overrides/search",
-            post(limit_overrides::seek).delete(limit_overrides::stop_seeking),
-        )
-        .route("/v1/limit-overrides/{override}", delete(limit_overrides::delete))
         .route("/v1/paused-names", get(paused_names::list))
         .route("/v1/paused-names/release", post(paused_names::release))
         .route("/v1/hostnames/{hostname}", get(hostnames::read::read))
@@ -136,4 +139,9 @@ pub fn router(state: ApiState) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(request_id::attach))
         .with_state(state)
+}
+
+/// The routes, each with its description.
+fn described() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().merge(limit_overrides::routes())
 }

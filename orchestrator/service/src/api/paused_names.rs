@@ -9,6 +9,7 @@ use super::auth::Operator;
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::store::pauses::{self, PausedView};
+use crate::store::scope::Scope;
 
 /// What the CA has paused, and where a person has it go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,11 @@ pub(super) struct ReleaseParameters {
 }
 
 #[tracing::instrument(name = "api.paused_names.list", skip_all)]
-pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<PausedNames>, Problem> {
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Operator(caller): Operator,
+) -> Result<Json<PausedNames>, Problem> {
+    caller.require(Scope::AccountsManage)?;
     Ok(Json(PausedNames { data: pauses::list(&api.store, api.account).await? }))
 }
 
@@ -38,9 +43,10 @@ pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Jso
 #[tracing::instrument(name = "api.paused_names.release", skip_all)]
 pub(super) async fn release(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
     Parameters(asked): Parameters<ReleaseParameters>,
 ) -> Result<Json<ReleaseReport>, Problem> {
+    caller.require(Scope::AccountsManage)?;
     let now = api.clock.now();
     let released = pauses::release(&api.store, api.account, asked.hostname.as_deref(), now).await?;
     if released.is_empty() && asked.hostname.is_some() {

@@ -9,16 +9,20 @@ use axum::response::{IntoResponse, Response};
 use issuance::outlook::SettleRefusal;
 use serde::Serialize;
 use tracing::error;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::adopt::csv::FileError;
 use crate::store::StoreError;
 use crate::store::authorizations_view::AuthorizationView;
 use crate::store::page::PageError;
+use crate::store::scope::Scope;
 
 const TYPE_BASE: &str = "https://lockkeeper.dev/problems/";
 const DATABASE_RETRY_SECONDS: u32 = 5;
 /// An attempt is over in this time, unless the CA is slow.
 const IN_HAND_RETRY_SECONDS: u32 = 2;
+/// A request is carried out in this time.
+const IN_PROGRESS_RETRY_SECONDS: u32 = 1;
 
 /// What went wrong, for whoever asked.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ pub struct Problem {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProblemEntry {
     /// A JSON pointer, or `?name` for a query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,35 @@ impl ProblemEntry {
     pub(super) fn at(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), code, detail: detail.into(), ..Self::default() }
     }
+}
+
+/// What every operation may answer beside what is its own.
+#[derive(Debug, IntoResponses)]
+pub(super) enum Problems {
+    /// The request is wrong: `errors` says where.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    #[expect(dead_code, reason = "describes the answer")]
+    Asked(#[to_schema] ProblemDocument),
+    /// The service is at fault, or cannot answer now.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    #[expect(dead_code, reason = "describes the answer")]
+    Served(#[to_schema] ProblemDocument),
+}
+
+/// A problem document (RFC 9457), as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ProblemDocument {
+    /// An address that names the kind of problem: its last part is the code.
+    pub r#type: String,
+    pub title: String,
+    pub status: u16,
+    /// What is wrong with this request, and what to change.
+    pub detail: String,
+    pub code: String,
+    /// Leads to the log.
+    pub request_id: String,
+    #[schema(required = false)]
+    pub errors: Vec<ProblemEntry>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +115,37 @@ impl Problem {
     pub(super) fn operator_only() -> Self {
         let detail = "this concerns the whole account: ask with the operator's token";
         Self::new(StatusCode::FORBIDDEN, "forbidden-scope", "The token does not open this", detail)
+    }
+
+    /// The key is good and opens other things.
+    pub(super) fn scope_missing(scope: Scope) -> Self {
+        let detail = format!("this takes a key with the scope {scope}");
+        Self::new(StatusCode::FORBIDDEN, "forbidden-scope", "The token does not open this", detail)
+    }
+
+    pub(super) fn idempotency_key_missing() -> Self {
+        let detail = "send an Idempotency-Key, a string of your own for this request: it is then carried out once, \
+                      however often you send it";
+        Self::new(StatusCode::BAD_REQUEST, "idempotency-key-missing", "The request has no name", detail)
+    }
+
+    pub(super) fn idempotency_key_bad() -> Self {
+        let detail = "an Idempotency-Key is one string of 1 to 255 printable ASCII characters";
+        Self::new(StatusCode::BAD_REQUEST, "validation-failed", "The Idempotency-Key is wrong", detail)
+    }
+
+    pub(super) fn idempotency_key_reused() -> Self {
+        let detail = "this Idempotency-Key was sent with another request: make a new one";
+        let title = "The Idempotency-Key belongs to another request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title, detail)
+    }
+
+    pub(super) fn idempotency_in_progress() -> Self {
+        let detail = "the same request is being carried out: send it again for its answer";
+        let title = "The request is being carried out";
+        let mut problem = Self::new(StatusCode::CONFLICT, "idempotency-in-progress", title, detail);
+        problem.retry_after_seconds = Some(IN_PROGRESS_RETRY_SECONDS);
+        problem
     }
 
     pub(super) fn not_found(what: &str) -> Self {
@@ -145,14 +209,15 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not JSON", detail)
     }
 
-    pub(super) fn body_malformed(error: &serde_json::Error) -> Self {
+    /// `pointer` is empty for the document as a whole.
+    pub(super) fn body_malformed(error: &serde_json::Error, pointer: &str) -> Self {
         let detail = error.to_string();
         let entry = ProblemEntry {
+            pointer: Some(format!("#{pointer}")),
             line: Some(error.line() as u64),
             column: Some(error.column() as u32),
             code: "bad-body",
             detail: detail.clone(),
-            ..ProblemEntry::default()
         };
         let title = "The body cannot be read";
         Self::new(StatusCode::BAD_REQUEST, "validation-failed", title, detail).with(entry)

@@ -11,12 +11,17 @@ use super::problem::Problem;
 
 const HEADER: &str = "x-request-id";
 
+/// The id of a request, for whoever writes it down.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Gives the request a fresh id. One that the client sends is not taken over: it would let two requests
 /// share a name in the log.
-pub(super) async fn attach(request: Request, next: Next) -> Response {
+pub(super) async fn attach(mut request: Request, next: Next) -> Response {
     let id = format!("req_{}", Uuid::new_v4().simple());
     let span =
         info_span!("api.request", request.id = %id, method = %request.method(), path = request.uri().path());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         problem.render(&id, &mut response);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::auth::Operator;
 use super::problem::Problem;
+use crate::store::scope::Scope;
 use crate::store::settlings::{self, SettlingView};
 
 /// Every set of name servers that a validation has taught something of.
@@ -16,6 +17,10 @@ pub struct SettlingList {
 }
 
 #[tracing::instrument(name = "api.settlings.list", skip_all)]
-pub(super) async fn list(State(api): State<ApiState>, _: Operator) -> Result<Json<SettlingList>, Problem> {
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Operator(caller): Operator,
+) -> Result<Json<SettlingList>, Problem> {
+    caller.require(Scope::DnsManage)?;
     Ok(Json(SettlingList { data: settlings::list(&api.store).await? }))
 }

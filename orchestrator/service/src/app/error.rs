@@ -16,7 +16,7 @@ use crate::config::DirectoryUrlError;
 use crate::config::ca_profile::CaProfileError;
 use crate::keys::{KeyError, MasterKeyError, SealError};
 use crate::store::StoreError;
-use crate::store::tokens::OperatorTokenError;
+use crate::store::api_keys::OperatorTokenError;
 use crate::telemetry::MetricsServerError;
 
 use super::identity::IdentityError;

@@ -40,7 +40,7 @@ use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::records::Records;
 use crate::store::leases::Replica;
-use crate::store::{Store, tokens};
+use crate::store::{Store, api_keys};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 
 use self::ca_link::{CaLink, timeouts};
@@ -171,6 +171,7 @@ impl App {
                 Arc::clone(&profile),
                 link.record.account,
                 Arc::clone(&wake),
+                Arc::clone(&sealer),
             );
             let mut state = state.with_own_zone(config.authority.zone.clone(), config.authority.registration);
             state.look = Arc::clone(&bell);
@@ -376,7 +377,7 @@ impl Bases<'_> {
             );
         }
         let link = CaLink::prepare(config, profile, store, sealer, clock, transport).await?;
-        tokens::ensure_operator(store, clock.now(), &config.data.folder).await?;
+        api_keys::ensure_operator(store, clock.now(), &config.data.folder).await?;
         Ok(link)
     }
 }

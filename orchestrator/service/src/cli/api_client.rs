@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
-use crate::store::tokens::{OPERATOR_TOKEN_FILE, Token};
+use crate::store::api_keys::{OPERATOR_TOKEN_FILE, Token};
 
 /// A large import takes a while; a service that says nothing for this long is not going to.
 const ANSWER_WAIT: Duration = Duration::from_mins(5);

@@ -161,7 +161,7 @@ impl Rehearsal {
 
     /// Has it found out whether the CA grants more new orders than is known.
     pub async fn seek_more(&self, until: Timestamp) -> Result<(), RehearsalError> {
-        Ok(limit_overrides::seek_more(&self.stage.store, self.stage.account, Some(until)).await?)
+        Ok(limit_overrides::seek_unasked(&self.stage.store, self.stage.account, Some(until)).await?)
     }
 
     /// Hands sites over; returns how many were new.

@@ -10,16 +10,18 @@ use issuance::limit::LimitName;
 use issuance::mirror::LimitOverride;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
 
-use super::mint::Mint;
 use super::summary::count;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// How long before its end an override is told of.
 const TOLD_AHEAD: Duration = Duration::from_hours(7 * 24);
 
 /// One override.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OverrideView {
     pub id: LimitOverrideId,
     /// The CA it holds at.
@@ -56,6 +58,14 @@ pub async fn list(
     now: Timestamp,
     account: AccountId,
 ) -> Result<Vec<OverrideView>, StoreError> {
+    read(&mut *store.connection().await?, now, account).await
+}
+
+async fn read(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    account: AccountId,
+) -> Result<Vec<OverrideView>, StoreError> {
     let rows = sqlx::query!(
         "select override_id, ca, limit_name, account_id, key, burst, count, period_seconds, origin, note, created_at,
              expires_at
@@ -64,7 +74,7 @@ pub async fn list(
          order by override_id",
         account.0
     )
-    .fetch_all(store.pool())
+    .fetch_all(conn)
     .await
     .map_err(StoreError::of("limit_overrides.list"))?;
     let views = rows.into_iter().filter_map(|row| {
@@ -99,14 +109,33 @@ pub async fn ending(
     Ok(all.into_iter().filter(|one| !one.expired && one.expires_at.is_some_and(|at| at <= until)).collect())
 }
 
-/// Enters one. What stood for the same limit, account and key before is replaced: two numbers cannot both hold.
+/// What a change has made of an override.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub before: Option<OverrideView>,
+    pub after: OverrideView,
+}
+
+/// Enters one. What stood for the same limit, account and key before is replaced: two numbers cannot both hold. `None`
+/// where there is no such account.
 pub async fn enter(
-    store: &Store,
-    now: Timestamp,
+    work: &mut Work,
     account: AccountId,
     new: &NewOverride,
-) -> Result<LimitOverrideId, StoreError> {
-    let (id, numbers) = (Mint::at(now).uuid(), &new.numbers);
+) -> Result<Option<Change>, StoreError> {
+    let now = work.at();
+    let before = read(work.conn(), now, account).await?;
+    let Some(id) = insert(work, account, new).await? else { return Ok(None) };
+    let after = read(work.conn(), now, account).await?.into_iter().find(|one| one.id == id);
+    Ok(after.map(|after| Change { before: before.into_iter().find(|one| one.id == id), after }))
+}
+
+async fn insert(
+    work: &mut Work,
+    account: AccountId,
+    new: &NewOverride,
+) -> Result<Option<LimitOverrideId>, StoreError> {
+    let (id, now, numbers) = (work.mint().uuid(), work.at(), &new.numbers);
     sqlx::query_scalar!(
         "insert into limit_overrides
              (override_id, ca, limit_name, account_id, key, burst, count, period_seconds, origin, note, created_at,
@@ -133,25 +162,58 @@ pub async fn enter(
         sql_instant(now),
         new.expires_at.map(sql_instant)
     )
-    .fetch_one(store.pool())
+    .fetch_optional(work.conn())
     .await
-    .map(LimitOverrideId)
+    .map(|id| id.map(LimitOverrideId))
     .map_err(StoreError::of("limit_overrides.enter"))
 }
 
-/// Takes one back. False if there is none of that id.
-pub async fn take_back(store: &Store, id: LimitOverrideId) -> Result<bool, StoreError> {
-    sqlx::query!("delete from limit_overrides where override_id = $1", id.0)
-        .execute(store.pool())
-        .await
-        .map(|done| done.rows_affected() > 0)
-        .map_err(StoreError::of("limit_overrides.take_back"))
+/// Takes one back, and answers what it was. `None` if there is none of that id at the account's CA.
+pub async fn take_back(
+    work: &mut Work,
+    account: AccountId,
+    id: LimitOverrideId,
+) -> Result<Option<OverrideView>, StoreError> {
+    let now = work.at();
+    let found = read(work.conn(), now, account).await?.into_iter().find(|one| one.id == id);
+    if found.is_some() {
+        sqlx::query!("delete from limit_overrides where override_id = $1", id.0)
+            .execute(work.conn())
+            .await
+            .map_err(StoreError::of("limit_overrides.take_back"))?;
+    }
+    Ok(found)
 }
 
 /// Lets one order at a time go where the account's bucket of new orders is empty, until `until` or until the CA says no;
-/// `None`: no longer.
-pub async fn seek_more(
+/// `None`: no longer. Answers until when that was so before.
+pub async fn seek(
+    work: &mut Work,
+    account: AccountId,
+    until: Option<Timestamp>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let before = sqlx::query_scalar!(
+        "select seeks_more_until from accounts where account_id = $1 for no key update",
+        account.0
+    )
+    .fetch_optional(work.conn())
+    .await
+    .map_err(StoreError::of("limit_overrides.sought"))?;
+    seek_more(work.conn(), account, until).await?;
+    Ok(before.flatten().map(Timestamp::from))
+}
+
+/// Like [`seek`], at nobody's request.
+pub async fn seek_unasked(
     store: &Store,
+    account: AccountId,
+    until: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    seek_more(&mut *store.connection().await?, account, until).await
+}
+
+async fn seek_more(
+    conn: &mut PgConnection,
     account: AccountId,
     until: Option<Timestamp>,
 ) -> Result<(), StoreError> {
@@ -160,7 +222,7 @@ pub async fn seek_more(
         account.0,
         until.map(sql_instant)
     )
-    .execute(store.pool())
+    .execute(conn)
     .await
     .map(drop)
     .map_err(StoreError::of("limit_overrides.seek_more"))

@@ -8,6 +8,7 @@ mod account_lock;
 pub mod accounts;
 pub mod admissions;
 pub mod aftermath;
+pub mod api_keys;
 pub mod audits;
 pub mod authorizations;
 pub mod authorizations_view;
@@ -20,6 +21,7 @@ pub mod checks;
 pub mod diagnoses;
 pub mod dns_delegations;
 pub mod dns_records;
+pub mod events;
 pub mod explanations;
 pub mod faults;
 pub mod fetches;
@@ -27,6 +29,7 @@ mod flights;
 pub mod forecast;
 pub mod headroom;
 pub mod hostnames;
+pub mod idempotent_answers;
 pub mod imports;
 pub mod leases;
 pub mod lessons;
@@ -46,6 +49,7 @@ pub mod renewals;
 pub mod rescues;
 pub mod responses;
 pub mod schema;
+pub mod scope;
 pub mod settle_wishes;
 pub mod settlings;
 #[cfg(feature = "fault-injection")]
@@ -54,11 +58,11 @@ pub mod steps;
 pub mod strays;
 pub mod summary;
 pub mod tenants;
-pub mod tokens;
 mod turns;
 pub mod viewer;
 pub mod watches;
 mod wishes;
+pub mod work;
 
 pub use order_row::Ownership;
 
@@ -67,6 +71,7 @@ use std::time::Duration;
 use issuance::ids::{EventId, OrderId};
 use issuance::time::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::time::OffsetDateTime;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
@@ -201,6 +206,10 @@ impl Store {
     /// An id for an event that is about to be told.
     pub fn mint_event(&self, now: Timestamp) -> EventId {
         EventId(Mint::at(now).uuid())
+    }
+
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.pool.acquire().await.map_err(StoreError::of("store.acquire"))
     }
 
     /// A transaction by its name, which is what its errors and metrics are filed under.

@@ -11,6 +11,7 @@ use crate::api::problem::Problem;
 use crate::api::query::{self, Parameters};
 use crate::store::authorizations_view::{self, AuthorizationFilter, AuthorizationView, STATUSES};
 use crate::store::page::Listing;
+use crate::store::scope::Scope;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +27,11 @@ pub(in crate::api) struct ListParameters {
 #[tracing::instrument(name = "api.authorizations.list", skip_all)]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     Parameters(asked): Parameters<ListParameters>,
 ) -> Result<Json<Listing<AuthorizationView>>, Problem> {
+    caller.require(Scope::AuthorizationsRead)?;
+    let viewer = caller.viewer;
     let filter = AuthorizationFilter {
         open: asked.open,
         status: query::one_of("status", asked.status.as_deref(), &STATUSES)?,

@@ -9,13 +9,16 @@ use crate::api::auth::Caller;
 use crate::api::problem::Problem;
 use crate::api::query::PathId;
 use crate::store::authorizations_view::{self, AuthorizationView};
+use crate::store::scope::Scope;
 
 #[tracing::instrument(name = "api.authorizations.read", skip_all, fields(authorization.id = %id))]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     PathId(id): PathId<AuthorizationId>,
 ) -> Result<Json<AuthorizationView>, Problem> {
+    caller.require(Scope::AuthorizationsRead)?;
+    let viewer = caller.viewer;
     let found = authorizations_view::find(&api.store, viewer, id).await?;
     found.map(|one| Json(one.foretold(&api.profile))).ok_or_else(|| Problem::not_found("authorization"))
 }

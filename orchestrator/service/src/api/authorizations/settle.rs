@@ -11,6 +11,7 @@ use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::problem::Problem;
 use crate::api::query::{Parameters, PathId};
+use crate::store::scope::Scope;
 use crate::store::settle_wishes::{self, Mode, SettleAnswer};
 
 #[derive(Debug, Deserialize)]
@@ -37,10 +38,11 @@ pub struct SettleReport {
 #[tracing::instrument(name = "api.authorizations.settle", skip_all, fields(authorization.id = %id))]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
     PathId(id): PathId<AuthorizationId>,
     Parameters(asked): Parameters<SettleParameters>,
 ) -> Result<(StatusCode, Json<SettleReport>), Problem> {
+    caller.require(Scope::AuthorizationsManage)?;
     let mode = if asked.dry_run { Mode::DryRun } else { Mode::Write };
     let view = match settle_wishes::wish(&api.store, id, mode, api.clock.now()).await? {
         SettleAnswer::Granted(view) => view.foretold(&api.profile),

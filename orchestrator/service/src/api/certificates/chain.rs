@@ -10,14 +10,17 @@ use crate::api::auth::Caller;
 use crate::api::problem::Problem;
 use crate::api::query::PathId;
 use crate::store::certificates;
+use crate::store::scope::Scope;
 
 /// The chain in PEM, leaf first (RFC 8555 §9.1). The key is never in it.
 #[tracing::instrument(name = "api.certificates.chain", skip_all, fields(certificate.id = %id))]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     PathId(id): PathId<CertificateId>,
 ) -> Result<Response, Problem> {
+    caller.require(Scope::CertificatesRead)?;
+    let viewer = caller.viewer;
     let found = certificates::chain(&api.store, viewer, id).await?;
     let chain =
         found.ok_or_else(|| Problem::not_found("certificate"))?.ok_or_else(Problem::not_issued_yet)?;

@@ -11,6 +11,7 @@ use crate::api::problem::Problem;
 use crate::api::query::{self, Parameters};
 use crate::store::certificates::{self, CertificateFilter, CertificateStatus, CertificateView};
 use crate::store::page::Listing;
+use crate::store::scope::Scope;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +27,11 @@ pub(in crate::api) struct ListParameters {
 #[tracing::instrument(name = "api.certificates.list", skip_all)]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     Parameters(asked): Parameters<ListParameters>,
 ) -> Result<Json<Listing<CertificateView>>, Problem> {
+    caller.require(Scope::CertificatesRead)?;
+    let viewer = caller.viewer;
     let hostname = asked.hostname.as_deref().map(Hostname::parse).transpose();
     let filter = CertificateFilter {
         status: asked.status,

@@ -9,13 +9,16 @@ use crate::api::auth::Caller;
 use crate::api::problem::Problem;
 use crate::api::query::PathId;
 use crate::store::certificates::{self, CertificateView};
+use crate::store::scope::Scope;
 
 #[tracing::instrument(name = "api.certificates.read", skip_all, fields(certificate.id = %id))]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     PathId(id): PathId<CertificateId>,
 ) -> Result<Json<CertificateView>, Problem> {
+    caller.require(Scope::CertificatesRead)?;
+    let viewer = caller.viewer;
     let found = certificates::find(&api.store, viewer, api.clock.now(), id).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("certificate"))
 }

@@ -15,9 +15,10 @@ use super::Fleet;
 use super::answer::ForecastAnswer;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::body::{is_json, receive};
+use crate::api::body::{is_json, parse, receive};
 use crate::api::problem::{Problem, ProblemEntry};
 use crate::store::forecast::{self, Known};
+use crate::store::scope::Scope;
 
 /// More are planned without a service: `lockkeeper plan` takes as many as an import does.
 pub const SITES_MAX: usize = 200_000;
@@ -77,10 +78,12 @@ pub struct Assumptions {
 #[tracing::instrument(name = "api.headroom.forecast", skip_all)]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ForecastAnswer>, Problem> {
+    caller.require(Scope::HeadroomRead)?;
+    let viewer = caller.viewer;
     if !is_json(&headers) {
         return Err(Problem::not_json());
     }
@@ -140,8 +143,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// `own`: the only tenant that may be named.
 fn read(body: &Bytes, own: Option<&str>, names_max: usize) -> Result<(Option<Fleet>, Assumptions), Problem> {
-    let request: ForecastRequest =
-        serde_json::from_slice(body).map_err(|error| Problem::body_malformed(&error))?;
+    let request: ForecastRequest = parse(body)?;
     let mut errors = request.assumptions.errors();
     let Some(sites) = request.sites.filter(|_| errors.is_empty()) else {
         return if errors.is_empty() {

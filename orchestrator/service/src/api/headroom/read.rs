@@ -7,13 +7,15 @@ use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::problem::Problem;
 use crate::store::headroom::{self, Headroom};
+use crate::store::scope::Scope;
 
 /// The operator's alone: the buckets' keys are names of all tenants.
 #[tracing::instrument(name = "api.headroom.read", skip_all)]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
 ) -> Result<Json<Headroom>, Problem> {
+    caller.require(Scope::HeadroomRead)?;
     let found = headroom::read(&api.store, api.clock.now(), api.account, &api.profile).await?;
     found.map(Json).ok_or_else(Problem::account_missing)
 }

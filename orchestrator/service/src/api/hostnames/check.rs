@@ -16,6 +16,7 @@ use crate::api::problem::Problem;
 use crate::api::query::PathHostname;
 use crate::store::checks::{self, WishState};
 use crate::store::explanations::HostnameView;
+use crate::store::scope::Scope;
 
 /// Longer holds a connection for nothing.
 const WAIT_SECONDS_MAX: u64 = 60;
@@ -25,10 +26,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[tracing::instrument(name = "api.hostnames.check", skip_all)]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     PathHostname(hostname): PathHostname,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<HostnameView>), Problem> {
+    caller.require(Scope::HostnamesWrite)?;
+    let viewer = caller.viewer;
     let wished = checks::wish(&api.store, viewer, api.account, &hostname, api.clock.now()).await?;
     if wished.is_none() {
         return Err(Problem::not_found("hostname"));

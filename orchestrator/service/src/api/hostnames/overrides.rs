@@ -14,6 +14,7 @@ use crate::api::problem::{Problem, ProblemEntry};
 use crate::api::query::PathCheck;
 use crate::store::check_overrides::{self, Origin};
 use crate::store::explanations::HostnameView;
+use crate::store::scope::Scope;
 use crate::store::viewer::Viewer;
 
 const NOTE_CHARS_MAX: usize = 1_000;
@@ -32,11 +33,12 @@ pub struct WantedSkip {
 #[tracing::instrument(name = "api.hostnames.overrides.write", skip_all)]
 pub(in crate::api) async fn write(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
     PathCheck(hostname, check): PathCheck,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<HostnameView>, Problem> {
+    caller.require(Scope::HostnamesWrite)?;
     let wanted: WantedSkip = receive_json(&headers, body).await?;
     let now = api.clock.now();
     let mut errors = Vec::new();
@@ -64,9 +66,10 @@ pub(in crate::api) async fn write(
 #[tracing::instrument(name = "api.hostnames.overrides.delete", skip_all)]
 pub(in crate::api) async fn delete(
     State(api): State<ApiState>,
-    _: Operator,
+    Operator(caller): Operator,
     PathCheck(hostname, check): PathCheck,
 ) -> Result<Json<HostnameView>, Problem> {
+    caller.require(Scope::HostnamesWrite)?;
     if !check_overrides::take_back(&api.store, &hostname, check).await? {
         return Err(Problem::not_found("override"));
     }

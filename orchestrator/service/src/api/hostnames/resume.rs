@@ -8,15 +8,18 @@ use crate::api::auth::Caller;
 use crate::api::problem::Problem;
 use crate::api::query::PathHostname;
 use crate::store::explanations::HostnameView;
+use crate::store::scope::Scope;
 use crate::store::watches;
 
 /// Takes up a name again that was given up; one that was not is left as it is.
 #[tracing::instrument(name = "api.hostnames.resume", skip_all)]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     PathHostname(hostname): PathHostname,
 ) -> Result<Json<HostnameView>, Problem> {
+    caller.require(Scope::HostnamesWrite)?;
+    let viewer = caller.viewer;
     let resumed = watches::resume(&api.store, viewer, api.account, &hostname, api.clock.now()).await?;
     match resumed {
         None => return Err(Problem::not_found("hostname")),

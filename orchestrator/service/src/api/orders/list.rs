@@ -13,6 +13,7 @@ use issuance::order::Stage;
 
 use crate::store::orders_view::{self, OrderFilter, OrderView};
 use crate::store::page::Listing;
+use crate::store::scope::Scope;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,9 +28,11 @@ pub(in crate::api) struct ListParameters {
 #[tracing::instrument(name = "api.orders.list", skip_all)]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     Parameters(asked): Parameters<ListParameters>,
 ) -> Result<Json<Listing<OrderView>>, Problem> {
+    caller.require(Scope::OrdersRead)?;
+    let viewer = caller.viewer;
     let filter = OrderFilter {
         stage: query::one_of("stage", asked.stage.as_deref(), &Stage::NAMES)?,
         tenant: asked.tenant,

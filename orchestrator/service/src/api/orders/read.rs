@@ -9,13 +9,16 @@ use crate::api::auth::Caller;
 use crate::api::problem::Problem;
 use crate::api::query::PathId;
 use crate::store::orders_view::{self, OrderView};
+use crate::store::scope::Scope;
 
 #[tracing::instrument(name = "api.orders.read", skip_all, fields(order.id = %id))]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,
-    Caller(viewer): Caller,
+    caller: Caller,
     PathId(id): PathId<OrderId>,
 ) -> Result<Json<OrderView>, Problem> {
+    caller.require(Scope::OrdersRead)?;
+    let viewer = caller.viewer;
     let found = orders_view::find(&api.store, viewer, id).await?;
     found.map(|order| Json(order.foretold(&api.profile))).ok_or_else(|| Problem::not_found("order"))
 }

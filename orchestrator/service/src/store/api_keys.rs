@@ -1,15 +1,15 @@
-//! Bearer tokens of the API.
+//! Keys of the API, and what each of them opens.
 //!
-//! `lockkeeper_<operator|tenant>_<30 base 62><6 base 62>`: the last six are a CRC-32 of all before them, so
-//! a scanner and our own door tell a typing error without asking the database. 30 characters are 178 random
-//! bits, so a plain SHA-256 keeps them; the text itself is never stored.
+//! The text of a key is `lockkeeper_<operator|tenant|agent>_<30 base 62><6 base 62>`: the last six are a CRC-32 of all
+//! before them, so a scanner and our own door tell a typing error without asking the database. 30 characters are 178
+//! random bits, so a plain SHA-256 keeps them; the text itself is never stored.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use issuance::ids::TenantId;
+use issuance::ids::{ApiKeyId, TenantId};
 use issuance::time::Timestamp;
 use rand::Rng;
 use rand::distr::Alphanumeric;
@@ -18,8 +18,10 @@ use sha2::{Digest, Sha256};
 use sqlx::types::Uuid;
 
 use super::mint::Mint;
+use super::scope::Scopes;
 use super::viewer::Viewer;
 use super::{Store, StoreError, sql_instant};
+use crate::config::Cidr;
 
 /// The operator token's file in the data folder.
 pub const OPERATOR_TOKEN_FILE: &str = "operator.token";
@@ -76,7 +78,7 @@ impl Token {
 
     pub fn parse(text: &str) -> Result<Self, TokenTextError> {
         let mut parts = text.splitn(3, '_');
-        let (Some(PREFIX), Some("operator" | "tenant"), Some(random)) =
+        let (Some(PREFIX), Some("operator" | "tenant" | "agent"), Some(random)) =
             (parts.next(), parts.next(), parts.next())
         else {
             return Err(TokenTextError::Shape);
@@ -96,6 +98,13 @@ impl Token {
         self.0.expose_secret()
     }
 
+    /// Enough of it to tell keys apart: its kind, four characters, and the last four, which are of the checksum.
+    pub fn shown(&self) -> String {
+        let text = self.reveal();
+        let random = text.len() - RANDOM_CHARS - CHECK_CHARS;
+        format!("{}…{}", &text[..random + 4], &text[text.len() - 4..])
+    }
+
     fn sha256(&self) -> Vec<u8> {
         Sha256::digest(self.reveal().as_bytes()).to_vec()
     }
@@ -107,35 +116,63 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Makes a token that opens what `viewer` may see, and answers it: the only time its text is known.
+/// What the door has to know of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub name: String,
+    pub viewer: Viewer,
+    pub scopes: Scopes,
+    /// From where it may be used; none: from anywhere.
+    pub cidrs: Vec<Cidr>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a key that opens all that `viewer` may do, and answers its text: the only time that is known.
 pub async fn create(store: &Store, now: Timestamp, viewer: Viewer, name: &str) -> Result<Token, StoreError> {
     let token = Token::generate(viewer);
     keep(store, now, viewer, name, &token).await?;
     Ok(token)
 }
 
-/// Whom `token` lets in; `None` if it is unknown or revoked.
-pub async fn find(store: &Store, token: &Token) -> Result<Option<Viewer>, StoreError> {
+/// The key whose text `token` is; `None` if it is unknown or revoked. Whether it has expired, and may be used from where
+/// it is used, is for the door to say.
+pub async fn find(store: &Store, token: &Token) -> Result<Option<ApiKey>, StoreError> {
     let found = sqlx::query!(
-        "select tenant_id from api_tokens where sha256 = $1 and revoked_at is null",
+        "select key_id, tenant_id, name, scopes, cidrs, expires_at
+         from api_keys
+         where sha256 = $1 and revoked_at is null",
         token.sha256(),
     )
     .fetch_optional(store.pool())
     .await
-    .map_err(StoreError::of("tokens.find"))?;
-    Ok(found.map(|row| row.tenant_id.map_or(Viewer::Operator, |tenant| Viewer::Tenant(TenantId(tenant)))))
+    .map_err(StoreError::of("api_keys.find"))?;
+    let Some(row) = found else { return Ok(None) };
+    // A block that cannot be read opens nothing: left out, it would open the key to everybody.
+    let cidrs: Result<Vec<Cidr>, _> = row.cidrs.iter().map(|block| block.parse()).collect();
+    let cidrs =
+        cidrs.map_err(|error| StoreError::Inconsistent { table: "api_keys", what: error.to_string() })?;
+    let viewer = row.tenant_id.map_or(Viewer::Operator, |tenant| Viewer::Tenant(TenantId(tenant)));
+    Ok(Some(ApiKey {
+        id: ApiKeyId(row.key_id),
+        name: row.name,
+        viewer,
+        scopes: Scopes::of_row(&row.scopes, viewer),
+        cidrs,
+        expires_at: row.expires_at.map(Timestamp::from),
+    }))
 }
 
 /// Whether it was there to revoke.
 pub async fn revoke(store: &Store, now: Timestamp, token: &Token) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update api_tokens set revoked_at = $2 where sha256 = $1 and revoked_at is null",
+        "update api_keys set revoked_at = $2 where sha256 = $1 and revoked_at is null",
         token.sha256(),
         sql_instant(now),
     )
     .execute(store.pool())
     .await
-    .map_err(StoreError::of("tokens.revoke"))?;
+    .map_err(StoreError::of("api_keys.revoke"))?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -189,17 +226,18 @@ async fn keep(
     token: &Token,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into api_tokens (token_id, tenant_id, name, sha256, created_at) values ($1, $2, $3, $4, $5)
+        "insert into api_keys (key_id, tenant_id, name, sha256, created_at, shown) values ($1, $2, $3, $4, $5, $6)
          on conflict (sha256) do nothing",
         Mint::at(now).uuid(),
         viewer.tenant_id(),
         name,
         token.sha256(),
         sql_instant(now),
+        token.shown(),
     )
     .execute(store.pool())
     .await
-    .map_err(StoreError::of("tokens.keep"))?;
+    .map_err(StoreError::of("api_keys.keep"))?;
     Ok(())
 }
 
