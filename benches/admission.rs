@@ -227,7 +227,8 @@ async fn admit(
         let began = Instant::now();
         let claims = claim(store, now, at_once).await?;
         ensure!(!claims.is_empty(), "the queue is empty");
-        let requests: Vec<AdmissionRequest> = claims.iter().map(request).collect();
+        let requests: Vec<AdmissionRequest> =
+            claims.iter().map(|claim| AdmissionRequest::first(claim, NOW)).collect();
         let answer = store.admit(AccountId(account), &requests, profile, now).await?;
         let took = began.elapsed().as_secs_f64() * 1e3;
         let granted =
@@ -266,19 +267,6 @@ async fn claim(store: &Store, now: Timestamp, limit: u16) -> Result<Vec<Claim>> 
     Ok(claimed.claims)
 }
 
-fn request(claim: &Claim) -> AdmissionRequest {
-    AdmissionRequest {
-        lease: claim.lease,
-        names: claim.order.names.clone(),
-        proven_at: NOW,
-        lane: claim.owner.lane,
-        fair_tag: claim.owner.fair_tag,
-        exemptions: claim.order.exemptions,
-        profile: None,
-        again: false,
-    }
-}
-
 /// Orders a second over all accounts, each account's at its own gate, as many gates at once as there are connections.
 async fn spread(store: &Store, orders: usize) -> Result<f64> {
     let profile = plenty()?;
@@ -288,7 +276,7 @@ async fn spread(store: &Store, orders: usize) -> Result<f64> {
     }
     let mut by_account = std::collections::BTreeMap::<AccountId, Vec<AdmissionRequest>>::new();
     for claim in &claims {
-        by_account.entry(claim.owner.account).or_default().push(request(claim));
+        by_account.entry(claim.owner.account).or_default().push(AdmissionRequest::first(claim, NOW));
     }
     let began = Instant::now();
     try_join_all(by_account.iter().map(|(account, requests)| async {

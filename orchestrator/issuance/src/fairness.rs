@@ -64,14 +64,28 @@ impl Line {
     }
 }
 
-/// The order in which one dispatcher looks at the lanes.
-#[derive(Debug, Clone, Default)]
+/// The order in which a dispatcher looks at the lanes, and in which the gate serves them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turns {
-    /// Claims that higher lanes took since the lane was last served.
+    /// What higher lanes took since the lane was last served.
     passed_over: [u32; 4],
 }
 
 impl Turns {
+    /// As they stood before, lane by lane.
+    pub fn of(passed_over: [u32; 4]) -> Self {
+        Self { passed_over }
+    }
+
+    pub fn passed_over(&self) -> [u32; 4] {
+        self.passed_over
+    }
+
+    /// Where a lane stands among [`lanes`](Self::lanes).
+    pub fn place(&self, lane: Lane) -> usize {
+        self.lanes().iter().position(|one| *one == lane).unwrap_or(Lane::ALL.len())
+    }
+
     /// The lanes, the first one to be served first. A lane with nothing to do costs nothing: the next one is served.
     pub fn lanes(&self) -> [Lane; 4] {
         let mut lanes = Lane::ALL;

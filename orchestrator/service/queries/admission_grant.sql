@@ -28,10 +28,11 @@ held as (
     join accounts using (account_id)
     on conflict (order_id, limit_name, key) do update set tokens = limit_reservations.tokens + 1
 ),
--- The lanes have come this far: to what was let through ($12), and not past whoever waits.
+-- The lanes have come this far: to what was let through ($12), and not past whoever waits; and have been passed over so
+-- often ($13).
 clocked as (
     update accounts
-    set fair_clock = array(
+    set passed_over = $13, fair_clock = array(
         select greatest(
             fair_clock[lane + 1],
             least(

@@ -8,7 +8,7 @@ use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use lockkeeper::store::Store;
 use lockkeeper::store::admissions::{AdmissionOutcome, AdmissionRequest};
-use lockkeeper::store::leases::{Claim, InLine, Replica, Stand};
+use lockkeeper::store::leases::{InLine, Replica, Stand};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
@@ -47,19 +47,6 @@ async fn scanned(pool: &PgPool) -> sqlx::Result<i64> {
     row.fetch_one(pool).await?.try_get(0)
 }
 
-fn request(claim: &Claim) -> AdmissionRequest {
-    AdmissionRequest {
-        lease: claim.lease,
-        names: claim.order.names.clone(),
-        proven_at: NOW,
-        lane: claim.owner.lane,
-        fair_tag: claim.owner.fair_tag,
-        exemptions: claim.order.exemptions,
-        profile: None,
-        again: false,
-    }
-}
-
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
 async fn nothing_on_the_way_through_the_gate_reads_the_whole_line(
     _: PgPoolOptions,
@@ -79,7 +66,8 @@ async fn nothing_on_the_way_through_the_gate_reads_the_whole_line(
         let claimed = store.claim_in_line(Replica(Uuid::from_u128(1)), NOW, LEASE, wanted, 4).await?;
         assert_eq!(claimed.claims.len(), 4);
         if stand == Stand::Proven {
-            let requests: Vec<AdmissionRequest> = claimed.claims.iter().map(request).collect();
+            let requests: Vec<AdmissionRequest> =
+                claimed.claims.iter().map(|claim| AdmissionRequest::first(claim, NOW)).collect();
             let answer = store.admit(account, &requests, &profile, NOW).await?;
             let granted = |one: &&AdmissionOutcome| matches!(one, AdmissionOutcome::Granted(_));
             assert!(answer.outcomes.iter().any(|one| granted(&one)), "{:?}", answer.outcomes);

@@ -3,6 +3,7 @@
 
 mod connections;
 mod failover;
+mod lanes;
 mod long_lines;
 mod refusals;
 mod responders;

@@ -76,8 +76,8 @@ async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
         report.issuances.iter().filter(|one| one.wished_at >= START.after(MINUTE * 18)).collect();
     assert_eq!(waited_for.len(), 2, "{waited_for:?}");
     for one in waited_for {
-        // Another replica may have the next token in hand already, for an order of the flood; not the one after it.
-        assert!(one.wished_at.until(one.issued_at) <= MINUTE * 5 / 2, "{one:?}");
+        // The same, whoever else has an order of the flood in hand.
+        assert!(one.wished_at.until(one.issued_at) <= MINUTE * 5 / 4, "{one:?}");
     }
     assert_eq!(report.rate_limited, 0);
     Ok(())

@@ -245,19 +245,14 @@ impl Executor {
             _ => self.clock.now(),
         };
         let request = AdmissionRequest {
-            lease: hand.claim.lease,
-            names: order.names.clone(),
-            lane: hand.claim.owner.lane,
-            fair_tag: hand.claim.owner.fair_tag,
             // Asked for again, it names no certificate that it replaces.
             exemptions: self.profile.exemptions(if again {
                 order.exemptions.without_renewal_info()
             } else {
                 order.exemptions
             }),
-            proven_at,
-            profile: order.profile.clone(),
             again,
+            ..AdmissionRequest::first(&hand.claim, proven_at)
         };
         let granted = |admission| Performed::answer(Answer::Admission(admission), None);
         match self.gate.ask(request).await {

@@ -16,6 +16,7 @@ const STOPPED_WAIT: Duration = Duration::from_mins(5);
 pub(super) struct LockedAccount {
     pub(super) ca: String,
     pub(super) fair_clock: Vec<i64>,
+    pub(super) passed_over: [u32; 4],
     pub(super) closed_until: Option<Timestamp>,
     pub(super) pending_max: u32,
     pub(super) recovery_reserve: u32,
@@ -31,8 +32,8 @@ pub(super) async fn lock(
     now: Timestamp,
 ) -> Result<LockedAccount, StoreError> {
     let row = sqlx::query!(
-        "select ca, fair_clock, gate_closed_until, pending_authorizations_max, recovery_reserve, held_until, stopped_at,
-             seeks_more_until > $2 as seeks_more
+        "select ca, fair_clock, passed_over, gate_closed_until, pending_authorizations_max, recovery_reserve, held_until,
+             stopped_at, seeks_more_until > $2 as seeks_more
          from accounts where account_id = $1 for no key update",
         account.0,
         sql_instant(now)
@@ -48,12 +49,21 @@ pub(super) async fn lock(
     Ok(LockedAccount {
         ca: row.ca,
         fair_clock: row.fair_clock,
+        passed_over: passed_over(&row.passed_over),
         closed_until: row.gate_closed_until.map(Timestamp::from),
         pending_max: u32::try_from(row.pending_authorizations_max).unwrap_or(0),
         recovery_reserve: u32::try_from(row.recovery_reserve).unwrap_or(0),
         held_until,
         seeks_more: row.seeks_more.unwrap_or(false),
     })
+}
+
+fn passed_over(row: &[i32]) -> [u32; 4] {
+    let mut times = [0; 4];
+    for (lane, passed_over) in times.iter_mut().zip(row) {
+        *lane = u32::try_from(*passed_over).unwrap_or(0);
+    }
+    times
 }
 
 /// Tells when the account is asked again, where it had nothing left for somebody; and that it has, where it had.

@@ -11,7 +11,7 @@ use issuance::admission::{self, Books, Budget, Candidate, Denial};
 use issuance::allowance::Allowance;
 use issuance::backoff::HostnameBackoff;
 use issuance::exemption::{Exemption, Exemptions};
-use issuance::fairness::Lane;
+use issuance::fairness::{Lane, Turns};
 use issuance::gcra::Bucket;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, OrderId};
@@ -24,8 +24,8 @@ use sqlx::types::Uuid;
 use sqlx::{Postgres, Transaction};
 
 use super::account_lock::{self, LockedAccount};
-use super::leases::Lease;
-use super::turns::Turns;
+use super::ahead::Ahead;
+use super::leases::{Claim, Lease};
 use super::{Store, StoreError, backoffs, flights, meters, sql_instant, sql_micros, summary};
 use crate::mishaps::{lacks, reach_write};
 
@@ -43,6 +43,22 @@ pub struct AdmissionRequest {
     pub profile: Option<Box<str>>,
     /// new-order may have been executed already: it is asked for again, from the recovery reserve.
     pub again: bool,
+}
+
+impl AdmissionRequest {
+    /// Of an order that comes to the gate for the first time, proven at `proven_at`.
+    pub fn first(claim: &Claim, proven_at: Timestamp) -> Self {
+        Self {
+            lease: claim.lease,
+            names: claim.order.names.clone(),
+            proven_at,
+            lane: claim.owner.lane,
+            fair_tag: claim.owner.fair_tag,
+            exemptions: claim.order.exemptions,
+            profile: claim.order.profile.clone(),
+            again: false,
+        }
+    }
 }
 
 /// The gate's answer to one order.
@@ -92,7 +108,8 @@ impl Store {
         let mut meters = before.clone();
 
         let left = budget.new_orders.map_or(u32::MAX, |meter| meter.left(now));
-        let turns = Turns::read(&mut tx, account, requests, left, now).await?;
+        let mut turns = Turns::of(locked.passed_over);
+        let ahead = Ahead::read(&mut tx, account, requests, &turns, left, now).await?;
         let mut decisions = Vec::with_capacity(requests.len());
         for again in [true, false] {
             // What is in doubt goes first, and may use the reserve.
@@ -104,7 +121,7 @@ impl Store {
                 .filter(|(_, request)| request.again == again)
                 .map(|(index, request)| (index, failures_of(&request.names, &remembered)))
                 .collect();
-            batch.sort_by_key(|(index, _)| (requests[*index].lane, requests[*index].fair_tag));
+            batch.sort_by_key(|(index, _)| (turns.place(requests[*index].lane), requests[*index].fair_tag));
             let candidates: Vec<Candidate<'_>> = batch
                 .iter()
                 .map(|(index, failures)| Candidate {
@@ -115,7 +132,7 @@ impl Store {
                     again,
                     exemption: wants[*index].exemption,
                     needs: &wants[*index].needs,
-                    ahead: turns.ahead_of(&requests[*index]),
+                    ahead: ahead.of(&requests[*index], &turns),
                 })
                 .collect();
             let mut books = Books { budget: &mut budget, flights: &mut flights, meters: &mut meters };
@@ -129,9 +146,13 @@ impl Store {
         if wants.iter().any(|one| one.exemption.is_none()) {
             account_lock::tell_whether_closed(&mut tx, account, locked.closed_until, &decisions).await?;
         }
+        for (request, _) in served(requests, &wants, &decisions) {
+            turns.served([request.lane]);
+        }
         let taken = Taken {
             new_orders: budget.new_orders.map(|meter| (&new_orders, meter.bucket)),
             fair_clock: clock_after(&locked.fair_clock, requests, &decisions),
+            passed_over: turns.passed_over().map(|times| i32::try_from(times).unwrap_or(i32::MAX)),
             meters: &meters,
         };
         let outcomes = grant(&mut tx, requests, &wants, decisions, taken, profile, now).await?;
@@ -162,7 +183,20 @@ struct Taken<'a> {
     /// Where the CA counts new orders.
     new_orders: Option<(&'a BucketKey, Bucket)>,
     fair_clock: Vec<i64>,
+    passed_over: [i32; 4],
     meters: &'a Meters,
+}
+
+/// Those that are let through and take what the others wait for.
+fn served<'a>(
+    requests: &'a [AdmissionRequest],
+    wants: &'a [Wants],
+    decisions: &'a [Result<(), Denial>],
+) -> impl Iterator<Item = (&'a AdmissionRequest, &'a Wants)> {
+    let asked = requests.iter().zip(wants).zip(decisions);
+    asked
+        .filter(|((_, wants), decision)| decision.is_ok() && wants.exemption.is_none())
+        .map(|(asked, _)| asked)
 }
 
 /// How far the lanes have come with what was granted.
@@ -315,7 +349,8 @@ async fn grant(
             &held.limits,
             &held.keys,
             &held.refills,
-            &taken.fair_clock
+            &taken.fair_clock,
+            &taken.passed_over
         )
         .fetch_all(&mut **tx)
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use issuance::fairness::Lane;
+use issuance::fairness::{Lane, Turns};
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
@@ -16,15 +16,16 @@ const PLENTY: u32 = 8;
 /// Whoever has had an order in hand for longer than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The tags of those next in line, lane by lane. Empty where tokens are plenty.
+/// Those next in line, each by the place of its lane and its tag. Empty where tokens are plenty.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Vec<(Lane, i64)>);
+pub(super) struct Ahead(Vec<(usize, i64)>);
 
-impl Turns {
+impl Ahead {
     pub(super) async fn read(
         conn: &mut PgConnection,
         account: AccountId,
         requests: &[AdmissionRequest],
+        turns: &Turns,
         left: u32,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -33,9 +34,9 @@ impl Turns {
         if left == 0 || u64::from(left) >= u64::from(PLENTY).saturating_mul(counted().count() as u64) {
             return Ok(Self::default());
         }
-        let mut lanes: Vec<i16> = counted().map(|one| one.lane.number()).collect();
-        lanes.sort_unstable();
-        lanes.dedup();
+        // A lane goes before those after it, whoever has an order of theirs in hand.
+        let last = counted().map(|one| turns.place(one.lane)).max().unwrap_or(0);
+        let lanes: Vec<i16> = turns.lanes().iter().take(last + 1).map(|lane| lane.number()).collect();
         let orders: Vec<Uuid> = requests.iter().map(|one| one.lease.order.0).collect();
         let rows = sqlx::query_file!(
             "queries/admission_ahead.sql",
@@ -48,13 +49,16 @@ impl Turns {
         .fetch_all(conn)
         .await
         .map_err(StoreError::of("admissions.ahead"))?;
-        let tags = rows.into_iter().filter_map(|row| Some((Lane::from_number(row.lane)?, row.fair_tag)));
-        Ok(Self(tags.collect()))
+        let places = rows
+            .into_iter()
+            .filter_map(|row| Some((turns.place(Lane::from_number(row.lane)?), row.fair_tag)));
+        Ok(Self(places.collect()))
     }
 
     /// How many go before one.
-    pub(super) fn ahead_of(&self, one: &AdmissionRequest) -> u32 {
-        let before = self.0.iter().filter(|(lane, tag)| *lane == one.lane && *tag < one.fair_tag);
+    pub(super) fn of(&self, one: &AdmissionRequest, turns: &Turns) -> u32 {
+        let place = (turns.place(one.lane), one.fair_tag);
+        let before = self.0.iter().filter(|other| **other < place);
         u32::try_from(before.count()).unwrap_or(u32::MAX)
     }
 }
