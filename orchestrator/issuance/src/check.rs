@@ -10,7 +10,7 @@ use crate::fault::FailureClass;
 macro_rules! checks {
     ($($(#[$doc:meta])* $variant:ident, $text:literal, $expected:literal;)+) => {
         /// One thing that is looked at before an order is placed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Check {
             $($(#[$doc])* $variant,)+
@@ -102,7 +102,7 @@ impl Check {
 }
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Passed,
@@ -112,7 +112,7 @@ pub enum Outcome {
 }
 
 /// What one check found in one place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {
     pub check: Check,
     /// The address or the node it was found at; absent where it is about the name as such.

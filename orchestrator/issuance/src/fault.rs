@@ -12,7 +12,7 @@ use crate::identifier::Hostname;
 use crate::problem::{Problem, ProblemKind};
 
 /// Who can mend it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// Whoever runs the site or its DNS.
@@ -26,7 +26,7 @@ pub enum Actor {
 macro_rules! classes {
     ($($(#[$doc:meta])* $variant:ident, $text:literal, $actor:ident, $advice:literal;)+) => {
         /// What is wrong, as a closed set.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum FailureClass {
             $($(#[$doc])* $variant,)+

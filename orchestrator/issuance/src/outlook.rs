@@ -10,7 +10,9 @@ use crate::profile::CaProfile;
 use crate::time::Timestamp;
 
 /// Why an authorization is neither submitted nor final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyOpen {
     /// Its order has just been placed, or the CA cannot be asked at the moment.
@@ -71,7 +73,9 @@ impl WhyOpen {
 
 /// What is done about it next. Before a deactivation the response is looked for once more: one that is served
 /// is submitted instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum NextAct {
     Read,
@@ -94,7 +98,9 @@ impl NextAct {
 }
 
 /// What it takes to deactivate it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Cost {
     Nothing,
@@ -161,7 +167,7 @@ impl OpenStage {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outlook {
     pub why: WhyOpen,
     pub next: NextAct,

@@ -15,7 +15,7 @@ const FALSE_ALARMS_MIN: u32 = 3;
 const Z: f64 = 1.644_853_6;
 
 /// What a check is worth at one CA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// A name that fails it is not ordered.

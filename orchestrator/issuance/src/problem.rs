@@ -96,8 +96,10 @@ impl<'de> Deserialize<'de> for ProblemKind {
 /// One refusal, with everything that matters for what to do next. A body that was no problem document
 /// (a load balancer's HTML) has `kind` from the HTTP status alone: `rateLimited` for 429 and 503,
 /// `serverInternal` for other 5xx, `malformed` for other 4xx.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CaProblem)]
 pub struct Problem {
+    #[schema(value_type = String)]
     pub kind: ProblemKind,
     /// The CA's own words, cut to a sane length by whoever read them.
     pub detail: Box<str>,
@@ -105,11 +107,14 @@ pub struct Problem {
     pub status: u16,
     /// From `Retry-After`, as seconds or as a date turned into a wait by the caller. `None` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub retry_after: Option<Duration>,
     /// The name a (sub)problem is about, where the CA says so in a field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub identifier: Option<Hostname>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
     pub subproblems: Vec<Problem>,
 }
 

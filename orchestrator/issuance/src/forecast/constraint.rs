@@ -3,7 +3,9 @@ use serde::{Deserialize, Serialize};
 use crate::limit::LimitName;
 
 /// What an order may have to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
     /// Tokens for new orders of the account.

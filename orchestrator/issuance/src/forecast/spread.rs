@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 /// An instant that is not known exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Spread {
     /// In half of all draws it is no later.
     pub p50: Timestamp,

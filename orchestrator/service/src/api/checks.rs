@@ -9,22 +9,29 @@ use issuance::check::Check;
 use issuance::precision::Standing;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::Operator;
 use super::body::receive_json;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use crate::store::check_records::{self, ChangedBy, CheckRecordView};
 use crate::store::scope::Scope;
 
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(write))
+}
+
 /// All checks, in the order in which they are made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckList {
     pub data: Vec<CheckRecordView>,
 }
 
 /// What a check is to be worth from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedStanding {
     pub standing: Standing,
@@ -36,6 +43,14 @@ pub(super) fn check_of(text: &str) -> Result<Check, Problem> {
     Check::parse(text).ok_or_else(|| Problem::not_found(&format!("check: there are {}", known.join(", "))))
 }
 
+/// How often each check was right, and what it is worth.
+#[utoipa::path(
+    get,
+    path = "/v1/checks",
+    tag = "checks",
+    security(("bearer" = ["accounts:manage"])),
+    responses((status = 200, description = "All checks, in the order in which they are made", body = CheckList), Problems)
+)]
 #[tracing::instrument(name = "api.checks.list", skip_all)]
 pub(super) async fn list(
     State(api): State<ApiState>,
@@ -49,7 +64,18 @@ async fn listed(api: &ApiState) -> Result<Json<CheckList>, Problem> {
     Ok(Json(CheckList { data: check_records::list(&api.store, api.account).await? }))
 }
 
-/// By hand; what is counted from then on decides whether it stays so.
+/// Changes what a check is worth.
+///
+/// What is counted from then on decides whether it stays so.
+#[utoipa::path(
+    put,
+    path = "/v1/checks/{check}/standing",
+    tag = "checks",
+    params(("check" = Check, Path, description = "The check")),
+    request_body = WantedStanding,
+    security(("bearer" = ["accounts:manage"])),
+    responses((status = 200, description = "All checks, as they stand now", body = CheckList), Problems)
+)]
 #[tracing::instrument(name = "api.checks.write", skip_all)]
 pub(super) async fn write(
     State(api): State<ApiState>,

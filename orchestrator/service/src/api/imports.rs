@@ -10,22 +10,29 @@ use issuance::fairness::Lane;
 use issuance::ids::ImportId;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::Caller;
 use super::body::receive;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::query::Parameters;
 use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
 use crate::store::scope::Scope;
 use crate::store::viewer::Viewer;
 
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(create))
+}
+
 /// Refused rows named in an answer; the rest are counted.
 const REFUSED_SHOWN_MAX: usize = 10_000;
 
 /// What became of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportReport {
     /// `None` where nothing was written: every row was there already, or refused.
     pub id: Option<ImportId>,
@@ -45,7 +52,7 @@ pub struct ImportReport {
 }
 
 /// One thing that is wrong with one row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedRow {
     /// From 1; the header is line 1.
     pub line: u64,
@@ -71,7 +78,8 @@ pub fn wishes(rows: &[Row]) -> Vec<Wish<'_>> {
         .collect()
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateParameters {
     lane: Option<String>,
@@ -99,6 +107,17 @@ impl CreateParameters {
 }
 
 /// Takes a CSV of certificates that are to exist: the good rows of it, in one transaction.
+#[utoipa::path(
+    post,
+    path = "/v1/imports",
+    tag = "imports",
+    params(CreateParameters),
+    request_body(content = String, content_type = "text/csv"),
+    security(("bearer" = ["imports:write"])),
+    responses(
+            (status = 201, description = "What became of the rows", body = ImportReport),
+            (status = 200, description = "Every row was there already, or refused: nothing was written", body = ImportReport), Problems)
+)]
 #[tracing::instrument(name = "api.imports.create", skip_all)]
 pub(super) async fn create(
     State(api): State<ApiState>,

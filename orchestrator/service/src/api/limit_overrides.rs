@@ -36,8 +36,8 @@ const SEARCH_MAX: Duration = Duration::from_hours(90 * 24);
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
+        .routes(routes!(seek, stop_seeking))
         .routes(routes!(delete))
-        .route("/v1/limit-overrides/search", axum::routing::post(seek).delete(stop_seeking))
 }
 
 /// All of them, oldest first: there are few.
@@ -110,6 +110,7 @@ fn is_registered_domain(key: &str) -> bool {
     get,
     path = "/v1/limit-overrides",
     tag = "limits",
+    security(("bearer" = ["accounts:manage"])),
     responses((status = 200, body = OverrideList), Problems)
 )]
 #[tracing::instrument(name = "api.limit_overrides.list", skip_all)]
@@ -127,6 +128,7 @@ pub(super) async fn list(
     post,
     path = "/v1/limit-overrides",
     tag = "limits",
+    security(("bearer" = ["accounts:manage"])),
     request_body = WantedOverride,
     responses((status = 201, description = "It holds from the next order on", body = OverrideView), Problems)
 )]
@@ -194,6 +196,7 @@ pub struct SearchView {
     post,
     path = "/v1/limit-overrides/search",
     tag = "limits",
+    security(("bearer" = ["accounts:manage"])),
     request_body = WantedSearch,
     responses((status = 200, description = "One order at a time goes beyond what is known", body = SearchView), Problems)
 )]
@@ -226,6 +229,7 @@ pub(super) async fn seek(
     delete,
     path = "/v1/limit-overrides/search",
     tag = "limits",
+    security(("bearer" = ["accounts:manage"])),
     responses((status = 204, description = "No more is sought than is known"), Problems)
 )]
 #[tracing::instrument(name = "api.limit_overrides.stop_seeking", skip_all)]
@@ -254,6 +258,7 @@ fn searched(api: &ApiState, before: Option<Timestamp>, after: Option<Timestamp>)
     delete,
     path = "/v1/limit-overrides/{override}",
     tag = "limits",
+    security(("bearer" = ["accounts:manage"])),
     params(("override" = String, Path, description = "The override's id, `lov_…`")),
     responses((status = 204, description = "The CA counts as its profile says"), Problems)
 )]

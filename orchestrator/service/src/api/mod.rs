@@ -29,7 +29,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
@@ -107,32 +107,6 @@ pub fn router(state: ApiState) -> Router {
         .merge(described)
         .route("/livez", get(livez::read))
         .route("/readyz", get(readyz::read))
-        .route("/v1/accounts", get(accounts::list))
-        .route("/v1/imports", post(imports::create))
-        .route("/v1/certificates", get(certificates::list::list))
-        .route("/v1/certificates/{certificate}", get(certificates::read::read))
-        .route("/v1/certificates/{certificate}/chain", get(certificates::chain::read))
-        .route("/v1/orders", get(orders::list::list))
-        .route("/v1/orders/{order}", get(orders::read::read))
-        .route("/v1/orders/{order}/fetches", get(orders::fetches::list))
-        .route("/v1/authorizations", get(authorizations::list::list))
-        .route("/v1/authorizations/{authorization}", get(authorizations::read::read))
-        .route("/v1/authorizations/{authorization}/settle", post(authorizations::settle::create))
-        .route("/v1/headroom", get(headroom::read::read))
-        .route("/v1/headroom/forecast", post(headroom::forecast::create))
-        .route("/v1/paused-names", get(paused_names::list))
-        .route("/v1/paused-names/release", post(paused_names::release))
-        .route("/v1/hostnames/{hostname}", get(hostnames::read::read))
-        .route("/v1/hostnames/{hostname}/check", post(hostnames::check::create))
-        .route("/v1/hostnames/{hostname}/resume", post(hostnames::resume::create))
-        .route(
-            "/v1/hostnames/{hostname}/overrides/{check}",
-            put(hostnames::overrides::write).delete(hostnames::overrides::delete),
-        )
-        .route("/v1/checks", get(checks::list))
-        .route("/v1/dns01/settlings", get(settlings::list))
-        .route("/v1/checks/{check}/standing", put(checks::write))
-        .route("/v1/summary", get(summary::read))
         .route("/acme-dns/register", post(acme_dns::register))
         .route("/acme-dns/update", post(acme_dns::update))
         .fallback(async || Problem::no_route())
@@ -143,5 +117,17 @@ pub fn router(state: ApiState) -> Router {
 
 /// The routes, each with its description.
 fn described() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().merge(limit_overrides::routes())
+    OpenApiRouter::new()
+        .merge(accounts::routes())
+        .merge(imports::routes())
+        .merge(certificates::routes())
+        .merge(hostnames::routes())
+        .merge(orders::routes())
+        .merge(authorizations::routes())
+        .merge(headroom::routes())
+        .merge(limit_overrides::routes())
+        .merge(paused_names::routes())
+        .merge(checks::routes())
+        .merge(settlings::routes())
+        .merge(summary::routes())
 }

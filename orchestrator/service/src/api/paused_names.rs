@@ -3,33 +3,49 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::Operator;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::query::Parameters;
 use crate::store::pauses::{self, PausedView};
 use crate::store::scope::Scope;
 
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(release))
+}
+
 /// What the CA has paused, and where a person has it go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PausedNames {
     pub data: Vec<PausedView>,
 }
 
 /// The names whose orders go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReleaseReport {
     pub released: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseParameters {
     /// Without one, all of them: a CA unpauses a whole account at once.
     hostname: Option<String>,
 }
 
+/// The names that the CA has paused.
+#[utoipa::path(
+    get,
+    path = "/v1/paused-names",
+    tag = "limits",
+    security(("bearer" = ["accounts:manage"])),
+    responses((status = 200, description = "Each with the link that a person opens", body = PausedNames), Problems)
+)]
 #[tracing::instrument(name = "api.paused_names.list", skip_all)]
 pub(super) async fn list(
     State(api): State<ApiState>,
@@ -39,7 +55,15 @@ pub(super) async fn list(
     Ok(Json(PausedNames { data: pauses::list(&api.store, api.account).await? }))
 }
 
-/// A person has opened the CA's link.
+/// A person has opened the CA's link: the orders go on.
+#[utoipa::path(
+    post,
+    path = "/v1/paused-names/release",
+    tag = "limits",
+    params(ReleaseParameters),
+    security(("bearer" = ["accounts:manage"])),
+    responses((status = 200, description = "The names whose orders go on", body = ReleaseReport), Problems)
+)]
 #[tracing::instrument(name = "api.paused_names.release", skip_all)]
 pub(super) async fn release(
     State(api): State<ApiState>,

@@ -4,6 +4,7 @@
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::mint::Mint;
 use super::{Store, StoreError, sql_instant};
@@ -24,7 +25,7 @@ pub struct AccountRecord {
 }
 
 /// An account as the operator sees it: every fact that is no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountView {
     pub id: AccountId,
     /// What logs and metrics call the CA.

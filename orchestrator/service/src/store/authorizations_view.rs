@@ -7,6 +7,7 @@ use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::faults::FaultView;
 use super::page::{Listing, Page};
@@ -17,7 +18,7 @@ use super::{Store, StoreError};
 pub const STATUSES: [&str; 6] = ["pending", "valid", "invalid", "deactivated", "expired", "revoked"];
 
 /// One authorization, with the instant of everything that has happened to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthorizationView {
     pub id: AuthorizationId,
     pub tenant_id: TenantId,

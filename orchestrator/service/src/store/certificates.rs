@@ -7,6 +7,7 @@ use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::faults::FaultView;
 use super::page::{Listing, Page};
@@ -14,7 +15,7 @@ use super::viewer::Viewer;
 use super::{Store, StoreError, sql_instant};
 
 /// One word for how a certificate is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CertificateStatus {
     /// Its order waits to be begun.
@@ -51,7 +52,7 @@ impl CertificateStatus {
 }
 
 /// A certificate as its tenant sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CertificateView {
     pub id: CertificateId,
     pub tenant_id: TenantId,
@@ -76,7 +77,7 @@ pub struct CertificateView {
 }
 
 /// What the CA has signed; never its key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IssuedView {
     pub serial: String,
     pub issuer: String,
@@ -88,7 +89,7 @@ pub struct IssuedView {
 }
 
 /// How a certificate is renewed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RenewalView {
     /// Drawn once in the window, or by the lifetime.
     pub renew_at: Timestamp,
@@ -102,7 +103,7 @@ pub struct RenewalView {
     pub renewing: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WindowView {
     pub start: Timestamp,
     pub end: Timestamp,

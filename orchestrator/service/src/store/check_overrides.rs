@@ -4,11 +4,12 @@ use issuance::check::Check;
 use issuance::identifier::Hostname;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, sql_instant};
 
 /// One check that keeps one name back no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckOverrideView {
     pub hostname: String,
     pub check: Check,

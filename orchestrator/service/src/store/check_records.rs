@@ -5,12 +5,13 @@ use issuance::ids::AccountId;
 use issuance::precision::{Alarms, Standing};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::summary::count;
 use super::{Store, StoreError, sql_instant};
 
 /// One check at one CA. What it said is counted where the CA was asked afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckRecordView {
     pub check: Check,
     /// `blocks`, or `advice`: it is told, and keeps nobody back.

@@ -8,6 +8,7 @@ use issuance::precision::Standing;
 use issuance::problem::Problem;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::check_overrides::{self, CheckOverrideView};
 use super::check_records;
@@ -16,7 +17,7 @@ use super::viewer::Viewer;
 use super::{Store, StoreError, sql_instant};
 
 /// One word for how a name is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HostnameStatus {
     /// A valid certificate has it.
@@ -56,7 +57,7 @@ impl HostnameStatus {
 }
 
 /// One name, explained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostnameView {
     pub hostname: String,
     pub tenant_id: TenantId,
@@ -99,7 +100,7 @@ pub struct HostnameView {
 }
 
 /// One finding, with what follows from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FindingView {
     #[serde(flatten)]
     pub finding: Finding,
@@ -110,7 +111,7 @@ pub struct FindingView {
 }
 
 /// One record of the name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordView {
     /// `publish`, `keep` or `remove`.
     pub action: String,
@@ -120,7 +121,7 @@ pub struct RecordView {
 }
 
 /// Why a validation failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CaProblemView {
     pub at: Timestamp,
     #[serde(flatten)]

@@ -2,9 +2,10 @@
 
 use issuance::fault::{Actor, FailureClass};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Why something does not go on, as a person reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FaultView {
     pub class: FailureClass,
     pub detail: String,

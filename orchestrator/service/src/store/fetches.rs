@@ -4,6 +4,7 @@ use issuance::ids::{AuthorizationId, OrderId};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::mint::Mint;
 use super::page::{Listing, Page};
@@ -40,7 +41,7 @@ impl FetchEntry {
 }
 
 /// One request for a response, as tenants and the operator see it. Of the token they see whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FetchView {
     pub at: Timestamp,
     pub authorization_id: Option<AuthorizationId>,

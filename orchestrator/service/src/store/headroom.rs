@@ -10,6 +10,7 @@ use issuance::mirror::{BucketKey, Meter};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::pauses::{self, PausedView};
 use super::summary::count;
@@ -19,7 +20,7 @@ use super::{Store, StoreError, meters, sql_instant};
 const BUCKETS_SHOWN: i64 = 10;
 
 /// The headroom of one account at its CA.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Headroom {
     pub account_id: AccountId,
     pub ca: String,
@@ -39,7 +40,7 @@ pub struct Headroom {
 }
 
 /// The account's budget of authorizations that are pending at the CA.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PendingBudget {
     pub max: u64,
     /// Kept free for the recovery of orders whose answer was lost.
@@ -55,7 +56,7 @@ pub struct PendingBudget {
 }
 
 /// One limit and its emptiest buckets.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LimitHeadroom {
     pub name: LimitName,
     pub scope: LimitScope,
@@ -79,7 +80,7 @@ pub struct LimitHeadroom {
 }
 
 /// Of the buckets that are not full, how many have how much left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Bands {
     /// A tenth or less.
     pub empty: u64,
@@ -90,7 +91,7 @@ pub struct Bands {
 }
 
 /// Orders queued that the CA will count, by when they want to be placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Demand {
     pub within_1h: u64,
     pub within_24h: u64,
@@ -98,7 +99,7 @@ pub struct Demand {
 }
 
 /// One bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BucketHeadroom {
     /// Whom it counts.
     pub key: String,

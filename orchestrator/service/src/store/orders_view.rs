@@ -5,6 +5,7 @@ use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::authorizations_view::{self, AuthorizationView};
 use super::faults::FaultView;
@@ -15,7 +16,7 @@ use super::{Store, StoreError};
 const LANES: [&str; 4] = ["urgent", "interactive", "renewal", "bulk"];
 
 /// One order and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderView {
     pub id: OrderId,
     pub tenant_id: TenantId,

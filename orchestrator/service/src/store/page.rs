@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 pub const LIMIT_DEFAULT: u32 = 50;
 pub const LIMIT_MAX: u32 = 1_000;
@@ -33,7 +34,7 @@ pub enum PageError {
 }
 
 /// The rows of one page, and where the next one begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listing<T> {
     pub data: Vec<T>,
     pub next_cursor: Option<String>,

@@ -3,11 +3,12 @@
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, sql_instant};
 
 /// One name that the CA has paused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PausedView {
     pub hostname: String,
     /// What a person opens to have the CA go on with it; the CA goes on with all of the account's names then.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use issuance::settling::Settling;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, sql_instant};
 
@@ -41,7 +42,7 @@ pub async fn read(store: &Store, server_set: &str) -> Result<Settling, StoreErro
 }
 
 /// What is known of one set of servers, as the operator sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettlingView {
     /// The domains that their names are in.
     pub servers: String,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use issuance::order::Stage;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::viewer::Viewer;
 use super::{Store, StoreError};
 
 /// Counts over what one viewer may see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     pub certificates: u64,
     /// Certificates that the CA has signed, renewals included.

@@ -6,15 +6,17 @@ use axum::http::StatusCode;
 use issuance::ids::{AuthorizationId, OrderId};
 use issuance::outlook::Cost;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::api::ApiState;
 use crate::api::auth::Operator;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems};
 use crate::api::query::{Parameters, PathId};
 use crate::store::scope::Scope;
 use crate::store::settle_wishes::{self, Mode, SettleAnswer};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct SettleParameters {
     #[serde(default)]
@@ -22,7 +24,7 @@ pub(in crate::api) struct SettleParameters {
 }
 
 /// What is done about an authorization at the operator's wish.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettleReport {
     pub authorization_id: AuthorizationId,
     pub order_id: OrderId,
@@ -35,6 +37,20 @@ pub struct SettleReport {
     pub detail: String,
 }
 
+/// Has an authorization settled now: submitted where its response is served, deactivated otherwise.
+#[utoipa::path(
+    post,
+    path = "/v1/authorizations/{authorization}/settle",
+    tag = "authorizations",
+    params(
+        ("authorization" = AuthorizationId, Path, description = "The authorization's id"),
+        SettleParameters,
+    ),
+    security(("bearer" = ["authorizations:manage"])),
+    responses(
+            (status = 202, description = "It is begun", body = SettleReport),
+            (status = 200, description = "A dry run: it would be done", body = SettleReport), Problems)
+)]
 #[tracing::instrument(name = "api.authorizations.settle", skip_all, fields(authorization.id = %id))]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,

@@ -7,12 +7,25 @@ use issuance::ids::CertificateId;
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
 use crate::store::certificates;
 use crate::store::scope::Scope;
 
 /// The chain in PEM, leaf first (RFC 8555 §9.1). The key is never in it.
+#[utoipa::path(
+    get,
+    path = "/v1/certificates/{certificate}/chain",
+    tag = "certificates",
+    params(("certificate" = CertificateId, Path, description = "The certificate's id")),
+    security(("bearer" = ["certificates:read"])),
+    responses((
+            status = 200,
+            description = "Leaf first (RFC 8555 §9.1)",
+            content_type = "application/pem-certificate-chain",
+            body = String,
+        ), Problems)
+)]
 #[tracing::instrument(name = "api.certificates.chain", skip_all, fields(certificate.id = %id))]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,

@@ -7,23 +7,37 @@ use serde::Deserialize;
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems};
 use crate::api::query::{self, Parameters};
 use crate::store::certificates::{self, CertificateFilter, CertificateStatus, CertificateView};
 use crate::store::page::Listing;
 use crate::store::scope::Scope;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct ListParameters {
+    /// Rows on a page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before; absent: the first page.
     cursor: Option<String>,
     status: Option<CertificateStatus>,
+    /// Of this tenant alone: its slug.
     tenant: Option<String>,
     external_id: Option<String>,
     hostname: Option<String>,
 }
 
+/// Certificates: what is wished for, what there is of it, and what comes next.
+#[utoipa::path(
+    get,
+    path = "/v1/certificates",
+    tag = "certificates",
+    params(ListParameters),
+    security(("bearer" = ["certificates:read"])),
+    responses((status = 200, description = "A page, the earliest first", body = Listing<CertificateView>), Problems)
+)]
 #[tracing::instrument(name = "api.certificates.list", skip_all)]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,

@@ -1,5 +1,14 @@
 //! Certificates.
 
-pub(super) mod chain;
-pub(super) mod list;
-pub(super) mod read;
+mod chain;
+mod list;
+mod read;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(read::read)).routes(routes!(chain::read))
+}

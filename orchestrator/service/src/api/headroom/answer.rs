@@ -6,9 +6,10 @@ use issuance::ids::AccountId;
 use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// When it will be done, and what it waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ForecastAnswer {
     pub ca: String,
     /// `None`: for an account that has done nothing yet.
@@ -30,7 +31,7 @@ pub struct ForecastAnswer {
 }
 
 /// What stands for what is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Assumed {
     /// Orders in hand at once, over all replicas.
     pub workers: u32,
@@ -51,7 +52,7 @@ pub struct Assumed {
 }
 
 /// How many the CA counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct OrderCounts {
     pub total: u64,
     pub charged: u64,
@@ -75,7 +76,7 @@ impl OrderCounts {
 }
 
 /// Something that makes orders wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BindingLimit {
     pub limit: Constraint,
     /// Orders that wait for it longer than for anything else.
@@ -85,7 +86,7 @@ pub struct BindingLimit {
 }
 
 /// What to ask the CA for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Proposed {
     /// `None`: as soon as our own hands allow.
     pub within_seconds: Option<u64>,
@@ -100,7 +101,7 @@ pub struct Proposed {
 }
 
 /// The smallest override that does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Override {
     pub limit: LimitName,
     /// The registered domain; `None` for the account.
@@ -112,7 +113,7 @@ pub struct Override {
 }
 
 /// One tenant's, what it has queued already among them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TenantFinish {
     pub tenant: String,
     pub orders: OrderCounts,
@@ -120,7 +121,7 @@ pub struct TenantFinish {
     pub finish: Option<Spread>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SiteFinish {
     pub charged: bool,
     /// `exact_set` or `renewal_info`.

@@ -10,13 +10,14 @@ use issuance::fairness::Lane;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Fleet;
 use super::answer::ForecastAnswer;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::body::{is_json, parse, receive};
-use crate::api::problem::{Problem, ProblemEntry};
+use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::store::forecast::{self, Known};
 use crate::store::scope::Scope;
 
@@ -32,7 +33,7 @@ const WORKERS_MAX: u32 = 100_000;
 const ORDER_SECONDS_MAX: f64 = 3_600.0;
 
 /// What is asked.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForecastRequest {
     /// Absent: everything that is queued.
@@ -43,7 +44,7 @@ pub struct ForecastRequest {
 }
 
 /// A certificate that is to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedSite {
     pub names: Vec<String>,
@@ -56,7 +57,7 @@ pub struct WantedSite {
 }
 
 /// What is to stand for what is not known; absent: what was measured, or else what is usual.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Assumptions {
     /// Orders in hand at once, over all replicas.
@@ -74,7 +75,17 @@ pub struct Assumptions {
     pub seed: u64,
 }
 
+/// When sites, or all that is queued, will be done.
+///
 /// Tells a tenant of its own orders alone; what others have queued counts, and is not shown.
+#[utoipa::path(
+    post,
+    path = "/v1/headroom/forecast",
+    tag = "limits",
+    request_body = ForecastRequest,
+    security(("bearer" = ["headroom:read"])),
+    responses((status = 200, description = "When it will be done, and what it waits for", body = ForecastAnswer), Problems)
+)]
 #[tracing::instrument(name = "api.headroom.forecast", skip_all)]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
 use crate::store::checks::{self, WishState};
 use crate::store::explanations::HostnameView;
@@ -22,7 +22,20 @@ use crate::store::scope::Scope;
 const WAIT_SECONDS_MAX: u64 = 60;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// 200 with what was found, or 202 where it has not been found yet.
+/// Has a name checked now.
+#[utoipa::path(
+    post,
+    path = "/v1/hostnames/{hostname}/check",
+    tag = "hostnames",
+    params(
+        ("hostname" = String, Path, description = "The name, in any spelling", example = "www.example.com",
+    ),
+        ("prefer" = Option<String>, Header, description = "`wait=N`: the answer is waited for, up to N seconds (RFC 7240)", example = "wait=10")),
+    security(("bearer" = ["hostnames:write"])),
+    responses(
+            (status = 200, description = "What was found", body = HostnameView),
+            (status = 202, description = "It has not been found yet", body = HostnameView), Problems)
+)]
 #[tracing::instrument(name = "api.hostnames.check", skip_all)]
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,

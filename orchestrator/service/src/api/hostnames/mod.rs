@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use issuance::caa::Permission;
 use issuance::check::{Check, Outcome};
 use issuance::identifier::Hostname;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::problem::Problem;
@@ -17,6 +19,14 @@ use crate::store::explanations::{self, HostnameView, RecordView};
 use crate::store::viewer::Viewer;
 
 pub use overrides::WantedSkip;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(read::read))
+        .routes(routes!(check::create))
+        .routes(routes!(resume::create))
+        .routes(routes!(overrides::write, overrides::delete))
+}
 
 async fn explained(api: &ApiState, viewer: Viewer, hostname: &Hostname) -> Result<HostnameView, Problem> {
     let now = api.clock.now();

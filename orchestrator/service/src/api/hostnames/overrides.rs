@@ -4,13 +4,15 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use issuance::check::Check;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::body::receive_json;
-use crate::api::problem::{Problem, ProblemEntry};
+use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::PathCheck;
 use crate::store::check_overrides::{self, Origin};
 use crate::store::explanations::HostnameView;
@@ -20,7 +22,7 @@ use crate::store::viewer::Viewer;
 const NOTE_CHARS_MAX: usize = 1_000;
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedSkip {
     /// Why the check is wrong about this name.
@@ -29,7 +31,21 @@ pub struct WantedSkip {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Skips a check for one name.
+///
 /// The name goes to the CA whatever the check says; what the CA says then counts for or against the check.
+#[utoipa::path(
+    put,
+    path = "/v1/hostnames/{hostname}/overrides/{check}",
+    tag = "hostnames",
+    params(
+        ("hostname" = String, Path, description = "The name, in any spelling", example = "www.example.com"),
+        ("check" = Check, Path, description = "The check"),
+    ),
+    request_body = WantedSkip,
+    security(("bearer" = ["hostnames:write"])),
+    responses((status = 200, description = "As it stands now", body = HostnameView), Problems)
+)]
 #[tracing::instrument(name = "api.hostnames.overrides.write", skip_all)]
 pub(in crate::api) async fn write(
     State(api): State<ApiState>,
@@ -63,6 +79,18 @@ pub(in crate::api) async fn write(
     super::explained(&api, Viewer::Operator, &hostname).await.map(Json)
 }
 
+/// Has a check that was skipped count again for one name.
+#[utoipa::path(
+    delete,
+    path = "/v1/hostnames/{hostname}/overrides/{check}",
+    tag = "hostnames",
+    params(
+        ("hostname" = String, Path, description = "The name, in any spelling", example = "www.example.com"),
+        ("check" = Check, Path, description = "The check"),
+    ),
+    security(("bearer" = ["hostnames:write"])),
+    responses((status = 200, description = "As it stands now", body = HostnameView), Problems)
+)]
 #[tracing::instrument(name = "api.hostnames.overrides.delete", skip_all)]
 pub(in crate::api) async fn delete(
     State(api): State<ApiState>,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems};
 use crate::api::query::{self, Parameters};
 use issuance::order::Stage;
 
@@ -15,16 +15,30 @@ use crate::store::orders_view::{self, OrderFilter, OrderView};
 use crate::store::page::Listing;
 use crate::store::scope::Scope;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct ListParameters {
+    /// Rows on a page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before; absent: the first page.
     cursor: Option<String>,
     stage: Option<String>,
+    /// Of this tenant alone: its slug.
     tenant: Option<String>,
     certificate: Option<CertificateId>,
 }
 
+/// Orders: the attempts at certificates.
+#[utoipa::path(
+    get,
+    path = "/v1/orders",
+    tag = "orders",
+    params(ListParameters),
+    security(("bearer" = ["orders:read"])),
+    responses((status = 200, description = "A page, the earliest first", body = Listing<OrderView>), Problems)
+)]
 #[tracing::instrument(name = "api.orders.list", skip_all)]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,

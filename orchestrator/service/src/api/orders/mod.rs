@@ -1,5 +1,17 @@
 //! Orders.
 
-pub(super) mod fetches;
-pub(super) mod list;
-pub(super) mod read;
+mod fetches;
+mod list;
+mod read;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(read::read))
+        .routes(routes!(fetches::list))
+}

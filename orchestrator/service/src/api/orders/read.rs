@@ -6,11 +6,20 @@ use issuance::ids::OrderId;
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
 use crate::store::orders_view::{self, OrderView};
 use crate::store::scope::Scope;
 
+/// One order.
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{order}",
+    tag = "orders",
+    params(("order" = OrderId, Path, description = "The order's id")),
+    security(("bearer" = ["orders:read"])),
+    responses((status = 200, description = "With its authorizations", body = OrderView), Problems)
+)]
 #[tracing::instrument(name = "api.orders.read", skip_all, fields(order.id = %id))]
 pub(in crate::api) async fn read(
     State(api): State<ApiState>,
