@@ -25,7 +25,7 @@ test:
 		pdns-server pdns-backend-lmdb nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
-	promtool check rules dashboards/alerts.yml && promtool test rules dashboards/alerts.test.yml
+	promtool check rules dashboards/alerts.yml dashboards/recording.yml && promtool test rules dashboards/*.test.yml
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --package lockkeeper --quiet -- -D warnings    # as it is shipped: without what tests need of it
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
