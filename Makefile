@@ -1,6 +1,7 @@
 # make demo    everything on loopback, in front of your eyes     make test     everything a change must pass
 # make bench   ratios, and what clients leave                    make audit    licences, bans, sources
 # make fmt     formats                                           make prepare  writes .sqlx/ anew
+# make deb     the Debian package, in target/debian
 # make soak    certifies fleets while everything is killed, stopped and cut at random
 
 # The queries are checked against .sqlx/, so building needs no database.
@@ -12,7 +13,7 @@ export ONCE DOMAINS CA SEED
 # two faults.
 export KILLS MINUTES SITES PAUSE_MS
 
-.PHONY: demo test bench soak audit fmt prepare
+.PHONY: demo test bench deb soak audit fmt prepare
 
 demo:
 	@.ci/setup postgresql $(if $(filter pebble,$(CA)),pebble)
@@ -22,10 +23,10 @@ demo:
 # The summary of the tests comes last.
 test:
 	@.ci/setup postgresql pebble certbot lego prometheus nginx apache2 haproxy caddy bind9 bind9-dnsutils \
-		pdns-server pdns-backend-lmdb nextest
+		pdns-server pdns-backend-lmdb systemd nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
-	promtool check rules dashboards/alerts.yml && promtool test rules dashboards/alerts.test.yml
+	promtool check rules dashboards/alerts.yml dashboards/recording.yml && promtool test rules dashboards/*.test.yml
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --package lockkeeper --quiet -- -D warnings    # as it is shipped: without what tests need of it
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
@@ -35,6 +36,10 @@ bench:
 	@.ci/setup postgresql pebble certbot lego nginx wrk
 	@cargo build --release --quiet --package lockkeeper
 	@cargo bench --quiet --package lockkeeper-benches
+
+deb:
+	@LOCKKEEPER_COMMIT=$$(git rev-parse --short HEAD) cargo build --release --quiet --package lockkeeper
+	@deploy/build-deb $${CARGO_TARGET_DIR:-target}/release/lockkeeper $${CARGO_TARGET_DIR:-target}/debian
 
 # The verdict is the last line, as JSON. The program of the soak finds the service beside it: the one that is shipped,
 # which is built by itself because the tests' has points for faults in it.

@@ -22,6 +22,7 @@ pub struct ListensAt {
     pid: u32,
     /// `None` without the role.
     pub api: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl ServiceProcess {
 
 /// The product's binary. Built here, because a test of another package does not have cargo do it; where it is up to
 /// date, that takes a moment only.
-pub(crate) async fn program() -> anyhow::Result<&'static Path> {
+pub async fn program() -> anyhow::Result<&'static Path> {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
     let build = || async {
         let test = std::env::current_exe()?;

@@ -1,5 +1,6 @@
 //! The rules of the house that no lint knows. Every rule is shown a planted breach too, so that it cannot go blind.
 
+mod dashboards;
 mod findings;
 mod imports;
 mod layout;

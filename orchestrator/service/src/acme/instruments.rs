@@ -4,11 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
-use metrics::{Counter, Gauge, Histogram, SharedString, counter, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, SharedString, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 
 use super::endpoint::Endpoint;
 
 const REQUESTS: &str = "lockkeeper_acme_requests_total";
+const SECONDS: &str = "lockkeeper_acme_request_duration_seconds";
+const SMOOTHING: &str = "lockkeeper_acme_smoothing_duration_seconds";
+const IN_FLIGHT: &str = "lockkeeper_acme_requests_in_flight";
+const BAD_NONCES: &str = "lockkeeper_acme_bad_nonce_retries_total";
 
 /// The instruments of one CA. The handles are made once: an order takes many requests.
 pub(crate) struct Instruments {
@@ -44,14 +51,28 @@ pub(crate) enum NoAnswer {
 
 impl Instruments {
     pub(crate) fn register(ca: Arc<str>) -> Self {
+        describe_counter!(
+            REQUESTS,
+            "Requests to the CA that ended, by endpoint and status, or what came instead of one."
+        );
+        describe_histogram!(
+            SECONDS,
+            "Seconds from the first byte out to the last byte in, connecting included."
+        );
+        describe_histogram!(
+            SMOOTHING,
+            "Seconds for which requests waited for their turn at the endpoint's rate."
+        );
+        describe_gauge!(IN_FLIGHT, "Requests to the CA on the wire.");
+        describe_counter!(BAD_NONCES, "Requests signed anew because the CA did not know their nonce.");
         let ca = SharedString::from_shared(ca);
         Self {
             endpoints: Endpoint::ALL
                 .iter()
                 .map(|endpoint| EndpointInstruments::register(&ca, *endpoint))
                 .collect(),
-            in_flight: gauge!("lockkeeper_acme_requests_in_flight", "ca" => ca.clone()),
-            bad_nonces: counter!("lockkeeper_acme_bad_nonce_retries_total", "ca" => ca.clone()),
+            in_flight: gauge!(IN_FLIGHT, "ca" => ca.clone()),
+            bad_nonces: counter!(BAD_NONCES, "ca" => ca.clone()),
             ca,
         }
     }
@@ -101,8 +122,8 @@ impl EndpointInstruments {
             not_sent: ended("not_sent"),
             lost: ended("lost"),
             timeout: ended("timeout"),
-            duration: histogram!("lockkeeper_acme_request_duration_seconds", "ca" => ca.clone(), "endpoint" => word),
-            smoothing: histogram!("lockkeeper_acme_smoothing_duration_seconds", "ca" => ca.clone(), "endpoint" => word),
+            duration: histogram!(SECONDS, "ca" => ca.clone(), "endpoint" => word),
+            smoothing: histogram!(SMOOTHING, "ca" => ca.clone(), "endpoint" => word),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod checks;
 pub mod headroom;
 pub mod hostnames;
 pub mod imports;
+mod instruments;
 pub mod limit_overrides;
 mod livez;
 mod orders;
@@ -103,6 +104,7 @@ impl ApiState {
 /// token.
 pub fn router(state: ApiState) -> Router {
     let (described, _) = described().split_for_parts();
+    instruments::register();
     Router::new()
         .merge(described)
         .route("/livez", get(livez::read))
@@ -112,6 +114,7 @@ pub fn router(state: ApiState) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(request_id::attach))
+        .layer(axum::middleware::from_fn(instruments::measure))
         .with_state(state)
 }
 

@@ -11,6 +11,7 @@ pub mod record_trial;
 mod records;
 mod responses;
 pub mod standing_record;
+mod vitals;
 pub mod zone_trials;
 
 use std::net::SocketAddr;
@@ -136,6 +137,8 @@ impl App {
         let (wake, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (edge, edge_stop) = (TaskTracker::new(), CancellationToken::new());
         let (gate, watch) = readiness();
+        vitals::register();
+        edge.spawn(vitals::watch_connections(store.clone(), edge_stop.clone()));
         let metrics = match exposition {
             Some(exposition) => {
                 let server = MetricsServer::bind(config.metrics.listen, exposition, watch).await?;
@@ -196,6 +199,8 @@ impl App {
         };
         let endpoints = Endpoints { pid: std::process::id(), api, metrics, responder, authority };
         publish(&config, &endpoints)?;
+        vitals::runs(Role::Api, api.is_some());
+        vitals::runs(Role::Responder, responder.is_some());
         gate.set(Readiness::Ready);
         info!(?endpoints, "Service started");
         Ok(Self {
@@ -226,6 +231,7 @@ impl App {
         if let Some(workers) = self.workers
             && let Ok(Some(workers)) = workers.await
         {
+            vitals::runs(Role::Worker, false);
             workers.reconcilers.stop().await;
             workers.engine.stop().await;
         }
@@ -328,6 +334,7 @@ fn start_workers(
         };
         let records = Arc::clone(&parts.records);
         let reconcilers = Reconcilers::start(&looking_after, records, reconciling, lookout);
+        vitals::runs(Role::Worker, true);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
 }

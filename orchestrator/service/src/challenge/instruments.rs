@@ -3,10 +3,21 @@
 use std::time::Duration;
 
 use issuance::fault::FailureClass;
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
 use super::propagation::{self, PropagationReport};
 use super::report::Verdict;
+
+const CHECKS: &str = "lockkeeper_name_checks_total";
+const CHECK_SECONDS: &str = "lockkeeper_name_check_duration_seconds";
+const LOOKS: &str = "lockkeeper_dns_looks_total";
+const LOOK_SECONDS: &str = "lockkeeper_dns_look_duration_seconds";
+const REQUESTS: &str = "lockkeeper_responder_requests_total";
+const EVICTIONS: &str = "lockkeeper_responder_evictions_total";
+const CONNECTIONS: &str = "lockkeeper_responder_connections";
 
 /// What a check asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +57,8 @@ struct PurposeInstruments {
 
 impl CheckInstruments {
     pub(super) fn register() -> Self {
+        describe_counter!(CHECKS, "Names checked at home, by what for and with which result.");
+        describe_histogram!(CHECK_SECONDS, "Seconds one name took, its look-ups included.");
         Self {
             preflight: PurposeInstruments::register(Purpose::Preflight),
             self_check: PurposeInstruments::register(Purpose::SelfCheck),
@@ -75,12 +88,12 @@ impl CheckInstruments {
 impl PurposeInstruments {
     fn register(purpose: Purpose) -> Self {
         let purpose = purpose.as_str();
-        let checks = |result: &'static str| counter!("lockkeeper_name_checks_total", "purpose" => purpose, "result" => result);
+        let checks = |result: &'static str| counter!(CHECKS, "purpose" => purpose, "result" => result);
         Self {
             ready: checks("ready"),
             unknown: checks("unknown"),
             not_ready: FailureClass::ALL.iter().map(|class| (*class, checks(class.as_str()))).collect(),
-            duration: histogram!("lockkeeper_name_check_duration_seconds", "purpose" => purpose),
+            duration: histogram!(CHECK_SECONDS, "purpose" => purpose),
         }
     }
 }
@@ -96,12 +109,14 @@ pub(super) struct PropagationInstruments {
 
 impl PropagationInstruments {
     pub(super) fn register() -> Self {
-        let looks = |result: &'static str| counter!("lockkeeper_dns_looks_total", "result" => result);
+        describe_counter!(LOOKS, "Looks for a TXT record at all servers of its zone, by result.");
+        describe_histogram!(LOOK_SECONDS, "Seconds one look took, the search for the servers included.");
+        let looks = |result: &'static str| counter!(LOOKS, "result" => result);
         Self {
             visible: looks("visible"),
             unknown: looks("unknown"),
             not_yet: FailureClass::ALL.iter().map(|class| (*class, looks(class.as_str()))).collect(),
-            duration: histogram!("lockkeeper_dns_look_duration_seconds"),
+            duration: histogram!(LOOK_SECONDS),
         }
     }
 
@@ -141,8 +156,10 @@ pub(super) struct ResponderInstruments {
 
 impl ResponderInstruments {
     pub(super) fn register() -> Self {
-        let requests =
-            |result: &'static str| counter!("lockkeeper_responder_requests_total", "result" => result);
+        describe_counter!(REQUESTS, "Requests to the responder, by what became of them.");
+        describe_counter!(EVICTIONS, "Connections closed because others wanted their seats.");
+        describe_gauge!(CONNECTIONS, "Open connections of the responder.");
+        let requests = |result: &'static str| counter!(REQUESTS, "result" => result);
         Self {
             served: requests("served"),
             probe: requests("probe"),
@@ -150,8 +167,8 @@ impl ResponderInstruments {
             refused: requests("refused"),
             error: requests("error"),
             crowded: requests("crowded"),
-            evicted: counter!("lockkeeper_responder_evictions_total"),
-            connections: gauge!("lockkeeper_responder_connections"),
+            evicted: counter!(EVICTIONS),
+            connections: gauge!(CONNECTIONS),
         }
     }
 }

@@ -17,6 +17,7 @@ mod error;
 mod exit;
 pub mod explain;
 pub mod headroom;
+mod healthcheck;
 pub mod hostname;
 pub mod http01;
 pub mod import;
@@ -130,6 +131,8 @@ pub enum Command {
     Dns01(dns01::Dns01Command),
     /// What is left of everything that the CA counts.
     Headroom,
+    /// Says whether the service of this configuration is ready, for container images.
+    Healthcheck,
     /// Names that the CA has paused until a person acts.
     #[command(subcommand)]
     Paused(paused::PausedCommand),
@@ -169,6 +172,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Dns01(command) => dns01::run(&command, &cli.server, config, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
+        Command::Healthcheck => healthcheck::run(&load(config)?, output).await,
         Command::Plan(args) => {
             let api = args.account.map(|_| cli.server.client(config)).transpose()?;
             plan::run(&args, api.as_ref(), output).await

@@ -192,6 +192,7 @@ impl Executor {
                 let aftermath = aftermath.inspect_err(|_| self.orphaned(&hand))?;
                 self.commit(&mut hand, wake, aftermath).await?;
                 self.tell_the_gate(&before, &hand.claim.order);
+                Instruments::ended(&before, &hand.claim.order, hand.claim.owner.lane);
             } else {
                 hand.claim.order = applied.order;
             }
@@ -359,6 +360,7 @@ impl Executor {
         };
         self.committer.commit(end).await.inspect_err(|_| self.orphaned(hand))?;
         hand.claim.lease.expires_at = lease_until;
+        Instruments::validated(&hand.ledger, &hand.claim.order.authorizations);
         hand.ledger.clone_from(&hand.claim.order.authorizations);
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use issuance::order::Stage;
+use issuance::authorization::{Authorization, AuthorizationStatus, DNS_PERSIST_01, ValidationMethod};
+use issuance::fairness::Lane;
+use issuance::order::{Order, Stage};
 use issuance::step::Step;
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 
@@ -17,7 +19,11 @@ pub(super) struct Instruments {
 const ATTEMPTS: &str = "lockkeeper_attempts_total";
 const ATTEMPT_SECONDS: &str = "lockkeeper_attempt_duration_seconds";
 const STEP_SECONDS: &str = "lockkeeper_step_duration_seconds";
+const ENDED: &str = "lockkeeper_orders_ended_total";
+const ISSUANCE_SECONDS: &str = "lockkeeper_issuance_duration_seconds";
+const VALIDATIONS: &str = "lockkeeper_validations_total";
 const OUTCOMES: [&str; 3] = ["ended", "lease_lost", "not_written"];
+const KINDS: [&str; 3] = ["new", "renewal", "replacement"];
 
 impl Instruments {
     pub(super) fn register() -> Self {
@@ -25,6 +31,20 @@ impl Instruments {
         describe_histogram!(ATTEMPT_SECONDS, "Seconds an attempt held its seat.");
         describe_histogram!(STEP_SECONDS, "Seconds one step took, its request included.");
         describe_counter!("lockkeeper_rescues_total", "Orders taken up whose lease had run out.");
+        describe_counter!(ENDED, "Orders that ended, by how and by what they were for.");
+        describe_histogram!(ISSUANCE_SECONDS, "Seconds from the gate to the certificate, by what it is for.");
+        describe_counter!(
+            VALIDATIONS,
+            "Authorizations that the CA has decided, by challenge: valid, or why not."
+        );
+        for kind in KINDS {
+            for result in ["issued", "failed", "cancelled"] {
+                counter!(ENDED, "result" => result, "kind" => kind).increment(0);
+            }
+        }
+        for method in ValidationMethod::ALL {
+            counter!(VALIDATIONS, "challenge" => method.as_str(), "result" => "valid").increment(0);
+        }
         for stage in Stage::NAMES {
             for outcome in OUTCOMES {
                 counter!(ATTEMPTS, "stage" => stage, "outcome" => outcome).increment(0);
@@ -40,6 +60,44 @@ impl Instruments {
 
     pub(super) fn step(step: &Step, took: Duration) {
         histogram!(STEP_SECONDS, "step" => step.as_str().to_owned()).record(took.as_secs_f64());
+    }
+
+    /// An order that was in stage `before`, and is now written as `order`.
+    pub(super) fn ended(before: &Stage, order: &Order, lane: Lane) {
+        if before.is_ended() || !order.stage.is_ended() {
+            return;
+        }
+        let kind = match lane {
+            _ if order.replaces.is_some() => "replacement",
+            Lane::Renewal => "renewal",
+            Lane::Urgent | Lane::Interactive | Lane::Bulk => "new",
+        };
+        counter!(ENDED, "result" => order.stage.as_str(), "kind" => kind).increment(1);
+        if let Stage::Issued { reservation, at, .. } = &order.stage {
+            let took = reservation.admitted_at.until(*at);
+            histogram!(ISSUANCE_SECONDS, "kind" => kind).record(took.as_secs_f64());
+        }
+    }
+
+    /// What the CA has decided between two commits of the ledger's rows. What was given up, or ended by us, is no verdict.
+    pub(super) fn validated(before: &[Authorization], now: &[Authorization]) {
+        let was_decided = |url: &str| before.iter().any(|one| &*one.url == url && one.final_at.is_some());
+        for one in now.iter().filter(|one| one.submitted_at.is_some() && !was_decided(&one.url)) {
+            let result = match one.status {
+                AuthorizationStatus::Valid => "valid",
+                AuthorizationStatus::Invalid => {
+                    one.fault.as_ref().map_or("invalid", |fault| fault.class.as_str())
+                }
+                _ => continue,
+            };
+            let kind = one.challenge.as_ref().map_or("", |challenge| &*challenge.kind);
+            let challenge = match ValidationMethod::parse(kind) {
+                Some(method) => method.as_str(),
+                None if kind == DNS_PERSIST_01 => DNS_PERSIST_01,
+                None => "other",
+            };
+            counter!(VALIDATIONS, "challenge" => challenge, "result" => result).increment(1);
+        }
     }
 
     pub(super) fn rescued(&self) {

@@ -10,6 +10,12 @@ use super::{Pass, ReconcileError, ReconcileParts, Reconciler};
 use crate::store::headroom::{self, LimitHeadroom};
 use crate::store::limit_overrides;
 
+const REMAINING: &str = "lockkeeper_limit_remaining";
+const BURST: &str = "lockkeeper_limit_burst";
+const REFILL: &str = "lockkeeper_limit_refill_interval_seconds";
+const FULL_AT: &str = "lockkeeper_limit_full_timestamp_seconds";
+const STOPPED: &str = "lockkeeper_account_stopped";
+const HELD: &str = "lockkeeper_account_held_seconds";
 const RATIO: &str = "lockkeeper_limit_remaining_ratio";
 const BUCKETS: &str = "lockkeeper_limit_buckets";
 const RESERVED: &str = "lockkeeper_limit_reserved";
@@ -29,6 +35,18 @@ pub struct HeadroomWatch {
 
 impl HeadroomWatch {
     pub fn new(parts: ReconcileParts) -> Self {
+        describe_gauge!(
+            REMAINING,
+            "Tokens left in the account's bucket of a limit, what is reserved taken off."
+        );
+        describe_gauge!(BURST, "Tokens that a full bucket of a limit holds, overrides included.");
+        describe_gauge!(REFILL, "Seconds until one token of a limit is back.");
+        describe_gauge!(
+            FULL_AT,
+            "When the account's bucket is full again without demand, in seconds since 1970."
+        );
+        describe_gauge!(STOPPED, "1 where the CA refuses the account: nothing new is ordered.");
+        describe_gauge!(HELD, "Seconds for which the CA has put the account off; 0: it has not.");
         describe_gauge!(RATIO, "What the emptiest bucket of a limit has left, as a share of its burst.");
         describe_gauge!(
             BUCKETS,
@@ -51,6 +69,9 @@ impl HeadroomWatch {
     fn tell(limit: &LimitHeadroom, now: Timestamp) {
         let name = limit.name.as_str();
         gauge!(RATIO, "limit" => name).set(limit.worst_ratio);
+        gauge!(BURST, "limit" => name).set(limit.burst);
+        let refill = limit.refill_period_seconds as f64 / f64::from(limit.refill_count.max(1));
+        gauge!(REFILL, "limit" => name).set(refill);
         for (band, count) in
             [("empty", limit.bands.empty), ("low", limit.bands.low), ("high", limit.bands.high)]
         {
@@ -65,6 +86,11 @@ impl HeadroomWatch {
             }
             let until = limit.exhausted_at.map_or(NEVER_SECONDS, |at| now.until(at).as_secs_f64());
             gauge!(EXHAUSTED, "limit" => name).set(until);
+            let bucket = limit.buckets.first();
+            let remaining = bucket.map_or(limit.burst, |bucket| bucket.remaining);
+            gauge!(REMAINING, "limit" => name).set(remaining);
+            let full_at = bucket.map_or(now, |bucket| bucket.full_at).unix_seconds();
+            gauge!(FULL_AT, "limit" => name).set(full_at as f64);
         }
     }
 }
@@ -81,6 +107,8 @@ impl Reconciler for HeadroomWatch {
         for limit in found.limits.iter().filter(|limit| limit.name != LimitName::NewAccountsPerAddress) {
             Self::tell(limit, now);
         }
+        gauge!(STOPPED).set(f64::from(u8::from(found.stopped_reason.is_some())));
+        gauge!(HELD).set(found.held_until.map_or(0.0, |until| now.until(until).as_secs_f64()));
         let budget = &found.pending_authorizations;
         let most = budget.max.saturating_sub(budget.recovery_reserve).max(1);
         gauge!(PENDING).set(measured(budget.remaining) / measured(most));

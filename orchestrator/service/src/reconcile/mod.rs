@@ -6,6 +6,7 @@
 //! orphans  what workers learnt too late
 //! audit    a sample of the ledger against the CA
 //! headroom what is left of the CA's limits; measures, and repairs nothing
+//! census   what there is, and where it stands; measures, and repairs nothing
 //! ari      when the CA wants certificates renewed
 //! renew    certificates whose renewal is due
 //! evidence names that are not ready, until they are
@@ -19,6 +20,7 @@
 
 mod ari;
 mod audit;
+mod census;
 mod evidence;
 mod headroom;
 mod instruments;
@@ -52,6 +54,7 @@ use crate::store::{Store, StoreError};
 
 pub use self::ari::Ari;
 pub use self::audit::Audit;
+pub use self::census::CensusTaker;
 pub use self::evidence::Evidence;
 pub use self::headroom::HeadroomWatch;
 use self::instruments::Instruments;
@@ -177,6 +180,7 @@ impl Reconcilers {
         reconcilers.run(Settle::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Orphans::new(parts.clone()), settings.interval, parts);
         reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
+        reconcilers.run(CensusTaker::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Sweep::new(records), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);

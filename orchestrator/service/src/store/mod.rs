@@ -14,6 +14,7 @@ pub mod audits;
 pub mod authorizations;
 pub mod authorizations_view;
 pub mod backoffs;
+pub mod census;
 pub mod certificates;
 pub mod charges;
 pub mod check_overrides;
@@ -87,6 +88,14 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+}
+
+/// The connections of one process to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    pub in_use: u32,
+    pub idle: u32,
+    pub max: u32,
 }
 
 /// What can go wrong between here and Postgres.
@@ -234,6 +243,13 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query!("select 1 as one").fetch_one(&self.pool).await.map_err(StoreError::of("store.ping"))?;
         Ok(())
+    }
+
+    /// How many connections of this process are open, and how many of those nobody uses now.
+    pub fn connections(&self) -> Connections {
+        let open = self.pool.size();
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX).min(open);
+        Connections { in_use: open - idle, idle, max: self.pool.options().get_max_connections() }
     }
 
     pub async fn close(&self) {

@@ -7,6 +7,10 @@ const SECONDS_BUCKETS: [f64; 18] = [
     900.0, 7_200.0,
 ];
 
+/// Of the API, whose routes are many and each has a series for each bucket: what a person notices, and what is late.
+const API_SECONDS_BUCKETS: [f64; 7] = [0.01, 0.05, 0.2, 0.5, 1.0, 5.0, 30.0];
+const API_SECONDS: &str = "lockkeeper_api_request_duration_seconds";
+
 /// Counts of things: orders in a batch, names in an order.
 const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 
@@ -35,13 +39,18 @@ impl Exposition {
 pub fn install_recorder() -> Result<Exposition, RecorderError> {
     let handle = builder()?.install_recorder().map_err(RecorderError)?;
     metrics::describe_gauge!("lockkeeper_build_info", "Always 1; the labels say what is running");
-    metrics::gauge!("lockkeeper_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let commit = option_env!("LOCKKEEPER_COMMIT").unwrap_or("unknown");
+    metrics::gauge!("lockkeeper_build_info", "version" => env!("CARGO_PKG_VERSION"), "commit" => commit)
+        .set(1.0);
     Ok(Exposition(handle))
 }
 
 fn builder() -> Result<PrometheusBuilder, RecorderError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Full(API_SECONDS.to_owned()), &API_SECONDS_BUCKETS)
+        })
         .and_then(|builder| builder.set_buckets(&COUNT_BUCKETS))
         .map_err(RecorderError)
 }
@@ -61,10 +70,13 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             metrics::histogram!("lockkeeper_acme_request_duration_seconds").record(0.003);
             metrics::histogram!("lockkeeper_claim_batch_orders").record(7.0);
+            metrics::histogram!("lockkeeper_api_request_duration_seconds").record(0.3);
         });
         let text = exposition.render();
         assert!(text.contains("lockkeeper_acme_request_duration_seconds_bucket{le=\"0.0025\"} 0"), "{text}");
         assert!(text.contains("lockkeeper_acme_request_duration_seconds_bucket{le=\"0.005\"} 1"), "{text}");
+        assert!(text.contains("lockkeeper_api_request_duration_seconds_bucket{le=\"0.5\"} 1"), "{text}");
+        assert!(!text.contains("lockkeeper_api_request_duration_seconds_bucket{le=\"0.0005\"}"), "{text}");
         assert!(text.contains("lockkeeper_claim_batch_orders_bucket{le=\"10\"} 1"), "{text}");
     }
 }

@@ -18,10 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use issuance::ids::OrderId;
-use metrics::{Gauge, gauge};
+use metrics::{Gauge, describe_gauge, gauge};
 use tokio::sync::Notify;
 
 use super::inquiry::{Inquiry, Unanswered};
+
+const SIZE: &str = "lockkeeper_responder_responses";
 
 /// A response as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,11 +116,8 @@ impl Board {
     /// An empty one, which asks `responses` for what is not on it. No more than `waiting_max` requests wait for an
     /// answer of it at once.
     pub fn new(responses: Arc<dyn Responses>, waiting_max: usize) -> Self {
-        Self {
-            shelf: RwLock::default(),
-            inquiry: Inquiry::new(responses, waiting_max),
-            size: gauge!("lockkeeper_responder_responses"),
-        }
+        describe_gauge!(SIZE, "Challenge responses that this replica knows.");
+        Self { shelf: RwLock::default(), inquiry: Inquiry::new(responses, waiting_max), size: gauge!(SIZE) }
     }
 
     /// Adds what was committed.

@@ -8,10 +8,12 @@ use http::header::{HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use issuance::ids::OrderId;
 use issuance::time::{Clock, Timestamp};
-use metrics::{Counter, counter};
+use metrics::{Counter, counter, describe_counter};
 use tokio::sync::mpsc;
 
 use super::board::Posted;
+
+const FETCHES: &str = "lockkeeper_responder_fetches_total";
 
 /// Kept of one order, and as many looks of our own; whoever asks more often than that has been seen.
 pub const FETCHES_PER_ORDER_MAX: u32 = 100;
@@ -62,8 +64,8 @@ impl FetchLog {
     /// And where it is read.
     pub fn new(clock: Arc<dyn Clock>) -> (Self, mpsc::Receiver<Fetch>) {
         let (counter, written) = mpsc::channel(WAITING_MAX);
-        let fetches =
-            |result: &'static str| counter!("lockkeeper_responder_fetches_total", "result" => result);
+        describe_counter!(FETCHES, "Requests for known responses, by whether they are written down.");
+        let fetches = |result: &'static str| counter!(FETCHES, "result" => result);
         let log = Self {
             clock,
             counter,

@@ -9,12 +9,14 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics::{Counter, counter};
+use metrics::{Counter, counter, describe_counter};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::board::{Presented, Responses};
+
+const LOOKUPS: &str = "lockkeeper_responder_lookups_total";
 
 /// Those who are answered by one question.
 const ASKERS_MAX: usize = 512;
@@ -72,7 +74,11 @@ impl Queue {
 
 impl Inquiry {
     pub(super) fn new(responses: Arc<dyn Responses>, waiting_max: usize) -> Self {
-        let questions = counter!("lockkeeper_responder_lookups_total");
+        describe_counter!(
+            LOOKUPS,
+            "Questions to the database for tokens that are not known, many tokens each."
+        );
+        let questions = counter!(LOOKUPS);
         let desk = Desk { responses, queue: Mutex::default(), questions };
         Self { desk: Arc::new(desk), waiting_max }
     }

@@ -1,0 +1,8 @@
+//! What an operator has around the service: numbers, alerts, packages.
+
+mod census;
+mod images;
+mod package;
+mod prometheus;
+mod scrape;
+mod units;
