@@ -252,13 +252,14 @@ impl Problem {
     pub(super) fn import_invalid(error: &FileError) -> Self {
         let detail = error.to_string();
         let entry = match error {
-            FileError::Empty => ProblemEntry { line: Some(1), column: Some(1), ..ProblemEntry::default() },
+            FileError::Empty | FileError::NoRows => ProblemEntry { line: Some(1), column: Some(1), ..ProblemEntry::default() },
             FileError::Header { column } => {
                 ProblemEntry { line: Some(1), column: Some(*column), ..ProblemEntry::default() }
             }
             FileError::TooManyRows { .. } => ProblemEntry::default(),
         };
         let code = match error {
+            FileError::NoRows => "no-rows",
             FileError::Empty | FileError::Header { .. } => "bad-header",
             FileError::TooManyRows { .. } => "too-many-rows",
         };
