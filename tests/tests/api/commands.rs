@@ -24,7 +24,8 @@ async fn import_csv(api: &ApiClient, rows: &str, wait: bool) -> Result<Exit, Cli
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("fleet.csv");
     std::fs::write(&file, format!("{HEADER}{rows}")).expect("written");
-    import::run(&ImportCommand::Csv(CsvArgs { file, lane: "bulk".into(), wait }), api, JSON()).await
+    import::run(&ImportCommand::Csv(CsvArgs { file, lane: "bulk".into(), preview: false, wait }), api, JSON())
+        .await
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
@@ -37,7 +38,8 @@ async fn the_exit_code_tells_all_from_some_from_nothing(pool: PgPool) {
     assert_eq!(run("t1,s1,a.com,http-01,\n").await, Ok(0), "nothing to do is no failure");
     assert_eq!(run("t1,s1,a.com,http-01,\nt1,s2,co.uk,http-01,\n").await, Ok(5));
     assert_eq!(run("t1,s2,co.uk,http-01,\n").await, Ok(1));
-    let missing = CsvArgs { file: "/nonexistent.csv".into(), lane: "bulk".into(), wait: false };
+    let missing =
+        CsvArgs { file: "/nonexistent.csv".into(), lane: "bulk".into(), preview: false, wait: false };
     let error = import::run(&ImportCommand::Csv(missing), &api, JSON()).await.expect_err("no such file");
     assert_eq!(error.exit().code(), 2);
 }

@@ -91,7 +91,11 @@ impl<'a> Line<'a> {
         let tenant = self.tenant(members.tenant, reader).map_err(|fault| note(Field::Tenant, vec![fault]));
         let external_id = self
             .string(members.external_id, FaultCode::BadExternalId)
-            .and_then(|id| fields::external_id(&id).map(str::to_owned).map_err(|fault| self.at(members.external_id, fault)))
+            .and_then(|id| {
+                fields::external_id(&id)
+                    .map(str::to_owned)
+                    .map_err(|fault| self.at(members.external_id, fault))
+            })
             .map_err(|fault| note(Field::ExternalId, vec![fault]));
         let challenge = match members.challenge {
             None => Ok(fields::Challenge::Http01),
@@ -160,15 +164,21 @@ impl<'a> Line<'a> {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let given = words.iter().map(|(offset, word)| (*offset, word.as_ref()));
-        fields::names_of(given, challenge, names_max).map_err(|mut faults| {
+        let given: Vec<(usize, &str)> = words.iter().map(|(offset, word)| (*offset, word.as_ref())).collect();
+        fields::names_of(&given, challenge, names_max).map_err(|mut faults| {
             // What is wrong with all of them together is wrong with the list.
-            faults.iter_mut().filter(|fault| fault.offset == 0).for_each(|fault| fault.offset = self.offset(raw));
+            faults
+                .iter_mut()
+                .filter(|fault| fault.offset == 0)
+                .for_each(|fault| fault.offset = self.offset(raw));
             faults
         })
     }
 
-    fn labels(self, raw: &'a RawValue) -> Result<std::collections::BTreeMap<String, String>, Vec<FieldFault>> {
+    fn labels(
+        self,
+        raw: &'a RawValue,
+    ) -> Result<std::collections::BTreeMap<String, String>, Vec<FieldFault>> {
         let pairs: Pairs = serde_json::from_str(raw.get()).map_err(|_| {
             let detail = "labels is no object of texts: write {\"rack\": \"4\"}";
             vec![FieldFault::new(self.offset(raw), FaultCode::BadLabel, detail)]
@@ -240,10 +250,9 @@ fn column_after(before: &str) -> u32 {
 fn complaint(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let said = text.split(" at line ").next().unwrap_or(&text);
-    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(COMPLAINT_CHARS_MAX).collect();
-    format!(
-        "{said}: write one JSON object a line, with tenant, external_id, names, challenge and labels"
-    )
+    let said: String =
+        said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(COMPLAINT_CHARS_MAX).collect();
+    format!("{said}: write one JSON object a line, with tenant, external_id, names, challenge and labels")
 }
 
 #[cfg(test)]

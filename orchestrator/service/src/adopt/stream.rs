@@ -25,7 +25,10 @@ impl Format {
 pub enum Read {
     Row(Box<Row>),
     /// With everything that is wrong with it.
-    Refused { line: u64, faults: Vec<RowFault> },
+    Refused {
+        line: u64,
+        faults: Vec<RowFault>,
+    },
 }
 
 #[derive(Debug)]
@@ -218,7 +221,10 @@ mod tests {
         }
         rows.push(b"\nt1,s1,a.com,http-01,\n", &mut out).expect("the next row is read");
         assert_eq!(out.len(), 2);
-        assert!(matches!(&out[0], Read::Refused { line: 2, .. }) && matches!(&out[1], Read::Row(_)), "{out:?}");
+        assert!(
+            matches!(&out[0], Read::Refused { line: 2, .. }) && matches!(&out[1], Read::Row(_)),
+            "{out:?}"
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ use crate::keys::Sealer;
 use crate::store::Store;
 use problem::Problem;
 
-/// Import files held in memory at once; the others wait before their first byte is read.
+/// Import files received at once; the others wait before their first byte is read.
 const IMPORTS_AT_ONCE: usize = 4;
 
 /// What the endpoints work with.
@@ -63,6 +63,8 @@ pub struct ApiState {
     pub registration: Registration,
     /// Seals what is kept for clients.
     pub sealer: Arc<Sealer>,
+    /// Rung when there is something to do for an import.
+    pub import_bell: Arc<Notify>,
     import_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
@@ -87,6 +89,7 @@ impl ApiState {
             own_zone: None,
             registration: Registration::default(),
             sealer,
+            import_bell: Arc::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
@@ -102,6 +105,7 @@ impl ApiState {
 /// Every route of the API. All but the two probes, and what the acme-dns protocol has its own keys for, ask for a bearer
 /// token.
 pub fn router(state: ApiState) -> Router {
+    imports::describe_metrics();
     let (described, _) = described().split_for_parts();
     Router::new()
         .merge(described)

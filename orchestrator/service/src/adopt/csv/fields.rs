@@ -87,19 +87,20 @@ pub(in crate::adopt) fn names(
     challenge: Option<Challenge>,
     names_max: usize,
 ) -> Result<(Identifiers, Vec<usize>), Vec<FieldFault>> {
-    names_of(words(text, char::is_whitespace), challenge, names_max)
+    let words: Vec<(usize, &str)> = words(text, char::is_whitespace).collect();
+    names_of(&words, challenge, names_max)
 }
 
 /// The same for names that have been taken apart, each with the byte it begins at.
 pub(in crate::adopt) fn names_of(
-    words: impl IntoIterator<Item = (usize, &str)>,
+    words: &[(usize, &str)],
     challenge: Option<Challenge>,
     names_max: usize,
 ) -> Result<(Identifiers, Vec<usize>), Vec<FieldFault>> {
     let mut good: Vec<(Hostname, usize)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();
-    for (offset, word) in words {
+    for &(offset, word) in words {
         match Hostname::parse(word) {
             Ok(name) if !seen.insert(name.clone()) => {
                 let detail = format!("{name} stands twice in this row: remove one of them");
