@@ -7,9 +7,9 @@ where items.import_id = $1 and items.line > $2
     and ($4::text is null or items.verdict = $4)
     -- Faults are few beside rows: who asks for the refused ones goes from fault to fault.
     and ($4::text is distinct from 'refused' or items.line in (
-        select faults.line from import_faults as faults where faults.import_id = $1 and faults.line > $2
+        select distinct faults.line from import_faults as faults where faults.import_id = $1 and faults.line > $2
         order by faults.line
-        limit $3::bigint * 64
+        limit $3::bigint
     ))
 order by items.line
 limit $3::bigint

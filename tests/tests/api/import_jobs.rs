@@ -23,7 +23,7 @@ use crate::world::{Answer, HEADER, World, lines};
 const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 
-fn intake(world: &World, replica: u128) -> Intake {
+pub(crate) fn intake(world: &World, replica: u128) -> Intake {
     Intake {
         store: world.store.clone(),
         clock: world.clock.clone(),

@@ -41,8 +41,10 @@ use crate::keys::Sealer;
 use crate::store::Store;
 use problem::Problem;
 
-/// Import files received at once; the others wait before their first byte is read.
+/// Import files held in memory at once; the others wait before their first byte is read.
 const IMPORTS_AT_ONCE: usize = 4;
+/// Import files that arrive row by row at once: each holds a piece of it.
+const UPLOADS_AT_ONCE: usize = 16;
 
 /// What the endpoints work with.
 #[derive(Debug, Clone)]
@@ -66,6 +68,7 @@ pub struct ApiState {
     /// Rung when there is something to do for an import.
     pub import_bell: Arc<Notify>,
     import_seats: Arc<Semaphore>,
+    upload_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
 
@@ -91,6 +94,7 @@ impl ApiState {
             sealer,
             import_bell: Arc::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
+            upload_seats: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
     }

@@ -72,7 +72,7 @@ pub(super) async fn create(
         Viewer::Operator => None,
         Viewer::Tenant(tenant) => Some(tenants::slug_of(&api.store, tenant).await?.unwrap_or_default()),
     };
-    let _seat = api.import_seats.acquire().await.expect("nobody closes the seats");
+    let _seat = api.upload_seats.acquire().await.expect("nobody closes the seats");
     let opening = Opening {
         viewer: caller.viewer,
         account: api.account,
