@@ -100,8 +100,12 @@ async fn an_import_is_previewed_committed_and_taken_back(pool: PgPool) {
     for format in [Format::Json, Format::Table] {
         let output = Output::new(format);
         let list = ImportCommand::List(ListArgs { status: None, listing: listing.clone() });
-        let commands =
-            [list, ImportCommand::Show(show(None, false)), ImportCommand::Show(show(Some("refused"), false)), ImportCommand::Show(show(None, true))];
+        let commands = [
+            list,
+            ImportCommand::Show(show(None, false)),
+            ImportCommand::Show(show(Some("refused"), false)),
+            ImportCommand::Show(show(None, true)),
+        ];
         for command in &commands {
             assert_eq!(import::run(command, &api, output).await.expect("shown"), Exit::Done);
         }

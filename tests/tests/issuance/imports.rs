@@ -26,7 +26,8 @@ async fn an_import_that_is_killed_loses_nothing_and_doubles_nothing() -> anyhow:
     let settings = Settings { roles: &["api"], ..Settings::default() };
     let world = World::start(Plan { settings, ..Plan::new(Vec::new()) }).await?;
     let rows = (0..ROWS).map(|n| format!("t{},s{n},site-{n}.com www.site-{n}.com,http-01,\n", n % 3));
-    let csv: String = std::iter::once("tenant,external_id,names,challenge,labels\n".to_owned()).chain(rows).collect();
+    let csv: String =
+        std::iter::once("tenant,external_id,names,challenge,labels\n".to_owned()).chain(rows).collect();
 
     // Two transactions go before the first rows.
     let process = world.process_with_fate("one", "before_commit.import_batch:4=abort").await?;
