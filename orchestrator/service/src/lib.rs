@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod config;
 pub mod doctor;
 pub mod engine;
+pub mod intake;
 pub mod keys;
 pub mod mishaps;
 pub mod reconcile;

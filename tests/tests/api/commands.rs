@@ -1,16 +1,21 @@
 //! The commands that talk to the API, up to their exit codes.
 
+use std::time::Duration;
+
+use issuance::ids::ImportId;
 use lockkeeper::cli::api_client::{ApiClient, operator_token, parse_token};
 use lockkeeper::cli::authz::{self, AuthzCommand, SettleArgs};
 use lockkeeper::cli::cert::{self, CertCommand, ShowArgs};
-use lockkeeper::cli::import::{self, CsvArgs, ImportCommand};
+use lockkeeper::cli::import::{self, CsvArgs, ErrorsArgs, ImportCommand, JobArgs, ListArgs, ShowArgs};
 use lockkeeper::cli::listing::ListingArgs;
 use lockkeeper::cli::order::{self, OrderCommand};
 use lockkeeper::cli::{CliError, Exit, Format, Output, headroom};
 use lockkeeper::store::api_keys::Token;
 use lockkeeper::store::viewer::Viewer;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
+use crate::import_jobs::intake;
 use crate::settle;
 use crate::world::{HEADER, World};
 
@@ -24,7 +29,8 @@ async fn import_csv(api: &ApiClient, rows: &str, wait: bool) -> Result<Exit, Cli
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("fleet.csv");
     std::fs::write(&file, format!("{HEADER}{rows}")).expect("written");
-    import::run(&ImportCommand::Csv(CsvArgs { file, lane: "bulk".into(), wait }), api, JSON()).await
+    import::run(&ImportCommand::Csv(CsvArgs { file, lane: "bulk".into(), preview: false, wait }), api, JSON())
+        .await
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
@@ -37,7 +43,8 @@ async fn the_exit_code_tells_all_from_some_from_nothing(pool: PgPool) {
     assert_eq!(run("t1,s1,a.com,http-01,\n").await, Ok(0), "nothing to do is no failure");
     assert_eq!(run("t1,s1,a.com,http-01,\nt1,s2,co.uk,http-01,\n").await, Ok(5));
     assert_eq!(run("t1,s2,co.uk,http-01,\n").await, Ok(1));
-    let missing = CsvArgs { file: "/nonexistent.csv".into(), lane: "bulk".into(), wait: false };
+    let missing =
+        CsvArgs { file: "/nonexistent.csv".into(), lane: "bulk".into(), preview: false, wait: false };
     let error = import::run(&ImportCommand::Csv(missing), &api, JSON()).await.expect_err("no such file");
     assert_eq!(error.exit().code(), 2);
 }
@@ -57,6 +64,59 @@ async fn waiting_ends_when_nothing_moves(pool: PgPool) {
     let both = async { tokio::join!(import_csv(&api, "t1,s1,a.com,http-01,\n", true), engine).0 };
     let ended = tokio::time::timeout(deadline, both).await.expect("it ends");
     assert_eq!(ended.expect("imported"), Exit::Done);
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn an_import_is_previewed_committed_and_taken_back(pool: PgPool) {
+    let world = World::start(pool).await;
+    let api = client(&world);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(intake(&world, 1).run(Duration::from_millis(20), stop.clone()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fleet.ndjson");
+    let rows = "{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"]}\n{\"tenant\":\"t1\"}\n";
+    std::fs::write(&file, rows).expect("written");
+    let run = async |command: ImportCommand| {
+        import::run(&command, &api, JSON()).await.map(Exit::code).map_err(|error| error.exit().code())
+    };
+    let args = || CsvArgs { file: file.clone(), lane: "interactive".into(), preview: true, wait: false };
+    assert_eq!(run(ImportCommand::Ndjson(args())).await, Ok(5), "one of two rows is refused");
+    assert_eq!(world.rows("certificates").await, 0);
+    let imports = world.get("/v1/imports?status=preview").await.json();
+    let id: ImportId = imports["data"][0]["id"].as_str().expect("one").parse().expect("an id");
+    let job = || JobArgs { import: id };
+    let listing = ListingArgs { limit: 10, cursor: None };
+    let show = |verdict: Option<&str>, rows| ShowArgs {
+        import: id,
+        verdict: verdict.map(str::to_owned),
+        rows,
+        listing: listing.clone(),
+    };
+    assert_eq!(run(ImportCommand::Rollback(job())).await, Err(4), "there is nothing to take back");
+    assert_eq!(run(ImportCommand::Commit(job())).await, Ok(5));
+    assert_eq!(world.rows("certificates").await, 1);
+    let errors = ErrorsArgs { import: id, format: "csv".into() };
+    assert_eq!(run(ImportCommand::Errors(errors)).await, Ok(0));
+    for format in [Format::Json, Format::Table] {
+        let output = Output::new(format);
+        let list = ImportCommand::List(ListArgs { status: None, listing: listing.clone() });
+        let commands = [
+            list,
+            ImportCommand::Show(show(None, false)),
+            ImportCommand::Show(show(Some("refused"), false)),
+            ImportCommand::Show(show(None, true)),
+        ];
+        for command in &commands {
+            assert_eq!(import::run(command, &api, output).await.expect("shown"), Exit::Done);
+        }
+    }
+    assert_eq!(run(ImportCommand::Rollback(job())).await, Ok(0));
+    assert_eq!(world.rows("certificates").await, 0);
+    assert_eq!(run(ImportCommand::Cancel(job())).await, Err(4));
+    let strange = JobArgs { import: ImportId(uuid::Uuid::from_u128(1)) };
+    assert_eq!(run(ImportCommand::Commit(strange)).await, Err(3));
+    stop.cancel();
+    worker.await.expect("it stops");
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]

@@ -4,6 +4,7 @@ mod commands;
 mod fetches;
 mod forecast;
 mod hostnames;
+mod import_jobs;
 mod imports;
 mod isolation;
 mod overrides;

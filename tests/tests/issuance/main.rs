@@ -6,6 +6,7 @@ mod doctor;
 mod evidence;
 mod farm;
 mod fleet;
+mod imports;
 mod outages;
 mod precision;
 mod processes;

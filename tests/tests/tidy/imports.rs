@@ -46,6 +46,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("intake", &["clock", "store", "telemetry"]),
     ("keys", &["clock", "config", "telemetry"]),
     ("mishaps", &[]),
     ("reconcile", &["acme", "challenge", "chance", "clock", "config", "records", "store", "telemetry"]),

@@ -48,7 +48,7 @@ fn points(sources: &[Source]) -> Vec<String> {
 /// All or nothing: whoever asked for it through the API asks again, and a reconciler looks again.
 const NO_POINTS: [&str; 6] = [
     "orchestrator/service/src/store/audits.rs",
-    "orchestrator/service/src/store/imports.rs",
+    "orchestrator/service/src/store/imports/mod.rs",
     "orchestrator/service/src/store/lines.rs",
     "orchestrator/service/src/store/orphans.rs",
     "orchestrator/service/src/store/rescues.rs",

@@ -1,3 +1,5 @@
 //! Takes over what exists elsewhere: reads it, checks it, writes nothing.
 
 pub mod csv;
+pub mod ndjson;
+pub mod stream;

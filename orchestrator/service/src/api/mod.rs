@@ -44,6 +44,8 @@ use problem::Problem;
 
 /// Import files held in memory at once; the others wait before their first byte is read.
 const IMPORTS_AT_ONCE: usize = 4;
+/// Import files that arrive row by row at once: each holds a piece of it.
+const UPLOADS_AT_ONCE: usize = 16;
 
 /// What the endpoints work with.
 #[derive(Debug, Clone)]
@@ -64,7 +66,10 @@ pub struct ApiState {
     pub registration: Registration,
     /// Seals what is kept for clients.
     pub sealer: Arc<Sealer>,
+    /// Rung when there is something to do for an import.
+    pub import_bell: Arc<Notify>,
     import_seats: Arc<Semaphore>,
+    upload_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
 
@@ -88,7 +93,9 @@ impl ApiState {
             own_zone: None,
             registration: Registration::default(),
             sealer,
+            import_bell: Arc::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
+            upload_seats: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
     }
@@ -103,6 +110,7 @@ impl ApiState {
 /// Every route of the API. All but the two probes, and what the acme-dns protocol has its own keys for, ask for a bearer
 /// token.
 pub fn router(state: ApiState) -> Router {
+    imports::describe_metrics();
     let (described, _) = described().split_for_parts();
     instruments::register();
     Router::new()

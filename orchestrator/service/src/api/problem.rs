@@ -14,6 +14,8 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::adopt::csv::FileError;
 use crate::store::StoreError;
 use crate::store::authorizations_view::AuthorizationView;
+use crate::store::imports::view::ImportView;
+use crate::store::imports::wish::ImportWish;
 use crate::store::page::PageError;
 use crate::store::scope::Scope;
 
@@ -199,9 +201,41 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "validation-failed", title, detail).with(entry)
     }
 
-    pub(super) fn not_csv() -> Self {
-        let detail = "send the file with Content-Type: text/csv, in UTF-8";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not a CSV", detail)
+    pub(super) fn not_an_import() -> Self {
+        let detail = "send the file with Content-Type: text/csv or application/x-ndjson, in UTF-8";
+        let title = "Neither CSV nor NDJSON";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail)
+    }
+
+    pub(super) fn encoding_unknown() -> Self {
+        let detail = "send the file as it is, or with Content-Encoding: gzip";
+        let title = "The encoding is not understood";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", title, detail)
+    }
+
+    pub(super) fn gzip_broken() -> Self {
+        let detail = "the body is not what gzip makes, or a part of it is missing: compress it again, or send it as it is";
+        Self::new(StatusCode::BAD_REQUEST, "bad-encoding", "The body cannot be inflated", detail)
+    }
+
+    pub(super) fn inflates_too_much(ratio: u64) -> Self {
+        let detail =
+            format!("the body expands to more than {ratio} times its size, which no list of sites does");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "file-too-large", "The file is too large", detail)
+    }
+
+    /// The status of the import does not allow it.
+    pub(super) fn import_not_so(wish: ImportWish, import: &ImportView) -> Self {
+        let status = &import.status;
+        let detail = match wish {
+            ImportWish::Commit => format!("it is {status}: only a preview can be committed"),
+            ImportWish::Cancel => format!("it is {status}: there is nothing to cancel"),
+            ImportWish::RollBack if import.rows_kept_until.is_none() && import.ended_at.is_some() => {
+                "its rows are not kept: it was made within one request, or ended too long ago".to_owned()
+            }
+            ImportWish::RollBack => format!("it is {status}: cancel it, or wait until it has ended"),
+        };
+        Self::new(StatusCode::CONFLICT, "import-status", "The import does not allow it now", detail)
     }
 
     pub(super) fn not_json() -> Self {
@@ -252,13 +286,16 @@ impl Problem {
     pub(super) fn import_invalid(error: &FileError) -> Self {
         let detail = error.to_string();
         let entry = match error {
-            FileError::Empty => ProblemEntry { line: Some(1), column: Some(1), ..ProblemEntry::default() },
+            FileError::Empty | FileError::NoRows => {
+                ProblemEntry { line: Some(1), column: Some(1), ..ProblemEntry::default() }
+            }
             FileError::Header { column } => {
                 ProblemEntry { line: Some(1), column: Some(*column), ..ProblemEntry::default() }
             }
             FileError::TooManyRows { .. } => ProblemEntry::default(),
         };
         let code = match error {
+            FileError::NoRows => "no-rows",
             FileError::Empty | FileError::Header { .. } => "bad-header",
             FileError::TooManyRows { .. } => "too-many-rows",
         };

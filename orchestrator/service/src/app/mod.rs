@@ -37,6 +37,7 @@ use crate::clock::Pace;
 use crate::cluster::PrivateCluster;
 use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
+use crate::intake::Intake;
 use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::records::Records;
@@ -167,6 +168,18 @@ impl App {
         } else {
             None
         };
+        let import_bell = Arc::new(Notify::new());
+        if plays(Role::Api) || plays(Role::Worker) {
+            let intake = Intake {
+                store: store.clone(),
+                clock: Arc::clone(&clock),
+                pace: pace.clone(),
+                replica: identity.replica,
+                bell: Arc::clone(&import_bell),
+                wake: Arc::clone(&wake),
+            };
+            edge.spawn(intake.run(config.reconcile.interval(), edge_stop.clone()));
+        }
         let api = if plays(Role::Api) {
             let state = ApiState::new(
                 store.clone(),
@@ -178,6 +191,7 @@ impl App {
             );
             let mut state = state.with_own_zone(config.authority.zone.clone(), config.authority.registration);
             state.look = Arc::clone(&bell);
+            state.import_bell = import_bell;
             state.publish = config.addresses.publish();
             Some(at_the_edge.serve_api(&config, state).await?)
         } else {

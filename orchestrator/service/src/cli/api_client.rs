@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::Frame;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,6 +19,7 @@ use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt as _;
 
 use super::exit::Exit;
 use crate::store::api_keys::{OPERATOR_TOKEN_FILE, Token};
@@ -24,6 +27,8 @@ use crate::store::api_keys::{OPERATOR_TOKEN_FILE, Token};
 /// A large import takes a while; a service that says nothing for this long is not going to.
 const ANSWER_WAIT: Duration = Duration::from_mins(5);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Of a file, read and sent at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// What stands in an id stays readable.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_');
@@ -51,6 +56,12 @@ pub enum ApiError {
     Token { reason: String },
     #[error("the trusted roots of this machine cannot be read")]
     Roots(#[source] std::io::Error),
+    #[error("{path} cannot be read")]
+    File {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the API at {base} cannot be reached: is `lockkeeper serve` running there?")]
     Unreachable {
         base: String,
@@ -66,7 +77,7 @@ pub enum ApiError {
 impl ApiError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Address { .. } => Exit::Usage,
+            Self::Address { .. } | Self::File { .. } => Exit::Usage,
             Self::NoToken { .. } | Self::Token { .. } => Exit::Unauthorized,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Refused { status, .. } => match status.as_u16() {
@@ -105,14 +116,7 @@ impl ApiClient {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
             .map_err(|error| ApiError::Token { reason: error.to_string() })?;
         authorization.set_sensitive(true);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider)
-            .map_err(ApiError::Roots)?
-            .https_or_http()
-            .enable_all_versions()
-            .build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new()).build(connector()?);
         Ok(Self { base: base.to_owned(), authorization, client })
     }
 
@@ -144,6 +148,70 @@ impl ApiClient {
     pub async fn post_csv<T: DeserializeOwned>(&self, path: &str, csv: Bytes) -> Result<T, ApiError> {
         let body = self.send(Method::POST, path, Some(("text/csv; charset=utf-8", csv))).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    /// `POST path` with a file, which is read while it is sent.
+    pub async fn post_file<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        kind: &'static str,
+        file: &Path,
+    ) -> Result<T, ApiError> {
+        let unreadable = |source| ApiError::File { path: file.display().to_string(), source };
+        let opened = tokio::fs::File::open(file).await.map_err(unreadable)?;
+        let length = opened.metadata().await.map_err(unreadable)?.len();
+        let pieces = stream::try_unfold(opened, async |mut opened| {
+            let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+            let read = opened.read_buf(&mut piece).await?;
+            Ok::<_, std::io::Error>((read > 0).then(|| (Frame::data(piece.freeze()), opened)))
+        });
+        let url = format!("{}{path}", self.base);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(&url)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json, application/problem+json")
+            .header(CONTENT_TYPE, kind)
+            .header(CONTENT_LENGTH, length)
+            .body(StreamBody::new(Box::pin(pieces)))
+            .map_err(|_| ApiError::Address { url })?;
+        let client = Client::builder(TokioExecutor::new()).build::<_, StreamBody<_>>(connector()?);
+        // As long as it takes: the service gives up an upload that stands still.
+        let response = client.request(request).await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
+        let body = self.accepted(status, body)?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(status))
+    }
+
+    /// `GET path`, piece by piece, however much it is.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&[u8]) -> Result<(), std::io::Error>,
+    ) -> Result<Result<(), std::io::Error>, ApiError> {
+        let url = format!("{}{path}", self.base);
+        let request = Request::builder()
+            .uri(&url)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .body(Full::default())
+            .map_err(|_| ApiError::Address { url })?;
+        let response = self.client.request(request).await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
+            return self.accepted(status, body).map(|_| Ok(()));
+        }
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.unreachable(error))?;
+            if let Some(Err(error)) = frame.data_ref().map(|data| each(data)) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// `POST path` with a JSON document.
@@ -218,6 +286,11 @@ impl ApiClient {
         };
         let answered = tokio::time::timeout(ANSWER_WAIT, exchange).await;
         let (status, body) = answered.map_err(|elapsed| self.unreachable(elapsed))??;
+        self.accepted(status, body)
+    }
+
+    /// The body of an answer, unless it is a problem.
+    fn accepted(&self, status: StatusCode, body: Bytes) -> Result<Bytes, ApiError> {
         if status.is_success() {
             return Ok(body);
         }
@@ -237,6 +310,12 @@ impl ApiClient {
     fn foreign(&self, status: StatusCode) -> ApiError {
         ApiError::Foreign { base: self.base.clone(), status }
     }
+}
+
+fn connector() -> Result<HttpsConnector<HttpConnector>, ApiError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider);
+    Ok(builder.map_err(ApiError::Roots)?.https_or_http().enable_all_versions().build())
 }
 
 /// `GET url` without a token, as text: what the metrics port answers.

@@ -23,8 +23,10 @@ use crate::clock::{Conductor, DrivenClock, Pace};
 use crate::cluster::PrivateCluster;
 use crate::config::{Config, DatabaseUrl, DirectoryUrl, Role, Roles};
 use crate::store::Store;
+use crate::store::events::Actor;
 use crate::store::imports::{self, Import};
 use crate::store::viewer::Viewer;
+use crate::store::work::Work;
 
 /// What the service calls it.
 const CA: &str = "rehearsal";
@@ -144,7 +146,10 @@ impl Stage {
             rows_repeated: 0,
             rows_refused: 0,
         };
-        let taken = imports::record(&self.store, self.now(), &import).await?.rows_created;
+        let actor = Actor::service("rehearsal");
+        let mut work = Work::begin(&self.store, Viewer::Operator, actor, self.now()).await?;
+        let taken = imports::record(&mut work, &import).await?.rows_created;
+        work.commit().await?;
         self.sites += taken;
         Ok(taken)
     }

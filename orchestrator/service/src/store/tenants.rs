@@ -62,6 +62,12 @@ pub(super) async fn hold(
 }
 
 /// The slug of a tenant.
+pub async fn slug_of(store: &Store, tenant: TenantId) -> Result<Option<String>, StoreError> {
+    let mut conn = store.pool().acquire().await.map_err(StoreError::of("tenants.slug"))?;
+    slug(&mut conn, tenant).await
+}
+
+/// The same, within a transaction.
 pub(super) async fn slug(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<String>, StoreError> {
     sqlx::query_scalar!("select slug from tenants where tenant_id = $1", tenant.0)
         .fetch_optional(conn)

@@ -183,7 +183,7 @@ async fn update(conn: &mut PgConnection, now: Timestamp, rows: &Rows) -> Result<
     Ok(())
 }
 
-async fn order(
+pub(super) async fn order(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
@@ -213,7 +213,11 @@ async fn order(
 
 /// Those of the orders that have not been to the CA, and wait in a lane behind this one, wait in this one: they line up
 /// anew. What rests after a failure goes on to rest. Returns how many.
-async fn hasten(conn: &mut PgConnection, lane: Lane, certificates: &[Uuid]) -> Result<u64, StoreError> {
+pub(super) async fn hasten(
+    conn: &mut PgConnection,
+    lane: Lane,
+    certificates: &[Uuid],
+) -> Result<u64, StoreError> {
     if lane == Lane::Bulk || certificates.is_empty() {
         return Ok(0);
     }

@@ -2,7 +2,7 @@
 
 use issuance::identifier::{HostnameError, IdentifiersError};
 
-use super::COLUMNS;
+use super::{COLUMNS, ROW_BYTES_MAX};
 
 /// A column of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// NDJSON: not one JSON object, or with a member that is none of the format's.
+    NotAnObject, "not_an_object";
     RowTooLong, "row_too_long";
     ColumnCount, "column_count";
     QuoteNotClosed, "quote_not_closed";
@@ -115,11 +117,21 @@ pub struct RowFault {
     pub detail: String,
 }
 
+impl RowFault {
+    /// Where it ends nobody has looked.
+    pub(in crate::adopt) fn too_long(line: u64) -> Self {
+        let detail = format!("the row has more than {ROW_BYTES_MAX} bytes: split it");
+        Self { line, column: 1, field: None, code: FaultCode::RowTooLong, detail }
+    }
+}
+
 /// Why the file as a whole is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     #[error("the file is empty: its first line must be {}", COLUMNS.join(","))]
     Empty,
+    #[error("the file holds no row: write one JSON object a line")]
+    NoRows,
     #[error("the header is wrong at column {column}: the first line must be {}", COLUMNS.join(","))]
     Header { column: u32 },
     #[error("the file has more than {most} rows: split it")]

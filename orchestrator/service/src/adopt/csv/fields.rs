@@ -17,14 +17,14 @@ const QUOTED_CHARS_MAX: usize = 64;
 
 /// Something wrong inside a field, `offset` bytes from its beginning.
 #[derive(Debug)]
-pub(super) struct FieldFault {
-    pub(super) offset: usize,
-    pub(super) code: FaultCode,
-    pub(super) detail: String,
+pub(in crate::adopt) struct FieldFault {
+    pub(in crate::adopt) offset: usize,
+    pub(in crate::adopt) code: FaultCode,
+    pub(in crate::adopt) detail: String,
 }
 
 impl FieldFault {
-    fn new(offset: usize, code: FaultCode, detail: impl Into<String>) -> Self {
+    pub(in crate::adopt) fn new(offset: usize, code: FaultCode, detail: impl Into<String>) -> Self {
         Self { offset, code, detail: detail.into() }
     }
 }
@@ -46,7 +46,7 @@ impl Challenge {
     }
 }
 
-pub(super) fn tenant(text: &str) -> Result<&str, FieldFault> {
+pub(in crate::adopt) fn tenant(text: &str) -> Result<&str, FieldFault> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let good = text.len() <= TENANT_BYTES_MAX
         && text.bytes().all(|byte| inner(byte) || matches!(byte, b'.' | b'_' | b'-'))
@@ -65,7 +65,7 @@ pub(super) fn tenant(text: &str) -> Result<&str, FieldFault> {
     ))
 }
 
-pub(super) fn external_id(text: &str) -> Result<&str, FieldFault> {
+pub(in crate::adopt) fn external_id(text: &str) -> Result<&str, FieldFault> {
     if text.is_empty() {
         let detail = "the external id is missing: write the id by which your panel knows the site";
         return Err(FieldFault::new(0, FaultCode::BadExternalId, detail));
@@ -82,15 +82,25 @@ pub(super) fn external_id(text: &str) -> Result<&str, FieldFault> {
 
 /// The names, and for each of them, in the order of the set, the byte it begins at. A wildcard cannot be proven by a
 /// challenge that is known to be another than `dns-01`.
-pub(super) fn names(
+pub(in crate::adopt) fn names(
     text: &str,
+    challenge: Option<Challenge>,
+    names_max: usize,
+) -> Result<(Identifiers, Vec<usize>), Vec<FieldFault>> {
+    let words: Vec<(usize, &str)> = words(text, char::is_whitespace).collect();
+    names_of(&words, challenge, names_max)
+}
+
+/// The same for names that have been taken apart, each with the byte it begins at.
+pub(in crate::adopt) fn names_of(
+    words: &[(usize, &str)],
     challenge: Option<Challenge>,
     names_max: usize,
 ) -> Result<(Identifiers, Vec<usize>), Vec<FieldFault>> {
     let mut good: Vec<(Hostname, usize)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();
-    for (offset, word) in words(text, char::is_whitespace) {
+    for &(offset, word) in words {
         match Hostname::parse(word) {
             Ok(name) if !seen.insert(name.clone()) => {
                 let detail = format!("{name} stands twice in this row: remove one of them");
@@ -127,7 +137,7 @@ pub(super) fn names(
     }
 }
 
-pub(super) fn challenge(text: &str) -> Result<Challenge, FieldFault> {
+pub(in crate::adopt) fn challenge(text: &str) -> Result<Challenge, FieldFault> {
     match text {
         "http-01" => Ok(Challenge::Http01),
         "dns-01" => Ok(Challenge::Dns01),
@@ -144,33 +154,47 @@ pub(super) fn challenge(text: &str) -> Result<Challenge, FieldFault> {
     }
 }
 
-pub(super) fn labels(text: &str) -> Result<BTreeMap<String, String>, Vec<FieldFault>> {
-    let mut labels = BTreeMap::new();
+pub(in crate::adopt) fn labels(text: &str) -> Result<BTreeMap<String, String>, Vec<FieldFault>> {
     let mut faults = Vec::new();
+    let mut pairs = Vec::new();
     for (offset, word) in words(text, |c| c == ';' || c.is_whitespace()) {
-        let fault = |detail: String| FieldFault::new(offset, FaultCode::BadLabel, detail);
         match word.split_once('=') {
-            None => faults.push(fault(format!("{} is no label: write key=value", quoted(word)))),
-            Some((key, _)) if !is_label_key(key) => faults.push(fault(format!(
+            Some((key, value)) => pairs.push((offset, key, value)),
+            None => {
+                let detail = format!("{} is no label: write key=value", quoted(word));
+                faults.push(FieldFault::new(offset, FaultCode::BadLabel, detail));
+            }
+        }
+    }
+    labels_of(pairs, faults)
+}
+
+/// The same for labels that have been taken apart, each with the byte it begins at, and what is wrong with others.
+pub(in crate::adopt) fn labels_of<'a>(
+    pairs: impl IntoIterator<Item = (usize, &'a str, &'a str)>,
+    mut faults: Vec<FieldFault>,
+) -> Result<BTreeMap<String, String>, Vec<FieldFault>> {
+    let mut labels = BTreeMap::new();
+    for (offset, key, value) in pairs {
+        let fault = |detail: String| FieldFault::new(offset, FaultCode::BadLabel, detail);
+        if !is_label_key(key) {
+            faults.push(fault(format!(
                 "{} is no label key: write 1 to {LABEL_KEY_BYTES_MAX} letters, digits, dots, hyphens, underscores or slashes",
                 quoted(key)
-            ))),
-            Some((_, value)) if value.len() > LABEL_VALUE_BYTES_MAX || value.chars().any(char::is_control) => {
-                faults.push(fault(format!(
-                    "the value is no label value: write at most {LABEL_VALUE_BYTES_MAX} bytes without control characters"
-                )));
-            }
-            Some((key, value)) => {
-                if labels.insert(key.to_owned(), value.to_owned()).is_some() {
-                    faults.push(fault(format!("the label {key} stands twice: remove one of them")));
-                }
-            }
+            )));
+        } else if value.len() > LABEL_VALUE_BYTES_MAX || value.chars().any(char::is_control) {
+            faults.push(fault(format!(
+                "the value is no label value: write at most {LABEL_VALUE_BYTES_MAX} bytes without control characters"
+            )));
+        } else if labels.insert(key.to_owned(), value.to_owned()).is_some() {
+            faults.push(fault(format!("the label {key} stands twice: remove one of them")));
         }
     }
     if labels.len() > LABELS_MAX {
         let detail = format!("the row has more than {LABELS_MAX} labels: remove some");
         faults.push(FieldFault::new(0, FaultCode::BadLabel, detail));
     }
+    faults.sort_by_key(|fault| fault.offset);
     if faults.is_empty() { Ok(labels) } else { Err(faults) }
 }
 
@@ -186,7 +210,7 @@ fn words(text: &str, is_separator: impl Fn(char) -> bool) -> impl Iterator<Item 
         .map(move |word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
 
-fn quoted(text: &str) -> String {
+pub(in crate::adopt) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARS_MAX) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),

@@ -10,7 +10,7 @@
 //! wrong with it and never stops the rows after it.
 
 mod fault;
-mod fields;
+pub(in crate::adopt) mod fields;
 mod line;
 
 use std::collections::hash_map::Entry;
@@ -33,7 +33,7 @@ pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const ROW_BYTES_MAX: usize = 8 * 1024;
 pub const ROWS_MAX: usize = 1_000_000;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(in crate::adopt) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A good row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,16 +45,26 @@ pub struct Row {
     pub names: Identifiers,
     pub challenge: Challenge,
     pub labels: BTreeMap<String, String>,
-    tenant_column: u32,
-    external_id_column: u32,
+    pub(in crate::adopt) tenant_column: u32,
+    pub(in crate::adopt) external_id_column: u32,
     /// In the order of `names`.
-    name_columns: Box<[u32]>,
+    pub(in crate::adopt) name_columns: Box<[u32]>,
 }
 
 impl Row {
     /// The character, from 1, at which the tenant stands.
     pub fn tenant_column(&self) -> u32 {
         self.tenant_column
+    }
+
+    /// The character, from 1, at which the external id stands.
+    pub fn external_id_column(&self) -> u32 {
+        self.external_id_column
+    }
+
+    /// The characters, from 1, at which the names stand, in the order of `names`.
+    pub fn name_columns(&self) -> &[u32] {
+        &self.name_columns
     }
 
     /// The character, from 1, at which `name` stands.
@@ -75,14 +85,54 @@ pub enum Parsed {
     Refused(Vec<RowFault>),
 }
 
+/// Reads rows, each by itself: it knows nothing of the rows before it.
+#[derive(Debug)]
+pub struct RowReader {
+    names_max: usize,
+    splitter: Splitter,
+}
+
+impl RowReader {
+    /// `names_max` is the CA's; the format's own bound holds too.
+    pub fn new(names_max: u32) -> Self {
+        let names_max = usize::try_from(names_max).unwrap_or(NAMES_MAX).min(NAMES_MAX);
+        Self { names_max, splitter: Splitter::new() }
+    }
+
+    /// # Errors
+    /// The line is not the header, to the letter.
+    pub fn check_header(&mut self, line: &[u8]) -> Result<(), FileError> {
+        check_header(&mut self.splitter, line)
+    }
+
+    /// Line `number` of the file, without its end.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(&mut self, number: u64, line: &[u8]) -> Result<Row, Vec<RowFault>> {
+        let whole =
+            |column, code, detail: String| vec![RowFault { line: number, column, field: None, code, detail }];
+        if line.len() > ROW_BYTES_MAX {
+            return Err(vec![RowFault::too_long(number)]);
+        }
+        let fields = self.splitter.split(line).map_err(|open| {
+            let detail = "the quote that opens here is not closed on this line: close or remove it";
+            whole(column_at(line, open.at), FaultCode::QuoteNotClosed, detail.to_owned())
+        })?;
+        if fields.len() != COLUMNS.len() {
+            return Err(vec![wrong_count(number, &fields)]);
+        }
+        read_fields(number, &fields, self.names_max)
+    }
+}
+
 /// Reads the rows of a file, one by one.
 #[derive(Debug)]
 pub struct Rows {
     file: Bytes,
     at: usize,
     line: u64,
-    names_max: usize,
-    splitter: Splitter,
+    reader: RowReader,
     /// The line in which each name stands.
     names: HashMap<Hostname, u64>,
     /// By tenant and external id: the line, and a digest of what it wishes.
@@ -104,13 +154,12 @@ impl Rows {
             file,
             at,
             line: 0,
-            names_max: usize::try_from(names_max).unwrap_or(NAMES_MAX).min(NAMES_MAX),
-            splitter: Splitter::new(),
+            reader: RowReader::new(names_max),
             names: HashMap::new(),
             wishes: HashMap::new(),
         };
         let header = rows.next_line().ok_or(FileError::Empty)?;
-        check_header(&mut rows.splitter, &header)?;
+        rows.reader.check_header(&header)?;
         Ok(rows)
     }
 
@@ -129,22 +178,8 @@ impl Rows {
     }
 
     fn parse(&mut self, line: &[u8]) -> Result<Parsed, Vec<RowFault>> {
-        let number = self.line;
-        let whole =
-            |column, code, detail: String| vec![RowFault { line: number, column, field: None, code, detail }];
-        if line.len() > ROW_BYTES_MAX {
-            let detail = format!("the row has {} bytes, the most is {ROW_BYTES_MAX}: split it", line.len());
-            return Err(whole(1, FaultCode::RowTooLong, detail));
-        }
-        let fields = self.splitter.split(line).map_err(|open| {
-            let detail = "the quote that opens here is not closed on this line: close or remove it";
-            whole(column_at(line, open.at), FaultCode::QuoteNotClosed, detail.to_owned())
-        })?;
-        if fields.len() != COLUMNS.len() {
-            return Err(vec![wrong_count(number, &fields)]);
-        }
-        let wish = read_fields(number, &fields, self.names_max)?;
-        self.admit(wish)
+        let row = self.reader.read(self.line, line)?;
+        self.admit(row)
     }
 
     /// Holds a row against the rows before it.

@@ -1,32 +1,28 @@
-//! `POST /v1/imports`
+//! `POST /v1/imports` without a mode: a CSV that is committed in one transaction, and answered with what became of it.
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
 use bytes::Bytes;
 use issuance::fairness::Lane;
 use issuance::ids::ImportId;
-use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use super::ApiState;
-use super::auth::Caller;
-use super::body::receive;
-use super::problem::{Problem, Problems};
-use super::query::Parameters;
+use super::inflate::Encoding;
+use super::request_name;
 use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::body::receive;
+use crate::api::problem::Problem;
+use crate::api::write::{Answer, Begun, begin, idempotency_key};
+use crate::store::events::Event;
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
-use crate::store::scope::Scope;
 use crate::store::viewer::Viewer;
-
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(create))
-}
+use crate::store::work::Work;
 
 /// Refused rows named in an answer; the rest are counted.
 const REFUSED_SHOWN_MAX: usize = 10_000;
@@ -78,85 +74,64 @@ pub fn wishes(rows: &[Row]) -> Vec<Wish<'_>> {
         .collect()
 }
 
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CreateParameters {
-    lane: Option<String>,
-}
-
-/// The lanes that can be asked for; renewals are the service's own.
-pub const LANES: [Lane; 3] = [Lane::Bulk, Lane::Interactive, Lane::Urgent];
-
-impl CreateParameters {
-    /// The lane of the new orders: behind all others, unless somebody waits.
-    fn lane(&self, viewer: Viewer) -> Result<Lane, Problem> {
-        let Some(word) = self.lane.as_deref() else { return Ok(Lane::Bulk) };
-        match LANES.into_iter().find(|lane| lane.as_str() == word) {
-            Some(Lane::Urgent) if viewer != Viewer::Operator => Err(Problem::bad_parameter(
-                Some("lane"),
-                "the lane urgent is the operator's: ask for interactive",
-            )),
-            Some(lane) => Ok(lane),
-            None => {
-                let words = LANES.map(Lane::as_str).join(", ");
-                Err(Problem::bad_parameter(Some("lane"), format!("lane is one of {words}")))
-            }
-        }
-    }
-}
-
 /// Takes a CSV of certificates that are to exist: the good rows of it, in one transaction.
-#[utoipa::path(
-    post,
-    path = "/v1/imports",
-    tag = "imports",
-    params(CreateParameters),
-    request_body(content = String, content_type = "text/csv"),
-    security(("bearer" = ["imports:write"])),
-    responses(
-            (status = 201, description = "What became of the rows", body = ImportReport),
-            (status = 200, description = "Every row was there already, or refused: nothing was written", body = ImportReport), Problems)
-)]
-#[tracing::instrument(name = "api.imports.create", skip_all)]
 pub(super) async fn create(
-    State(api): State<ApiState>,
-    caller: Caller,
-    Parameters(asked): Parameters<CreateParameters>,
-    headers: HeaderMap,
+    api: &ApiState,
+    caller: &Caller,
+    lane: Lane,
+    headers: &HeaderMap,
+    uri: &Uri,
     body: Body,
-) -> Result<(StatusCode, Json<ImportReport>), Problem> {
-    caller.require(Scope::ImportsWrite)?;
-    let viewer = caller.viewer;
-    if !is_csv(&headers) {
-        return Err(Problem::not_csv());
-    }
-    let lane = asked.lane(viewer)?;
+) -> Result<Response, Problem> {
+    let key = idempotency_key(headers)?;
     let _seat = api.import_seats.acquire().await.expect("nobody closes the seats");
-    let file = receive(&headers, body, FILE_BYTES_MAX, Problem::file_too_large).await?;
+    let file = receive(headers, body, FILE_BYTES_MAX, Problem::file_too_large).await?;
+    let name = key.map(|key| request_name(caller, uri, key, &Sha256::digest(&file).into()));
+    let encoding = Encoding::of(headers)?;
     let names_max = api.profile.names_max;
-    let read = tokio::task::spawn_blocking(move || ReadFile::of(file, names_max))
-        .await
-        .map_err(|error| Problem::internal(&error))?
-        .map_err(|error| Problem::import_invalid(&error))?;
-    let outcome = read.record(&api, viewer, lane, api.clock.now()).await?;
-    if outcome.orders_created + outcome.orders_hastened > 0 {
+    let read = tokio::task::spawn_blocking(move || {
+        let file = encoding.inflated(file, FILE_BYTES_MAX)?;
+        ReadFile::of(file, names_max).map_err(|error| Problem::import_invalid(&error))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))??;
+    let mut write = match begin(api, caller, name).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let outcome = read.record(&mut write.work, api, caller.viewer, lane).await?;
+    let report = read.report(outcome);
+    if let Some(id) = report.id {
+        let after = json!({
+            "mode": "commit",
+            "source": "csv",
+            "lane": lane.as_str(),
+            "rows_total": report.rows_total,
+            "rows_created": report.rows_created,
+            "rows_changed": report.rows_changed,
+            "rows_unchanged": report.rows_unchanged,
+            "rows_refused": report.rows_refused,
+            "orders_created": report.orders_created,
+        });
+        let tenant = match caller.viewer {
+            Viewer::Operator => None,
+            Viewer::Tenant(tenant) => Some(tenant),
+        };
+        let data = json!({ "before": null, "after": after });
+        let event =
+            Event { kind: "import.completed", tenant, certificate: None, subject: id.to_string(), data };
+        write.work.tell(event).await?;
+    }
+    let made_due = report.orders_created + report.orders_hastened > 0;
+    let answer = match report.id {
+        Some(id) => Answer::created(&report, format!("/v1/imports/{id}")),
+        None => Answer::ok(&report),
+    };
+    let response = write.finish(answer).await?;
+    if made_due {
         api.wake.notify_one();
     }
-    let status = if outcome.import.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(read.report(outcome))))
-}
-
-fn is_csv(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let mut parts = value.split(';').map(str::trim);
-    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/csv"))
-        && parts.all(|parameter| {
-            let charset = parameter.get(..8).filter(|name| name.eq_ignore_ascii_case("charset="));
-            charset.is_none() || parameter[8..].trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
+    Ok(response)
 }
 
 /// A file, sorted into what can be wished for and what cannot.
@@ -197,10 +172,10 @@ impl ReadFile {
 
     async fn record(
         &self,
+        work: &mut Work,
         api: &ApiState,
         viewer: Viewer,
         lane: Lane,
-        now: Timestamp,
     ) -> Result<Outcome, Problem> {
         let wishes = wishes(&self.rows);
         let import = Import {
@@ -212,7 +187,7 @@ impl ReadFile {
             rows_repeated: self.repeated,
             rows_refused: self.rows_refused,
         };
-        Ok(imports::record(&api.store, now, &import).await?)
+        Ok(imports::record(work, &import).await?)
     }
 
     fn report(mut self, outcome: Outcome) -> ImportReport {
@@ -240,12 +215,9 @@ impl ReadFile {
 
 fn refused_by_owner(row: &Row, reason: &Reason) -> RefusedRow {
     let (column, field, code, detail) = match reason {
-        Reason::OtherTenant => (
-            row.tenant_column(),
-            Field::Tenant,
-            "other_tenant",
-            format!("this token imports for its own tenant alone, not for {}", row.tenant),
-        ),
+        Reason::OtherTenant => {
+            (row.tenant_column(), Field::Tenant, super::OTHER_TENANT, super::not_own(&row.tenant))
+        }
         Reason::HostnameOwnedByOtherTenant(name) => (
             row.column_of(name).unwrap_or(1),
             Field::Names,

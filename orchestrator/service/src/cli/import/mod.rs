@@ -1,3 +1,5 @@
+mod jobs;
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,14 +8,17 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuance::fairness::Lane;
+use issuance::ids::ImportId;
 
 use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
+use super::listing::ListingArgs;
 use super::notice::notice;
 use super::output::Output;
 use crate::adopt::csv::FILE_BYTES_MAX;
 use crate::api::imports::{ImportReport, LANES};
+use crate::store::imports::view::{STATUSES, VERDICTS};
 use crate::store::summary::Summary;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -22,6 +27,57 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub enum ImportCommand {
     /// Imports a CSV with the columns `tenant`, `external_id`, `names`, `challenge` and `labels`.
     Csv(CsvArgs),
+    /// Imports a file with one JSON object a line, whose members are the columns of the CSV.
+    Ndjson(CsvArgs),
+    /// Lists imports, the oldest first.
+    List(ListArgs),
+    /// Shows how far an import is, or its rows.
+    Show(ShowArgs),
+    /// Commits a preview, and follows it to its end.
+    Commit(JobArgs),
+    /// Cancels an import: what is committed stays, nothing more is.
+    Cancel(JobArgs),
+    /// Takes an import back: removes what it has created, unless a CA has been asked for it.
+    Rollback(JobArgs),
+    /// Prints everything that is wrong with its rows.
+    Errors(ErrorsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only those that are so.
+    #[arg(long, value_parser = STATUSES)]
+    pub status: Option<String>,
+    #[command(flatten)]
+    pub listing: ListingArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Its id: imp_…
+    pub import: ImportId,
+    /// Shows the rows of which this becomes.
+    #[arg(long, value_parser = VERDICTS)]
+    pub verdict: Option<String>,
+    /// Shows all rows.
+    #[arg(long, conflicts_with = "verdict")]
+    pub rows: bool,
+    #[command(flatten)]
+    pub listing: ListingArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// Its id: imp_…
+    pub import: ImportId,
+}
+
+#[derive(Debug, Args)]
+pub struct ErrorsArgs {
+    /// Its id: imp_…
+    pub import: ImportId,
+    #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = ["csv", "ndjson"])]
+    pub format: String,
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +87,9 @@ pub struct CsvArgs {
     /// What waits already in a lane behind changes over.
     #[arg(long, value_name = "LANE", default_value = "bulk", value_parser = LANES.map(Lane::as_str))]
     pub lane: String,
+    /// Tells what would become of each row, and changes nothing: `import commit` does.
+    #[arg(long, conflicts_with = "wait")]
+    pub preview: bool,
     /// Waits until every order has ended or is parked.
     #[arg(long)]
     pub wait: bool,
@@ -38,7 +97,23 @@ pub struct CsvArgs {
 
 /// Ends as `Done` if every row is there now, `Partial` if some were refused, `Failure` if all were.
 pub async fn run(command: &ImportCommand, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
-    let ImportCommand::Csv(args) = command;
+    match command {
+        // A small file is answered for at once.
+        ImportCommand::Csv(args) if !args.preview && length(&args.file)? <= FILE_BYTES_MAX as u64 => {
+            at_once(args, api, output).await
+        }
+        ImportCommand::Csv(args) => jobs::send(args, "text/csv; charset=utf-8", api, output).await,
+        ImportCommand::Ndjson(args) => jobs::send(args, "application/x-ndjson", api, output).await,
+        ImportCommand::List(args) => jobs::list(args, api, output).await,
+        ImportCommand::Show(args) => jobs::show(args, api, output).await,
+        ImportCommand::Commit(args) => jobs::wish(args, "commit", api, output).await,
+        ImportCommand::Cancel(args) => jobs::wish(args, "cancel", api, output).await,
+        ImportCommand::Rollback(args) => jobs::wish(args, "rollback", api, output).await,
+        ImportCommand::Errors(args) => jobs::errors(args, api).await,
+    }
+}
+
+async fn at_once(args: &CsvArgs, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
     let file = read(&args.file)?;
     let report: ImportReport = api.post_csv(&format!("/v1/imports?lane={}", args.lane), file).await?;
     tell_refused(&args.file, &report);
@@ -52,17 +127,24 @@ pub async fn run(command: &ImportCommand, api: &ApiClient, output: Output) -> Re
 
 /// The file, if it is no larger than an import may be.
 pub(super) fn read(path: &Path) -> Result<Bytes, CliError> {
-    let failed = |source| CliError::File { path: path.to_owned(), source };
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > FILE_BYTES_MAX as u64 {
+    if length(path)? > FILE_BYTES_MAX as u64 {
         return Err(CliError::FileTooLarge { path: path.to_owned() });
     }
-    Ok(std::fs::read(path).map_err(failed)?.into())
+    Ok(std::fs::read(path).map_err(|source| CliError::File { path: path.to_owned(), source })?.into())
+}
+
+fn length(path: &Path) -> Result<u64, CliError> {
+    let found = std::fs::metadata(path).map_err(|source| CliError::File { path: path.to_owned(), source })?;
+    Ok(found.len())
 }
 
 fn exit_of(report: &ImportReport) -> Exit {
-    let there = report.rows_created + report.rows_changed + report.rows_unchanged;
-    match (report.rows_refused, there) {
+    exit_by(report.rows_created + report.rows_changed + report.rows_unchanged, report.rows_refused)
+}
+
+/// `Done` if every row is there now, `Partial` if some were refused, `Failure` if all were.
+fn exit_by(there: u64, refused: u64) -> Exit {
+    match (refused, there) {
         (0, _) => Exit::Done,
         (_, 0) => Exit::Failure,
         _ => Exit::Partial,
@@ -94,14 +176,7 @@ fn tell_refused(file: &Path, report: &ImportReport) {
 
 /// Follows the summary until nothing moves; shows it only to a terminal.
 async fn wait(api: &ApiClient) -> Result<(), CliError> {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {elapsed}")
-        .expect("the template is a constant that parses");
-    let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+    let bar = bar("{bar:40} {pos}/{len} {msg} {elapsed}");
     loop {
         let summary: Summary = api.get("/v1/summary").await?;
         bar.set_length(summary.orders);
@@ -113,6 +188,17 @@ async fn wait(api: &ApiClient) -> Result<(), CliError> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Drawn on a terminal only.
+fn bar(template: &str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is a constant that parses");
+    ProgressBar::with_draw_target(None, target).with_style(style)
 }
 
 fn progress(summary: &Summary) -> String {

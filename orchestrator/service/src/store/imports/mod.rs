@@ -1,7 +1,14 @@
-//! Bulk imports: a whole file in one transaction.
+//! Bulk imports. A small file in one transaction: either everything that is good in it is there afterwards, or, after a
+//! crash, nothing. A large one as a job ([`job`]): received and committed batch by batch, by whichever replica is there.
 //!
-//! Either everything that is good in the file is there afterwards, or, after a crash, nothing. The natural
-//! key of a certificate is tenant and external id, so the same file again changes nothing.
+//! The natural key of a certificate is tenant and external id, so the same file again changes nothing.
+
+mod commit;
+pub mod job;
+mod rollback;
+pub mod staging;
+pub mod view;
+pub mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +16,14 @@ use issuance::fairness::Lane;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, ImportId};
 use issuance::time::Timestamp;
-use sqlx::PgConnection;
 use sqlx::types::Uuid;
+use sqlx::{Connection as _, PgConnection};
 
 use super::mint::Mint;
 use super::viewer::Viewer;
 use super::wishes::{self, Terms, Wished};
-use super::{Store, StoreError, hostnames, sql_instant, tenants};
+use super::work::Work;
+use super::{StoreError, hostnames, sql_instant, tenants};
 
 /// Certificates in one statement.
 const CHUNK: usize = 1_000;
@@ -85,8 +93,10 @@ pub enum Reason {
 ///
 /// Names that a changed wish leaves out stay with their tenant, and an order under way for the old names
 /// runs to its end.
-pub async fn record(store: &Store, now: Timestamp, import: &Import<'_>) -> Result<Outcome, StoreError> {
-    let mut tx = store.begin("imports.record").await?;
+pub async fn record(work: &mut Work, import: &Import<'_>) -> Result<Outcome, StoreError> {
+    let now = work.at();
+    // What comes to nothing leaves no trace, and the work may go on.
+    let mut tx = work.conn().begin().await.map_err(StoreError::of("imports.record"))?;
     let mint = Mint::at(now);
     let (granted, refusals) = grant(&mut tx, now, &mint, import).await?;
 
@@ -100,7 +110,7 @@ pub async fn record(store: &Store, now: Timestamp, import: &Import<'_>) -> Resul
         refusals,
     };
     let import_id = mint.uuid();
-    insert(&mut tx, now, import_id, import.source).await?;
+    insert(&mut tx, now, import_id, import).await?;
     let terms = Terms { account: import.account, import: import_id, lane: import.lane };
     for chunk in granted.chunks(CHUNK) {
         let counts = wishes::grant(&mut tx, now, &mint, terms, chunk).await?;
@@ -111,12 +121,12 @@ pub async fn record(store: &Store, now: Timestamp, import: &Import<'_>) -> Resul
         done.orders_hastened += counts.hastened;
     }
     if done.rows_created + done.rows_changed + done.orders_hastened == 0 {
-        tx.rollback().await.map_err(StoreError::of("imports.rollback"))?;
+        tx.rollback().await.map_err(StoreError::of("imports.record"))?;
         return Ok(done);
     }
     done.import = Some(ImportId(import_id));
     conclude(&mut tx, import_id, import, &done).await?;
-    tx.commit().await.map_err(StoreError::of("imports.commit"))?;
+    tx.commit().await.map_err(StoreError::of("imports.record"))?;
     Ok(done)
 }
 
@@ -200,18 +210,27 @@ fn ancestors(name: &Hostname) -> impl Iterator<Item = &str> {
     })
 }
 
+/// As the columns hold it.
+fn count(rows: u64) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
+}
+
 async fn insert(
     conn: &mut PgConnection,
     now: Timestamp,
     import_id: Uuid,
-    source: &str,
+    import: &Import<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into imports
-             (import_id, source, rows_total, rows_created, rows_changed, rows_unchanged, rows_refused, created_at)
-         values ($1, $2, 0, 0, 0, 0, 0, $3)",
+             (import_id, source, tenant_id, account_id, lane, rows_total, rows_created, rows_changed, rows_unchanged,
+              rows_refused, created_at, committed_at, ended_at)
+         values ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, $6, $6, $6)",
         import_id,
-        source,
+        import.source,
+        import.viewer.tenant_id(),
+        import.account.0,
+        import.lane.number(),
         sql_instant(now),
     )
     .execute(conn)
@@ -226,12 +245,12 @@ async fn conclude(
     import: &Import<'_>,
     done: &Outcome,
 ) -> Result<(), StoreError> {
-    let count = |rows: u64| i32::try_from(rows).unwrap_or(i32::MAX);
     let refused = import.rows_refused + done.refusals.len() as u64;
     let total = import.wishes.len() as u64 + import.rows_repeated + import.rows_refused;
     sqlx::query!(
         "update imports
-         set rows_total = $2, rows_created = $3, rows_changed = $4, rows_unchanged = $5, rows_refused = $6
+         set rows_total = $2, rows_created = $3, rows_changed = $4, rows_unchanged = $5, rows_refused = $6,
+             orders_created = $7, orders_hastened = $8
          where import_id = $1",
         import_id,
         count(total),
@@ -239,6 +258,8 @@ async fn conclude(
         count(done.rows_changed),
         count(done.rows_unchanged),
         count(refused),
+        count(done.orders_created),
+        count(done.orders_hastened),
     )
     .execute(conn)
     .await
