@@ -21,6 +21,7 @@ use super::problem::{Problem, Problems};
 use super::query::Parameters;
 use crate::adopt::csv::{FILE_BYTES_MAX, Field, FileError, Parsed, Row, RowFault, Rows};
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
+use crate::store::quotas::Excess;
 use crate::store::scope::Scope;
 use crate::store::viewer::Viewer;
 
@@ -250,8 +251,16 @@ fn refused_by_owner(row: &Row, reason: &Reason) -> RefusedRow {
             row.column_of(name).unwrap_or(1),
             Field::Names,
             "hostname_owned_by_other_tenant",
-            format!("{name} belongs to another tenant: it must be released there first"),
+            format!(
+                "{name} belongs to another tenant: it must be released there first, or asked for with a proof"
+            ),
         ),
+        Reason::Quota(Excess::Suspended) => {
+            (row.tenant_column(), Field::Tenant, "tenant_suspended", Excess::Suspended.to_string())
+        }
+        Reason::Quota(excess) => {
+            (row.tenant_column(), Field::Tenant, "tenant_quota_exceeded", excess.to_string())
+        }
     };
     RefusedRow {
         line: row.line,

@@ -92,7 +92,6 @@ impl Answer {
     }
 
     /// It is begun; `location`: where to look how far it is.
-    #[expect(dead_code, reason = "for the resources that are built on this")]
     pub(super) fn accepted(view: &impl Serialize, location: impl Into<String>) -> Self {
         Self { location: Some(location.into()), ..Self::of(StatusCode::ACCEPTED, view) }
     }
@@ -102,7 +101,6 @@ impl Answer {
     }
 
     /// `etag` as the header has it, with its quotes.
-    #[expect(dead_code, reason = "for the resources that are built on this")]
     #[must_use]
     pub(super) fn with_etag(self, etag: impl Into<String>) -> Self {
         Self { etag: Some(etag.into()), ..self }
