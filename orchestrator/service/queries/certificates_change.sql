@@ -2,7 +2,7 @@
 -- are to be proven in another way: it has been waiting for the wrong thing.
 with changed as (
     update certificates
-    set names = string_to_array(wished.names, ','), challenge = wished.challenge, labels = wished.labels
+    set names = string_to_array(wished.names, ','), challenge = wished.challenge, labels = wished.labels, given_up_at = null
     from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[])
         as wished (certificate_id, names, challenge, labels)
     where certificates.certificate_id = wished.certificate_id

@@ -9,7 +9,7 @@ select
     coalesce(underway.at_ca, false) as "at_ca!"
 from renewals
 join issued_certificates as issued using (order_id)
-join certificates on certificates.certificate_id = renewals.certificate_id
+join certificates on certificates.certificate_id = renewals.certificate_id and certificates.given_up_at is null
 left join lateral (
     select
         bool_or(orders.names = certificates.names) as wished,

@@ -24,6 +24,11 @@ where not exists (
     where later.certificate_id = latest.certificate_id
         and (later.issued_at, later.order_id) > (latest.issued_at, latest.order_id)
 )
+and not exists (
+    select 1
+    from certificates
+    where certificates.certificate_id = latest.certificate_id and certificates.given_up_at is not null
+)
 on conflict (certificate_id) do update
 set order_id = excluded.order_id,
     renewal_id = excluded.renewal_id,

@@ -80,10 +80,29 @@ impl World {
     }
 
     pub(crate) async fn serve(pool: PgPool, store: Store, account: AccountId, operator: String) -> Self {
+        Self::serve_otherwise(pool, store, account, operator, |state| state).await
+    }
+
+    /// Like [`Self::start`], with something else in its state.
+    pub(crate) async fn start_otherwise(pool: PgPool, change: impl FnOnce(ApiState) -> ApiState) -> Self {
+        let account = insert_account(&pool).await;
+        let store = Store::from_pool(pool.clone());
+        let operator = api_keys::create(&store, START, Viewer::Operator, "test").await.expect("a token");
+        Self::serve_otherwise(pool, store, account, operator.reveal().to_owned(), change).await
+    }
+
+    async fn serve_otherwise(
+        pool: PgPool,
+        store: Store,
+        account: AccountId,
+        operator: String,
+        change: impl FnOnce(ApiState) -> ApiState,
+    ) -> Self {
         let clock = Arc::new(DrivenClock::starting_at(START));
         let wake = Arc::new(Notify::new());
         let state =
             ApiState::new(store.clone(), clock.clone(), Arc::new(profile()), account, wake.clone(), sealer());
+        let state = change(state);
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
         let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
@@ -109,6 +128,12 @@ impl World {
     pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
         let request = self.request(Method::GET, path, token).body(Full::default()).expect("a request");
         self.send(request).await
+    }
+
+    /// Sends a JSON document.
+    pub(crate) async fn send_json(&self, method: Method, path: &str, token: &str, body: &Value) -> Answer {
+        let request = self.request(method, path, token).header("content-type", "application/json");
+        self.send(request.body(Full::from(Bytes::from(body.to_string()))).expect("a request")).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -38,6 +38,7 @@ async fn a_running_installation_is_well_and_each_thing_that_is_missing_is_told()
         "master key",
         "database",
         "database schema",
+        "tenant fence",
         "CA account",
         "CA directory",
         "clock",

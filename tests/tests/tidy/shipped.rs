@@ -46,13 +46,12 @@ fn points(sources: &[Source]) -> Vec<String> {
 }
 
 /// All or nothing: whoever asked for it through the API asks again, and a reconciler looks again.
-const NO_POINTS: [&str; 6] = [
+const NO_POINTS: [&str; 5] = [
     "orchestrator/service/src/store/audits.rs",
     "orchestrator/service/src/store/imports/mod.rs",
     "orchestrator/service/src/store/lines.rs",
     "orchestrator/service/src/store/orphans.rs",
     "orchestrator/service/src/store/rescues.rs",
-    "orchestrator/service/src/store/settle_wishes.rs",
 ];
 
 /// A transaction that is committed has a point before its commit, at which a test can end the process.

@@ -2,11 +2,11 @@
 //!
 //! Its answers are those that acme-dns gives, since clients compare them: `{"error": "…"}`, no problem documents.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,11 +16,18 @@ use tracing::error;
 use uuid::Uuid;
 
 use super::ApiState;
-use super::auth::Operator;
+use super::auth::{Operator, address_of};
+use super::request_id::RequestId;
 use crate::config::{Cidr, Registration};
 use crate::store::StoreError;
 use crate::store::dns_delegations::{self, Credentials};
+use crate::store::events::{Actor, Event, Who};
+use crate::store::scope::Scope;
+use crate::store::viewer::Viewer;
+use crate::store::work::Work;
 
+/// Who registers where everybody may.
+const ANYBODY: &str = "acme-dns registration";
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Blocks of one label.
 const BLOCKS_MAX: usize = 64;
@@ -93,13 +100,16 @@ pub(super) async fn register(
 ) -> Result<(StatusCode, Json<Registered>), Refusal> {
     let zone = api.own_zone.clone().ok_or(Refusal::NotServed)?;
     let (mut parts, body) = request.into_parts();
-    match api.registration {
-        Registration::Open => {}
+    let actor = match api.registration {
+        Registration::Open => actor(Who::Service(ANYBODY), &parts, &api),
         Registration::Token => {
-            Operator::from_request_parts(&mut parts, &api).await.map_err(|_| Refusal::Forbidden)?;
+            let operator = Operator::from_request_parts(&mut parts, &api).await;
+            let Operator(caller) = operator.map_err(|_| Refusal::Forbidden)?;
+            caller.require(Scope::DnsManage).map_err(|_| Refusal::Forbidden)?;
+            caller.actor
         }
         Registration::Closed => return Err(Refusal::Forbidden),
-    }
+    };
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Refusal::MalformedJson)?;
     let wish = if body.iter().all(u8::is_ascii_whitespace) {
         Wish::default()
@@ -109,7 +119,12 @@ pub(super) async fn register(
     let blocks: Result<Vec<Cidr>, _> = wish.allowfrom.iter().map(|block| block.parse()).collect();
     let blocks = blocks.ok().filter(|blocks| blocks.len() <= BLOCKS_MAX).ok_or(Refusal::BadCidr)?;
     let allowfrom: Vec<String> = blocks.iter().map(ToString::to_string).collect();
-    let made = dns_delegations::register(&api.store, &allowfrom, api.clock.now()).await?;
+    let mut work = Work::begin(&api.store, Viewer::Operator, actor, api.clock.now()).await?;
+    let made = dns_delegations::register(&mut work, &allowfrom).await?;
+    let after = json!({ "username": made.username, "allowfrom": allowfrom });
+    work.tell(told("dns_label.registered", &made.subdomain, json!({ "before": null, "after": after })))
+        .await?;
+    work.commit().await?;
     let registered = Registered {
         username: made.username,
         password: made.password.expose_secret().to_owned(),
@@ -129,18 +144,20 @@ struct Update {
 /// Writes a value below a label: of the two that stand there, the older goes.
 pub(super) async fn update(
     State(api): State<ApiState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Json<serde_json::Value>, Refusal> {
+    let (parts, body) = request.into_parts();
     if api.own_zone.is_none() {
         return Err(Refusal::NotServed);
     }
-    let credentials = credentials(&headers).ok_or(Refusal::Forbidden)?;
+    let credentials = credentials(&parts.headers).ok_or(Refusal::Forbidden)?;
     let delegation = dns_delegations::find(&api.store, &credentials).await?.ok_or(Refusal::Forbidden)?;
-    if !may_write(&delegation.allow_from, peer.ip()) {
+    let actor =
+        actor(Who::User { id: credentials.username, name: delegation.subdomain.clone() }, &parts, &api);
+    if !may_write(&delegation.allow_from, actor.address) {
         return Err(Refusal::Forbidden);
     }
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Refusal::MalformedJson)?;
     let update: Update = serde_json::from_slice(&body).map_err(|_| Refusal::MalformedJson)?;
     if Uuid::parse_str(&update.subdomain).is_err() {
         return Err(Refusal::BadSubdomain);
@@ -151,8 +168,24 @@ pub(super) async fn update(
     if !is_text(&update.txt) {
         return Err(Refusal::BadText);
     }
-    dns_delegations::write(&api.store, &delegation.subdomain, &update.txt, api.clock.now()).await?;
+    let mut work = Work::begin(&api.store, Viewer::Operator, actor, api.clock.now()).await?;
+    let before = dns_delegations::values(&mut work, &delegation.subdomain).await?;
+    dns_delegations::write(&mut work, &delegation.subdomain, &update.txt).await?;
+    let after = dns_delegations::values(&mut work, &delegation.subdomain).await?;
+    let data = json!({ "before": { "txt": before }, "after": { "txt": after } });
+    work.tell(told("dns_label.updated", &delegation.subdomain, data)).await?;
+    work.commit().await?;
     Ok(Json(json!({ "txt": update.txt })))
+}
+
+/// Who writes, as far as the protocol tells.
+fn actor(who: Who, parts: &Parts, api: &ApiState) -> Actor {
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+    Actor { who, address: address_of(parts, api), request_id }
+}
+
+fn told(kind: &'static str, label: &str, data: serde_json::Value) -> Event {
+    Event { kind, tenant: None, certificate: None, subject: label.to_owned(), data }
 }
 
 fn credentials(headers: &HeaderMap) -> Option<Credentials> {
@@ -163,11 +196,11 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
 }
 
 /// A block that cannot be read lets nobody in.
-fn may_write(blocks: &[String], peer: IpAddr) -> bool {
-    blocks.is_empty()
-        || blocks
-            .iter()
-            .any(|block| block.parse::<Cidr>().is_ok_and(|block| block.contains(peer.to_canonical())))
+fn may_write(blocks: &[String], peer: Option<IpAddr>) -> bool {
+    let holds = |block: &String| {
+        peer.is_some_and(|peer| block.parse::<Cidr>().is_ok_and(|block| block.contains(peer)))
+    };
+    blocks.is_empty() || blocks.iter().any(holds)
 }
 
 fn is_text(text: &str) -> bool {
@@ -182,7 +215,7 @@ mod tests {
     #[test]
     fn only_a_digest_is_written_and_only_from_where_it_may_be() {
         assert!(is_text(&"a".repeat(43)) && !is_text(&"a".repeat(42)) && !is_text(&"=".repeat(43)));
-        let address = |text: &str| text.parse::<IpAddr>().expect(text);
+        let address = |text: &str| Some(text.parse::<IpAddr>().expect(text));
         let blocks = ["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()];
         assert!(may_write(&[], address("198.51.100.1")));
         assert!(may_write(&blocks, address("192.0.2.9")) && may_write(&blocks, address("::ffff:192.0.2.9")));

@@ -10,6 +10,8 @@ use issuance::ids::ApiKeyId;
 use super::ApiState;
 use super::problem::Problem;
 use super::request_id::RequestId;
+use super::throttle::Told;
+use crate::config::trusted_proxies::origin;
 use crate::store::api_keys::{self, ApiKey, Token};
 use crate::store::events::{Actor, Who};
 use crate::store::scope::{Scope, Scopes};
@@ -33,7 +35,6 @@ impl Caller {
         if self.scopes.contains(scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
     }
 
-    #[expect(dead_code, reason = "for the resources that are built on this")]
     pub(super) fn scopes(&self) -> &Scopes {
         &self.scopes
     }
@@ -54,12 +55,18 @@ impl FromRequestParts<ApiState> for Caller {
         let text = text.ok_or_else(|| {
             Problem::unauthenticated("the Authorization header is not of the form Bearer TOKEN")
         })?;
-        let token = Token::parse(text).map_err(|error| Problem::unauthenticated(error.to_string()))?;
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        let key = api_keys::find(&state.store, &token)
-            .await?
-            .ok_or_else(|| Problem::unauthenticated("the token is unknown or has been revoked"))?;
-        admitted(&key, address, state)?;
+        let address = address_of(parts, state);
+        state.throttle.hear(address)?;
+        let opened = opened_by(text, address, state).await;
+        if matches!(&opened, Err(problem) if problem.is_unauthenticated()) {
+            state.throttle.note_failure(address);
+        }
+        let key = opened?;
+        let allowance = state.throttle.admit(key.id)?;
+        if let (Some(allowance), Some(told)) = (allowance, parts.extensions.get::<Told>()) {
+            told.put(allowance);
+        }
+        state.last_uses.note(&state.store, key.id, state.clock.now());
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         Ok(Self {
             viewer: key.viewer,
@@ -68,6 +75,22 @@ impl FromRequestParts<ApiState> for Caller {
             scopes: key.scopes,
         })
     }
+}
+
+/// Where the request comes from: the peer, or whom a proxy of ours speaks for.
+pub(super) fn address_of(parts: &Parts, state: &ApiState) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    Some(origin(peer, &parts.headers, &state.trusted_proxies))
+}
+
+/// The key of that text, if it is good now and there.
+async fn opened_by(text: &str, address: Option<IpAddr>, state: &ApiState) -> Result<ApiKey, Problem> {
+    let token = Token::parse(text).map_err(|error| Problem::unauthenticated(error.to_string()))?;
+    let key = api_keys::find(&state.store, &token)
+        .await?
+        .ok_or_else(|| Problem::unauthenticated("the token is unknown or has been revoked"))?;
+    admitted(&key, address, state)?;
+    Ok(key)
 }
 
 /// Whether the key may be used now and from there.

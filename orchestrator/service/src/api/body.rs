@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
 use super::problem::Problem;
@@ -44,15 +45,6 @@ pub(super) async fn receive(
 /// Small documents: everything but files.
 pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// A JSON document; what does not belong to it is refused by its type.
-pub(super) async fn receive_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    if !is_json(headers) {
-        return Err(Problem::not_json());
-    }
-    let body = receive(headers, body, DOCUMENT_BYTES_MAX, Problem::body_too_large).await?;
-    parse(&body)
-}
-
 /// A document that was sent. Where it is wrong is told as line and column, and as a JSON pointer.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut document = serde_json::Deserializer::from_slice(body);
@@ -79,6 +71,14 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         }
     }
     pointer
+}
+
+/// Tells `null`, which takes away, from what is left away, which stays (RFC 7396).
+#[expect(clippy::option_option, reason = "what is absent, null and given are three things")]
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {

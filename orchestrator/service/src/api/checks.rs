@@ -1,13 +1,13 @@
 //! `GET /v1/checks`, `PUT /v1/checks/{check}/standing`: how often each check was right, and what it is worth.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::response::Response;
 use issuance::check::Check;
 use issuance::precision::Standing;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,9 +15,10 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::Operator;
-use super::body::receive_json;
 use super::problem::{Problem, Problems};
+use super::write::{Answer, Begun, WriteRequest};
 use crate::store::check_records::{self, ChangedBy, CheckRecordView};
+use crate::store::events::Event;
 use crate::store::scope::Scope;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -57,10 +58,6 @@ pub(super) async fn list(
     Operator(caller): Operator,
 ) -> Result<Json<CheckList>, Problem> {
     caller.require(Scope::AccountsManage)?;
-    listed(&api).await
-}
-
-async fn listed(api: &ApiState) -> Result<Json<CheckList>, Problem> {
     Ok(Json(CheckList { data: check_records::list(&api.store, api.account).await? }))
 }
 
@@ -81,18 +78,35 @@ pub(super) async fn write(
     State(api): State<ApiState>,
     Operator(caller): Operator,
     path: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<CheckList>, Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::AccountsManage)?;
     let Path(check) = path.map_err(|_| Problem::no_route())?;
     let check = check_of(&check)?;
-    let WantedStanding { standing } = receive_json(&headers, body).await?;
-    let now = api.clock.now();
+    let WantedStanding { standing } = request.json()?;
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let before = check_records::list_in(&mut write.work, api.account).await?;
     let by = ChangedBy::Operator;
-    if check_records::change_standing(&api.store, api.account, check, standing, by, now).await? {
+    let changed = check_records::change_standing(&mut write.work, api.account, check, standing, by).await?;
+    let after = check_records::list_in(&mut write.work, api.account).await?;
+    let of_check = |all: &[CheckRecordView]| json!(all.iter().find(|one| one.check == check));
+    write
+        .work
+        .tell(Event {
+            kind: "check.standing_changed",
+            tenant: None,
+            certificate: None,
+            subject: check.as_str().to_owned(),
+            data: json!({ "before": of_check(&before), "after": of_check(&after) }),
+        })
+        .await?;
+    let response = write.finish(Answer::ok(&CheckList { data: after })).await?;
+    if changed {
         let (check, standing) = (check.as_str(), standing.as_str());
         warn!(check, standing, "The operator has decided: the check {check} is {standing}");
     }
-    listed(&api).await
+    Ok(response)
 }

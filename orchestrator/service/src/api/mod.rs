@@ -5,15 +5,18 @@
 
 pub mod accounts;
 mod acme_dns;
+pub mod api_keys;
 mod auth;
 pub mod authorizations;
 mod body;
 mod certificates;
 pub mod checks;
+mod etag;
 pub mod headroom;
 pub mod hostnames;
 pub mod imports;
 mod instruments;
+mod last_uses;
 pub mod limit_overrides;
 mod livez;
 mod orders;
@@ -24,6 +27,8 @@ mod readyz;
 mod request_id;
 pub mod settlings;
 mod summary;
+pub mod tenants;
+mod throttle;
 mod write;
 
 use std::net::IpAddr;
@@ -37,10 +42,13 @@ use issuance::time::Clock;
 use tokio::sync::{Notify, Semaphore};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::config::Registration;
+use crate::config::{Cidr, Registration};
 use crate::keys::Sealer;
 use crate::store::Store;
+use last_uses::LastUses;
 use problem::Problem;
+use throttle::Throttle;
+pub use throttle::ThrottleSettings;
 
 /// Import files held in memory at once; the others wait before their first byte is read.
 const IMPORTS_AT_ONCE: usize = 4;
@@ -68,6 +76,10 @@ pub struct ApiState {
     pub sealer: Arc<Sealer>,
     /// Rung when there is something to do for an import.
     pub import_bell: Arc<Notify>,
+    /// Who is believed about where a request comes from.
+    pub trusted_proxies: Arc<[Cidr]>,
+    throttle: Throttle,
+    last_uses: LastUses,
     import_seats: Arc<Semaphore>,
     upload_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
@@ -82,6 +94,7 @@ impl ApiState {
         wake: Arc<Notify>,
         sealer: Arc<Sealer>,
     ) -> Self {
+        let throttle = Throttle::new(ThrottleSettings::default(), Arc::clone(&clock));
         Self {
             store,
             clock,
@@ -94,10 +107,19 @@ impl ApiState {
             registration: Registration::default(),
             sealer,
             import_bell: Arc::default(),
+            trusted_proxies: Arc::default(),
+            throttle,
+            last_uses: LastUses::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             upload_seats: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// With as many requests as `settings` allow; otherwise nobody counts.
+    #[must_use]
+    pub fn with_throttle(self, settings: ThrottleSettings) -> Self {
+        Self { throttle: Throttle::new(settings, Arc::clone(&self.clock)), ..self }
     }
 
     /// With the acme-dns protocol for the labels of a zone.
@@ -141,4 +163,6 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(checks::routes())
         .merge(settlings::routes())
         .merge(summary::routes())
+        .merge(api_keys::routes())
+        .merge(tenants::routes())
 }

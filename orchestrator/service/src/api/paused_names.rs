@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,6 +13,8 @@ use super::ApiState;
 use super::auth::Operator;
 use super::problem::{Problem, Problems};
 use super::query::Parameters;
+use super::write::{Answer, Begun, WriteRequest};
+use crate::store::events::Event;
 use crate::store::pauses::{self, PausedView};
 use crate::store::scope::Scope;
 
@@ -69,13 +73,28 @@ pub(super) async fn release(
     State(api): State<ApiState>,
     Operator(caller): Operator,
     Parameters(asked): Parameters<ReleaseParameters>,
-) -> Result<Json<ReleaseReport>, Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::AccountsManage)?;
-    let now = api.clock.now();
-    let released = pauses::release(&api.store, api.account, asked.hostname.as_deref(), now).await?;
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let released = pauses::release(&mut write.work, api.account, asked.hostname.as_deref()).await?;
     if released.is_empty() && asked.hostname.is_some() {
         return Err(Problem::not_found("paused name"));
     }
+    write
+        .work
+        .tell(Event {
+            kind: "paused_names.released",
+            tenant: None,
+            certificate: None,
+            subject: asked.hostname.unwrap_or_else(|| api.account.to_string()),
+            data: json!({ "before": { "paused": released }, "after": { "paused": [] } }),
+        })
+        .await?;
+    let response = write.finish(Answer::ok(&ReleaseReport { released })).await?;
     api.wake.notify_one();
-    Ok(Json(ReleaseReport { released }))
+    Ok(response)
 }

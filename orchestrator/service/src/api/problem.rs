@@ -3,6 +3,8 @@
 //! A problem never carries the cause of an internal error; that goes to the log, under the request id that
 //! the problem names.
 
+mod refusals;
+
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +20,9 @@ use crate::store::imports::view::ImportView;
 use crate::store::imports::wish::ImportWish;
 use crate::store::page::PageError;
 use crate::store::scope::Scope;
+
+use self::refusals::Extras;
+pub use self::refusals::QuotaReached;
 
 const TYPE_BASE: &str = "https://lockkeeper.dev/problems/";
 const DATABASE_RETRY_SECONDS: u32 = 5;
@@ -35,6 +40,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<ProblemEntry>,
     retry_after_seconds: Option<u32>,
+    extras: Option<Box<Extras>>,
 }
 
 /// One thing that is wrong, and where.
@@ -85,6 +91,13 @@ pub(super) struct ProblemDocument {
     pub request_id: String,
     #[schema(required = false)]
     pub errors: Vec<ProblemEntry>,
+    /// The quota that is used up.
+    #[schema(required = false)]
+    pub limit: Option<QuotaReached>,
+    /// The policies of our throttle that a request went beyond.
+    #[serde(rename = "violated-policies")]
+    #[schema(required = false)]
+    pub violated_policies: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,11 +110,21 @@ struct Document<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ProblemEntry],
+    #[serde(flatten)]
+    extras: Option<&'a Extras>,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, title, status, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None }
+        Self {
+            code,
+            title,
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_seconds: None,
+            extras: None,
+        }
     }
 
     fn with(mut self, entry: ProblemEntry) -> Self {
@@ -327,14 +350,17 @@ impl Problem {
 
     /// Puts the document into the response; `request_id` leads to the log.
     pub(super) fn render(&self, request_id: &str, response: &mut Response) {
+        let extras = self.extras.as_deref();
+        let kind = extras.and_then(|extras| extras.kind);
         let document = Document {
-            r#type: format!("{TYPE_BASE}{}", self.code),
+            r#type: kind.map_or_else(|| format!("{TYPE_BASE}{}", self.code), str::to_owned),
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
             request_id,
             errors: &self.errors,
+            extras,
         };
         let body = serde_json::to_vec(&document).expect("a document of texts and numbers serializes");
         let headers = response.headers_mut();
@@ -345,6 +371,10 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(policy) = extras.and_then(|extras| HeaderValue::from_str(extras.policy.as_deref()?).ok())
+        {
+            headers.insert("ratelimit-policy", policy);
         }
         *response.body_mut() = body.into();
     }

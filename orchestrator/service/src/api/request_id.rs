@@ -8,6 +8,7 @@ use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::throttle::Told;
 
 const HEADER: &str = "x-request-id";
 
@@ -21,11 +22,14 @@ pub(super) async fn attach(mut request: Request, next: Next) -> Response {
     let id = format!("req_{}", Uuid::new_v4().simple());
     let span =
         info_span!("api.request", request.id = %id, method = %request.method(), path = request.uri().path());
+    let told = Told::default();
     request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(told.clone());
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         problem.render(&id, &mut response);
     }
+    told.tell(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
     }

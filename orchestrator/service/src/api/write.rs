@@ -101,7 +101,6 @@ impl Answer {
     }
 
     /// `etag` as the header has it, with its quotes.
-    #[expect(dead_code, reason = "for the resources that are built on this")]
     #[must_use]
     pub(super) fn with_etag(self, etag: impl Into<String>) -> Self {
         Self { etag: Some(etag.into()), ..self }

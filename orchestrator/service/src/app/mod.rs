@@ -15,6 +15,7 @@ mod vitals;
 pub mod zone_trials;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::acme::Transport;
-use crate::api::ApiState;
+use crate::api::{ApiState, ThrottleSettings};
 use crate::challenge::http01::{Announcer, Board};
 use crate::challenge::preflight::Preflight;
 use crate::challenge::probe::ProbeSecret;
@@ -193,6 +194,11 @@ impl App {
             state.look = Arc::clone(&bell);
             state.import_bell = import_bell;
             state.publish = config.addresses.publish();
+            state.trusted_proxies = config.api.trusted_proxies.clone().into();
+            let state = state.with_throttle(ThrottleSettings {
+                requests: NonZeroU32::new(config.api.requests_per_minute),
+                failed_authentications: NonZeroU32::new(config.api.failed_authentications_per_minute),
+            });
             Some(at_the_edge.serve_api(&config, state).await?)
         } else {
             None

@@ -7,7 +7,6 @@
 mod board;
 mod fetches;
 mod inquiry;
-mod origin;
 mod seats;
 
 use std::convert::Infallible;
@@ -224,7 +223,7 @@ impl Responder {
             token,
             method: request.method(),
             headers,
-            source: origin::origin(peer, headers, &self.config.trusted_proxies),
+            source: crate::config::trusted_proxies::origin(peer, headers, &self.config.trusted_proxies),
             own: self.is_own(token, headers),
         };
         log.note(posted, &request, status);

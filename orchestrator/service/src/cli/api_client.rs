@@ -225,6 +225,17 @@ impl ApiClient {
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
+    /// `PATCH path` with a JSON document.
+    pub async fn patch_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
+        let body = self.send(Method::PATCH, path, Some(("application/json", json.into()))).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
     /// `PUT path` with a JSON document.
     pub async fn put_json<T: DeserializeOwned>(
         &self,

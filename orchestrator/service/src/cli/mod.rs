@@ -21,6 +21,7 @@ mod healthcheck;
 pub mod hostname;
 pub mod http01;
 pub mod import;
+pub mod key;
 pub mod listing;
 mod migrate;
 mod notice;
@@ -31,6 +32,7 @@ pub mod plan;
 mod rehearsal_ca;
 mod rehearse;
 mod serve;
+pub mod tenant;
 
 use std::path::{Path, PathBuf};
 
@@ -133,6 +135,12 @@ pub enum Command {
     Headroom,
     /// Says whether the service of this configuration is ready, for container images.
     Healthcheck,
+    /// Customers: who they are, what they may have, and whether they may begin anything new.
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Keys of the API: who may ask what.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Names that the CA has paused until a person acts.
     #[command(subcommand)]
     Paused(paused::PausedCommand),
@@ -167,6 +175,8 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Checks(command) => checks::run(&command, &cli.server.client(config)?, output).await,
         Command::Doctor(args) => doctor::run(&args, &load(config)?, output).await,
         Command::Paused(command) => paused::run(&command, &cli.server.client(config)?, output).await,
+        Command::Tenant(command) => tenant::run(&command, &cli.server.client(config)?, output).await,
+        Command::Key(command) => key::run(&command, &cli.server.client(config)?, output).await,
         Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,

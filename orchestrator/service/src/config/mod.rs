@@ -23,6 +23,7 @@ mod pending;
 mod reconcile;
 mod resolver;
 mod responder;
+pub mod trusted_proxies;
 mod variable;
 mod worker;
 

@@ -4,12 +4,14 @@ use crate::cluster::PrivateCluster;
 use crate::config::ca_profile;
 use crate::store::Store;
 use crate::store::diagnoses::AccountStanding;
+use crate::store::fence::REMEDY;
 
 use super::{Diagnosis, Practice, chain};
 
 const DATABASE: &str = "database";
 const SCHEMA: &str = "database schema";
 const DURABILITY: &str = "database durability";
+const FENCE: &str = "tenant fence";
 const ACCOUNT: &str = "CA account";
 
 pub(super) async fn examine(practice: &Practice<'_>) -> Vec<Diagnosis> {
@@ -50,6 +52,7 @@ async fn of(practice: &Practice<'_>, store: &Store) -> Vec<Diagnosis> {
     let mut diagnoses = vec![Diagnosis::ok(DATABASE, "answers, and is no standby")];
     diagnoses.push(schema(store).await);
     diagnoses.push(durability(store).await);
+    diagnoses.push(fence(store).await);
     diagnoses.push(account(practice, store).await);
     diagnoses
 }
@@ -70,6 +73,26 @@ async fn schema(store: &Store) -> Diagnosis {
             "run the newer release everywhere",
         ),
         Err(error) => Diagnosis::fail(SCHEMA, chain(&error), "look at the server's log"),
+    }
+}
+
+/// Statements keep tenants apart; this is what holds where one forgets to.
+async fn fence(store: &Store) -> Diagnosis {
+    match store.fence_stands().await {
+        Ok(true) => Diagnosis::ok(FENCE, "the database itself keeps tenants apart, beside the service"),
+        Ok(false) => {
+            let user = store.user().await.unwrap_or_else(|_| "the service's user".to_owned());
+            let statements = REMEDY.map(|statement| statement.replace("USER", &user)).join("; ");
+            let fix = format!(
+                "as an administrator of the server, run: {statements}; then `lockkeeper migrate`, and restart"
+            );
+            Diagnosis::warn(
+                FENCE,
+                "the database's own roles are missing: the service alone keeps tenants apart",
+                fix,
+            )
+        }
+        Err(error) => Diagnosis::warn(FENCE, chain(&error), "bring the schema up to date first"),
     }
 }
 

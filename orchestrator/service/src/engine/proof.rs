@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::challenge::preflight::{NameReport, Preflight, Verdict};
 use crate::chance::draw;
 use crate::store::Store;
-use crate::store::check_overrides::{self, Origin};
+use crate::store::check_overrides;
 use crate::store::checks::{CaSaid, CheckRecord, CheckVerdict, Said};
 
 use super::notes::{Note, Notes};
@@ -124,7 +124,7 @@ impl Prover {
         let note = "drawn to learn how often the check is wrong";
         for check in alarms {
             let name = &report.hostname;
-            match check_overrides::enter(&self.store, name, check, Origin::Sample, note, now, until).await {
+            match check_overrides::draw(&self.store, name, check, note, now, until).await {
                 Ok(true) => {}
                 // Without an owner, or without a database: it is left as it is.
                 Ok(false) => return false,

@@ -12,6 +12,7 @@
 //! evidence names that are not ready, until they are
 //! precision what checks said against what the CA said
 //! sweep    TXT records whose challenges are over
+//! transfers hostnames that tenants ask for, until their name servers show who has them
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
@@ -31,6 +32,7 @@ mod renewal_instruments;
 mod rescue;
 mod settle;
 mod sweep;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -64,6 +66,7 @@ pub use self::renew::Renew;
 pub use self::rescue::Rescue;
 pub use self::settle::Settle;
 pub use self::sweep::Sweep;
+pub use self::transfers::Transfers;
 
 /// The first pass follows the start after this, or after a part of the interval that is longer: what the last run left
 /// is looked at soon, by the measure of who asked for it.
@@ -181,6 +184,8 @@ impl Reconcilers {
         reconcilers.run(Orphans::new(parts.clone()), settings.interval, parts);
         reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
         reconcilers.run(CensusTaker::new(parts.clone()), settings.interval, parts);
+        let transfers = Transfers::new(parts.clone(), Arc::clone(&records));
+        reconcilers.run(transfers, settings.interval, parts);
         reconcilers.run(Sweep::new(records), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);

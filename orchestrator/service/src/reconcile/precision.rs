@@ -8,6 +8,9 @@ use metrics::{describe_gauge, gauge};
 use tracing::warn;
 
 use crate::store::check_records::{self, ChangedBy, CheckRecordView};
+use crate::store::events::Actor;
+use crate::store::viewer::Viewer;
+use crate::store::work::Work;
 
 use super::{Pass, ReconcileError, ReconcileParts, Reconciler};
 
@@ -55,12 +58,14 @@ impl Precision {
             return Ok(());
         }
         let check = record.check;
-        if !check_records::change_standing(store, *account_id, check, standing, ChangedBy::Evidence, now)
-            .await?
-        {
+        let actor = Actor::service(Self::NAME);
+        let mut work = Work::begin(store, Viewer::Operator, actor, now).await?;
+        let by = ChangedBy::Evidence;
+        if !check_records::change_standing(&mut work, *account_id, check, standing, by).await? {
             // Another replica was first.
             return Ok(());
         }
+        work.commit().await?;
         let (kind, what) = match standing {
             Standing::Advice => (DEMOTED, "is advice from now on, and keeps no name back"),
             Standing::Blocks => (PROMOTED, "has proven right, and keeps names back again"),

@@ -25,7 +25,7 @@ use issuance::propagation::Pace;
 use issuance::time::Clock;
 
 use crate::challenge::dns01::Providers;
-use crate::challenge::propagation::Propagation;
+use crate::challenge::propagation::{Propagation, PropagationReport};
 use crate::store::Store;
 
 use self::instruments::RecordInstruments;
@@ -54,5 +54,10 @@ impl Records {
     ) -> Self {
         let instruments = RecordInstruments::register();
         Self { store, providers, propagation, clock, pace, instruments }
+    }
+
+    /// Whether all name servers show a value that somebody else has published.
+    pub async fn look_for(&self, name: &str, value: &str) -> PropagationReport {
+        self.propagation.look(name, &[value.to_owned()]).await
     }
 }

@@ -105,7 +105,7 @@ impl Token {
         format!("{}…{}", &text[..random + 4], &text[text.len() - 4..])
     }
 
-    fn sha256(&self) -> Vec<u8> {
+    pub(super) fn sha256(&self) -> Vec<u8> {
         Sha256::digest(self.reveal().as_bytes()).to_vec()
     }
 }
@@ -226,7 +226,8 @@ async fn keep(
     token: &Token,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into api_keys (key_id, tenant_id, name, sha256, created_at, shown) values ($1, $2, $3, $4, $5, $6)
+        "insert into api_keys (key_id, principal_id, tenant_id, name, sha256, created_at, shown)
+         values ($1, $1, $2, $3, $4, $5, $6)
          on conflict (sha256) do nothing",
         Mint::at(now).uuid(),
         viewer.tenant_id(),

@@ -104,7 +104,8 @@ pub async fn list(
     filter: &AuthorizationFilter,
     page: &Page,
 ) -> Result<Listing<AuthorizationView>, StoreError> {
-    let found = select(store.pool(), viewer, None, filter, page).await?;
+    let mut conn = store.read_as(viewer).await?;
+    let found = select(&mut *conn, viewer, None, filter, page).await?;
     Ok(page.listing(found, |authorization| authorization.id.0))
 }
 
@@ -114,7 +115,8 @@ pub async fn find(
     viewer: Viewer,
     id: AuthorizationId,
 ) -> Result<Option<AuthorizationView>, StoreError> {
-    read(store.pool(), viewer, id).await
+    let mut conn = store.read_as(viewer).await?;
+    read(&mut *conn, viewer, id).await
 }
 
 pub(super) async fn read(
@@ -134,7 +136,8 @@ pub(super) async fn of_order(
     order: OrderId,
 ) -> Result<Vec<AuthorizationView>, StoreError> {
     let filter = AuthorizationFilter { order: Some(order), ..AuthorizationFilter::default() };
-    select(store.pool(), viewer, None, &filter, &Page::largest()).await
+    let mut conn = store.read_as(viewer).await?;
+    select(&mut *conn, viewer, None, &filter, &Page::largest()).await
 }
 
 async fn select(

@@ -150,6 +150,7 @@ async fn select(
     after: Option<Uuid>,
     rows: i64,
 ) -> Result<Vec<CertificateView>, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     let found = sqlx::query_file!(
         "queries/certificates_list.sql",
         viewer.tenant_id(),
@@ -162,7 +163,7 @@ async fn select(
         filter.hostname.as_ref().map(Hostname::as_str),
         filter.status.map(CertificateStatus::as_str),
     )
-    .fetch_all(store.pool())
+    .fetch_all(&mut *conn)
     .await
     .map_err(StoreError::of("certificates.list"))?;
     found
@@ -222,6 +223,7 @@ pub async fn chain(
     viewer: Viewer,
     id: CertificateId,
 ) -> Result<Option<Option<String>>, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     let found = sqlx::query!(
         r#"select issued_certificates.chain_pem as "chain_pem?"
            from certificates
@@ -232,7 +234,7 @@ pub async fn chain(
         viewer.tenant_id(),
         id.0,
     )
-    .fetch_optional(store.pool())
+    .fetch_optional(&mut *conn)
     .await
     .map_err(StoreError::of("certificates.chain"))?;
     Ok(found.map(|row| row.chain_pem))

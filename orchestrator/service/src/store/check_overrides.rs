@@ -4,8 +4,10 @@ use issuance::check::Check;
 use issuance::identifier::Hostname;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// One check that keeps one name back no more.
@@ -23,14 +25,38 @@ pub struct CheckOverrideView {
 
 /// Whose idea it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+enum Origin {
     Operator,
     Sample,
 }
 
-/// Enters one. False: nobody owns that name.
-pub async fn enter(
+/// Enters one that was drawn. False: nobody owns that name.
+pub async fn draw(
     store: &Store,
+    hostname: &Hostname,
+    check: Check,
+    note: &str,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> Result<bool, StoreError> {
+    let mut conn = store.pool().acquire().await.map_err(StoreError::of("check_overrides.connection"))?;
+    write(&mut conn, hostname, check, Origin::Sample, note, now, expires_at).await
+}
+
+/// Enters one of the operator's. False: nobody owns that name.
+pub async fn enter(
+    work: &mut Work,
+    hostname: &Hostname,
+    check: Check,
+    note: &str,
+    expires_at: Option<Timestamp>,
+) -> Result<bool, StoreError> {
+    let now = work.at();
+    write(work.conn(), hostname, check, Origin::Operator, note, now, expires_at).await
+}
+
+async fn write(
+    conn: &mut PgConnection,
     hostname: &Hostname,
     check: Check,
     origin: Origin,
@@ -61,28 +87,39 @@ pub async fn enter(
         expires_at.map(sql_instant),
         hostname.validation_target()
     )
-    .execute(store.pool())
+    .execute(conn)
     .await
     .map_err(StoreError::of("check_overrides.enter"))?;
     Ok(written.rows_affected() > 0)
 }
 
 /// Takes one back. False if there is none.
-pub async fn take_back(store: &Store, hostname: &Hostname, check: Check) -> Result<bool, StoreError> {
+pub async fn take_back(work: &mut Work, hostname: &Hostname, check: Check) -> Result<bool, StoreError> {
     sqlx::query!(
         "delete from check_overrides where hostname = $1 and check_name = $2",
         hostname.as_str(),
         check.as_str()
     )
-    .execute(store.pool())
+    .execute(work.conn())
     .await
     .map(|done| done.rows_affected() > 0)
     .map_err(StoreError::of("check_overrides.take_back"))
 }
 
+/// The one of a name that this work is about to change.
+pub async fn find(
+    work: &mut Work,
+    hostname: &Hostname,
+    check: Check,
+) -> Result<Option<CheckOverrideView>, StoreError> {
+    let now = work.at();
+    let all = of_name(work.conn(), hostname.as_str(), now).await?;
+    Ok(all.into_iter().find(|one| one.check == check))
+}
+
 /// Those of a name that hold.
 pub(super) async fn of_name(
-    store: &Store,
+    conn: &mut PgConnection,
     hostname: &str,
     now: Timestamp,
 ) -> Result<Vec<CheckOverrideView>, StoreError> {
@@ -92,7 +129,7 @@ pub(super) async fn of_name(
         hostname,
         sql_instant(now)
     )
-    .fetch_all(store.pool())
+    .fetch_all(conn)
     .await
     .map_err(StoreError::of("check_overrides.of_name"))?;
     let views = rows.into_iter().filter_map(|row| {

@@ -5,9 +5,11 @@ use issuance::ids::AccountId;
 use issuance::precision::{Alarms, Standing};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::summary::count;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// One check at one CA. What it said is counted where the CA was asked afterwards.
@@ -64,13 +66,26 @@ pub enum ChangedBy {
 
 /// All checks at the account's CA.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<CheckRecordView>, StoreError> {
+    let mut conn = store.pool().acquire().await.map_err(StoreError::of("check_records.connection"))?;
+    read(&mut conn, account).await
+}
+
+/// The same, as this work sees it.
+pub async fn list_in(work: &mut Work, account: AccountId) -> Result<Vec<CheckRecordView>, StoreError> {
+    read(work.conn(), account).await
+}
+
+pub(super) async fn read(
+    conn: &mut PgConnection,
+    account: AccountId,
+) -> Result<Vec<CheckRecordView>, StoreError> {
     let rows = sqlx::query!(
         "select check_name, standing, standing_since, standing_by, ready_valid, ready_invalid, not_ready_valid,
              not_ready_invalid, since_valid, since_invalid
          from check_records where ca = (select ca from accounts where account_id = $1)",
         account.0
     )
-    .fetch_all(store.pool())
+    .fetch_all(conn)
     .await
     .map_err(StoreError::of("check_records.list"))?;
     let known: Vec<_> = rows
@@ -106,15 +121,16 @@ pub async fn measure(store: &Store, account: AccountId, limit: u16) -> Result<u6
         .map_err(StoreError::of("check_records.measure"))
 }
 
-/// Gives a check another standing, and begins to count anew. False if it has that standing already.
+/// Gives a check another standing, and begins to count anew. False if it has that standing already. Who wants it is the
+/// work's author: the operator, or a part of the service that goes by evidence.
 pub async fn change_standing(
-    store: &Store,
+    work: &mut Work,
     account: AccountId,
     check: Check,
     standing: Standing,
     by: ChangedBy,
-    now: Timestamp,
 ) -> Result<bool, StoreError> {
+    let now = work.at();
     let by = match by {
         ChangedBy::Evidence => "evidence",
         ChangedBy::Operator => "operator",
@@ -135,7 +151,7 @@ pub async fn change_standing(
         sql_instant(now),
         by
     )
-    .execute(store.pool())
+    .execute(work.conn())
     .await
     .map(|done| done.rows_affected() > 0)
     .map_err(StoreError::of("check_records.change_standing"))

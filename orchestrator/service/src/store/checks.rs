@@ -12,6 +12,7 @@ use serde_json::Value;
 use sqlx::types::time::OffsetDateTime;
 
 use super::viewer::Viewer;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// One name, checked.
@@ -213,12 +214,11 @@ impl Store {
 
 /// Writes the wish to have a name checked. `None`: there is no such name, or not for this viewer.
 pub async fn wish(
-    store: &Store,
-    viewer: Viewer,
+    work: &mut Work,
     account: AccountId,
     hostname: &Hostname,
-    now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
+    let (viewer, now) = (work.viewer(), work.at());
     let written = sqlx::query_scalar!(
         "insert into hostname_checks as kept (hostname, tenant_id, account_id, wished_at)
          select $5::text, tenant_id, $3, $4 from hostnames
@@ -232,20 +232,21 @@ pub async fn wish(
         sql_instant(now),
         hostname.as_str()
     )
-    .fetch_optional(store.pool())
+    .fetch_optional(work.conn())
     .await
     .map_err(StoreError::of("checks.wish"))?;
     Ok(written.map(|_| now))
 }
 
 /// Whether the wish has been answered.
-pub async fn wish_state(store: &Store, hostname: &Hostname) -> Result<WishState, StoreError> {
+pub async fn wish_state(store: &Store, viewer: Viewer, hostname: &Hostname) -> Result<WishState, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     let waiting = sqlx::query_scalar!(
         r#"select exists (
                select from hostname_checks where hostname = $1 and wished_at is not null) as "waiting!""#,
         hostname.as_str()
     )
-    .fetch_one(store.pool())
+    .fetch_one(&mut *conn)
     .await
     .map_err(StoreError::of("checks.wish_state"))?;
     Ok(if waiting { WishState::Waiting } else { WishState::Answered })

@@ -1,11 +1,11 @@
 //! Labels of our own zone, and who may write below them (the acme-dns protocol).
 
-use issuance::time::Timestamp;
 use rand::RngCore as _;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use sqlx::types::Uuid;
 
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// Of the password: what is drawn, before it is written in hexadecimal.
@@ -39,11 +39,8 @@ fn hash(password: &SecretString) -> Vec<u8> {
 }
 
 /// Makes a label that nobody has. `allow_from` are CIDR blocks.
-pub async fn register(
-    store: &Store,
-    allow_from: &[String],
-    now: Timestamp,
-) -> Result<NewDelegation, StoreError> {
+pub async fn register(work: &mut Work, allow_from: &[String]) -> Result<NewDelegation, StoreError> {
+    let now = work.at();
     let mut drawn = [0; PASSWORD_BYTES];
     rand::rng().fill_bytes(&mut drawn);
     let password: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -62,7 +59,7 @@ pub async fn register(
         &blocks,
         sql_instant(now)
     )
-    .execute(store.pool())
+    .execute(work.conn())
     .await
     .map_err(StoreError::of("dns_delegations.register"))?;
     Ok(made)
@@ -82,12 +79,24 @@ pub async fn find(store: &Store, credentials: &Credentials) -> Result<Option<Del
 }
 
 /// Writes a value in the place of the older of the two; one that stands there already becomes the newer.
-pub async fn write(store: &Store, subdomain: &str, value: &str, now: Timestamp) -> Result<(), StoreError> {
+pub async fn write(work: &mut Work, subdomain: &str, value: &str) -> Result<(), StoreError> {
+    let now = work.at();
     sqlx::query_file!("queries/dns_delegated_texts_write.sql", subdomain, value, sql_instant(now))
-        .execute(store.pool())
+        .execute(work.conn())
         .await
         .map(drop)
         .map_err(StoreError::of("dns_delegations.write"))
+}
+
+/// What stands below a label, the older one first.
+pub async fn values(work: &mut Work, subdomain: &str) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!(
+        "select value from dns_delegated_texts where subdomain = $1 order by updated_at",
+        subdomain
+    )
+    .fetch_all(work.conn())
+    .await
+    .map_err(StoreError::of("dns_delegations.values"))
 }
 
 /// What stands at `owner`, whose label in our zone is `label`; `None`: there is no such name. `provider` is the word that

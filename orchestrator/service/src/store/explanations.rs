@@ -8,12 +8,14 @@ use issuance::precision::Standing;
 use issuance::problem::Problem;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::check_overrides::{self, CheckOverrideView};
 use super::check_records;
 use super::faults::FaultView;
 use super::viewer::Viewer;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// One word for how a name is.
@@ -136,6 +138,27 @@ pub async fn find(
     hostname: &Hostname,
     now: Timestamp,
 ) -> Result<Option<HostnameView>, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
+    explain(&mut conn, viewer, account, hostname, now).await
+}
+
+/// The same, as this work sees it.
+pub async fn find_in(
+    work: &mut Work,
+    account: AccountId,
+    hostname: &Hostname,
+) -> Result<Option<HostnameView>, StoreError> {
+    let (viewer, now) = (work.viewer(), work.at());
+    explain(work.conn(), viewer, account, hostname, now).await
+}
+
+async fn explain(
+    conn: &mut PgConnection,
+    viewer: Viewer,
+    account: AccountId,
+    hostname: &Hostname,
+    now: Timestamp,
+) -> Result<Option<HostnameView>, StoreError> {
     let row = sqlx::query!(
         r#"select hostnames.tenant_id, tenants.slug as tenant,
                verdict as "verdict?", checked_at as "checked_at?", wished_at as "wished_at?",
@@ -157,13 +180,13 @@ pub async fn find(
         account.0,
         hostname.validation_target()
     )
-    .fetch_optional(store.pool())
+    .fetch_optional(&mut *conn)
     .await
     .map_err(StoreError::of("explanations.find"))?;
     let Some(row) = row else { return Ok(None) };
-    let wished = wished(store, viewer, hostname, now).await?;
-    let overrides = check_overrides::of_name(store, hostname.as_str(), now).await?;
-    let advice = check_records::list(store, account).await?;
+    let wished = wished(conn, viewer, hostname, now).await?;
+    let overrides = check_overrides::of_name(conn, hostname.as_str(), now).await?;
+    let advice = check_records::read(conn, account).await?;
     let advice: Vec<Check> =
         advice.iter().filter(|one| one.standing == Standing::Advice).map(|one| one.check).collect();
     let findings: Vec<Finding> = match row.findings {
@@ -260,7 +283,7 @@ struct Wished {
 
 /// One that does not stand well before one that does.
 async fn wished(
-    store: &Store,
+    conn: &mut PgConnection,
     viewer: Viewer,
     hostname: &Hostname,
     now: Timestamp,
@@ -271,7 +294,7 @@ async fn wished(
         sql_instant(now),
         viewer.tenant_id()
     )
-    .fetch_optional(store.pool())
+    .fetch_optional(conn)
     .await
     .map_err(StoreError::of("explanations.order"))?;
     Ok(row.map(|row| Wished {

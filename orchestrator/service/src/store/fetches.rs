@@ -105,6 +105,7 @@ pub async fn list(
     order: OrderId,
     page: &Page,
 ) -> Result<Listing<FetchView>, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     let found = sqlx::query_file!(
         "queries/fetches_list.sql",
         order.0,
@@ -112,7 +113,7 @@ pub async fn list(
         page.after(),
         page.rows_to_read(),
     )
-    .fetch_all(store.pool())
+    .fetch_all(&mut *conn)
     .await
     .map_err(StoreError::of("fetches.list"))?;
     let views = found.into_iter().map(|row| FetchView {

@@ -83,8 +83,9 @@ pub struct Queued {
 /// The name of the viewer's tenant; `None` for the operator.
 pub async fn own_slug(store: &Store, viewer: Viewer) -> Result<Option<String>, StoreError> {
     let Some(tenant) = viewer.tenant_id() else { return Ok(None) };
+    let mut conn = store.read_as(viewer).await?;
     sqlx::query_scalar!("select slug from tenants where tenant_id = $1", tenant)
-        .fetch_one(store.pool())
+        .fetch_one(&mut *conn)
         .await
         .map(Some)
         .map_err(StoreError::of("forecast.own_slug"))

@@ -26,6 +26,7 @@ pub mod dns_records;
 pub mod events;
 pub mod explanations;
 pub mod faults;
+pub mod fence;
 pub mod fetches;
 mod flights;
 pub mod forecast;
@@ -33,6 +34,7 @@ pub mod headroom;
 pub mod hostnames;
 pub mod idempotent_answers;
 pub mod imports;
+pub mod keyring;
 pub mod leases;
 pub mod lessons;
 pub mod limit_overrides;
@@ -45,6 +47,7 @@ pub mod orphans;
 mod outage;
 pub mod page;
 pub mod pauses;
+pub mod quotas;
 pub mod rehearsals;
 pub mod renewal_orders;
 pub mod renewals;
@@ -60,6 +63,7 @@ pub mod steps;
 pub mod strays;
 pub mod summary;
 pub mod tenants;
+pub mod transfers;
 pub mod viewer;
 pub mod watches;
 mod wishes;
@@ -67,6 +71,7 @@ pub mod work;
 
 pub use order_row::Ownership;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use issuance::ids::{EventId, OrderId};
@@ -76,6 +81,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::time::OffsetDateTime;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use tokio::sync::OnceCell;
 
 use self::mint::Mint;
 
@@ -88,6 +94,8 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    /// Whether the second fence between tenants stands, once that was asked.
+    fence: Arc<OnceCell<bool>>,
 }
 
 /// The connections of one process to the database.
@@ -191,11 +199,11 @@ impl Store {
                 })
             })
             .connect_lazy_with(options.application_name("lockkeeper"));
-        Ok(Self { pool })
+        Ok(Self::from_pool(pool))
     }
 
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
+        Self { pool, fence: Arc::default() }
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -204,7 +212,9 @@ impl Store {
 
     /// Brings the schema up to date; safe on several replicas at once (an advisory lock orders them).
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATOR.run(&self.pool).await.map_err(StoreError::Migrate)
+        MIGRATOR.run(&self.pool).await.map_err(StoreError::Migrate)?;
+        // Each time: a release may have brought tables, and an administrator the roles that were missing.
+        self.raise_fence().await.map(drop)
     }
 
     /// An id for an order that is about to be.

@@ -94,6 +94,7 @@ pub async fn find(store: &Store, viewer: Viewer, id: OrderId) -> Result<Option<O
 
 /// Whether it exists, for this viewer.
 pub async fn exists(store: &Store, viewer: Viewer, id: OrderId) -> Result<bool, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     sqlx::query_scalar!(
         r#"select exists (
                select from orders where order_id = $1 and ($2::uuid is null or tenant_id = $2)
@@ -101,7 +102,7 @@ pub async fn exists(store: &Store, viewer: Viewer, id: OrderId) -> Result<bool, 
         id.0,
         viewer.tenant_id()
     )
-    .fetch_one(store.pool())
+    .fetch_one(&mut *conn)
     .await
     .map_err(StoreError::of("orders.exists"))
 }
@@ -114,6 +115,7 @@ async fn select(
     after: Option<Uuid>,
     rows: i64,
 ) -> Result<Vec<OrderView>, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     let found = sqlx::query_file!(
         "queries/orders_list.sql",
         viewer.tenant_id(),
@@ -124,7 +126,7 @@ async fn select(
         filter.certificate.map(|certificate| certificate.0),
         filter.stage,
     )
-    .fetch_all(store.pool())
+    .fetch_all(&mut *conn)
     .await
     .map_err(StoreError::of("orders.list"))?;
     let views = found.into_iter().map(|row| OrderView {

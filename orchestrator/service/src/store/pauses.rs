@@ -5,6 +5,7 @@ use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// One name that the CA has paused.
@@ -31,13 +32,13 @@ pub async fn list(store: &Store, account: AccountId) -> Result<Vec<PausedView>, 
 
 /// Lets what waits for `hostname` go on at once, or for any name where there is none. Returns the names.
 pub async fn release(
-    store: &Store,
+    work: &mut Work,
     account: AccountId,
     hostname: Option<&str>,
-    now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
+    let now = work.at();
     sqlx::query_file_scalar!("queries/pauses_release.sql", account.0, hostname, sql_instant(now))
-        .fetch_all(store.pool())
+        .fetch_all(work.conn())
         .await
         .map_err(StoreError::of("pauses.release"))
 }

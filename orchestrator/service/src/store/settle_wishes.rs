@@ -3,11 +3,11 @@
 
 use issuance::ids::AuthorizationId;
 use issuance::outlook::SettleRefusal;
-use issuance::time::Timestamp;
 
 use super::authorizations_view::{self, AuthorizationView};
 use super::viewer::Viewer;
-use super::{Store, StoreError, sql_instant};
+use super::work::Work;
+use super::{StoreError, sql_instant};
 
 /// What came of a wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,8 @@ pub enum Mode {
 }
 
 /// Writes the wish, and makes the order due. Asked twice, it is written once.
-pub async fn wish(
-    store: &Store,
-    id: AuthorizationId,
-    mode: Mode,
-    now: Timestamp,
-) -> Result<SettleAnswer, StoreError> {
-    let mut tx = store.begin("settle_wishes.wish").await?;
+pub async fn wish(work: &mut Work, id: AuthorizationId, mode: Mode) -> Result<SettleAnswer, StoreError> {
+    let now = work.at();
     // No worker can claim the order before this has ended; one that has it is told by the lease.
     let order = sqlx::query_scalar!(
         "select orders.order_id
@@ -44,10 +39,10 @@ pub async fn wish(
          for update of orders",
         id.0
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(work.conn())
     .await
     .map_err(StoreError::of("settle_wishes.lock"))?;
-    let found = authorizations_view::read(&mut *tx, Viewer::Operator, id).await?;
+    let found = authorizations_view::read(work.conn(), Viewer::Operator, id).await?;
     let (Some(order), Some(view)) = (order, found) else { return Ok(SettleAnswer::Unknown) };
     let Some(facts) = view.open_facts() else { return Ok(SettleAnswer::Settled(Box::new(view))) };
     if let Err(refusal) = facts.may_settle() {
@@ -65,10 +60,9 @@ pub async fn wish(
             sql_instant(now),
             order
         )
-        .execute(&mut *tx)
+        .execute(work.conn())
         .await
         .map_err(StoreError::of("settle_wishes.write"))?;
-        tx.commit().await.map_err(StoreError::of("settle_wishes.wish"))?;
     }
     Ok(SettleAnswer::Granted(Box::new(view)))
 }

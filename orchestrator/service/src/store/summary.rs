@@ -26,13 +26,14 @@ pub struct Summary {
 }
 
 pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> {
+    let mut conn = store.read_as(viewer).await?;
     let stages = sqlx::query!(
         r#"select stage, fault_class, count(*) as "orders!" from orders
            where $1::uuid is null or tenant_id = $1
            group by stage, fault_class"#,
         viewer.tenant_id(),
     )
-    .fetch_all(store.pool())
+    .fetch_all(&mut *conn)
     .await
     .map_err(StoreError::of("summary.orders"))?;
     let totals = sqlx::query!(
@@ -43,7 +44,7 @@ pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> 
                    where settled_at is null and ($1::uuid is null or tenant_id = $1)) as "open!""#,
         viewer.tenant_id(),
     )
-    .fetch_one(store.pool())
+    .fetch_one(&mut *conn)
     .await
     .map_err(StoreError::of("summary.totals"))?;
 

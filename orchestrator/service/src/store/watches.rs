@@ -14,7 +14,7 @@ use sqlx::types::time::OffsetDateTime;
 
 use super::mint::Mint;
 use super::summary::count;
-use super::viewer::Viewer;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// A name that nobody waits for is thought of again after this.
@@ -214,12 +214,11 @@ impl Store {
 /// Takes a name up again that was given up, as if it had broken now; what waits for it is due. `None`: there is no such
 /// name, or not for this viewer. False: it was not given up.
 pub async fn resume(
-    store: &Store,
-    viewer: Viewer,
+    work: &mut Work,
     account: AccountId,
     hostname: &Hostname,
-    now: Timestamp,
 ) -> Result<Option<bool>, StoreError> {
+    let (viewer, now) = (work.viewer(), work.at());
     let row = sqlx::query!(
         r#"with owned as (
                select hostname from hostnames where hostname = $2 and ($1::uuid is null or tenant_id = $1)
@@ -244,7 +243,7 @@ pub async fn resume(
         account.0,
         sql_instant(now)
     )
-    .fetch_one(store.pool())
+    .fetch_one(work.conn())
     .await
     .map_err(StoreError::of("watches.resume"))?;
     Ok((row.owned > 0).then_some(row.resumed > 0))

@@ -1,6 +1,6 @@
 //! Makes certificates be as wished, a thousand at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use issuance::exemption::SET_REMEMBERED_FOR;
 use issuance::fairness::Lane;
@@ -14,6 +14,7 @@ use sqlx::types::Uuid;
 use super::imports::Wish;
 use super::lines::{self, Entrance};
 use super::mint::Mint;
+use super::quotas::{Allowances, Excess, Taken};
 use super::{StoreError, sql_instant};
 
 /// A wish whose tenant is known and owns the names.
@@ -24,13 +25,15 @@ pub(super) struct Wished<'a> {
 }
 
 /// What became of a chunk of wishes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct WishCounts {
     pub(super) created: u64,
     pub(super) changed: u64,
     pub(super) unchanged: u64,
     pub(super) orders: u64,
     pub(super) hastened: u64,
+    /// By place among the wishes: those that their tenant's quotas do not allow. Nothing of them was written.
+    pub(super) refused: Vec<(usize, Excess)>,
 }
 
 /// On whose behalf wishes are granted, and how fast.
@@ -42,13 +45,17 @@ pub(super) struct Terms {
 }
 
 /// Makes the certificates be as wished, and an accepted order for each set of names that is new. What waits in a lane
-/// behind the wished one changes over. The tenants are held by this transaction.
+/// behind the wished one changes over. The tenants are held by this transaction, and what they wish is taken from their
+/// `allowances`; of its names, those in `fresh` were nobody's before, and each is taken from it with the first wish that has
+/// it.
 pub(super) async fn grant(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
     terms: Terms,
     wishes: &[Wished<'_>],
+    fresh: &mut HashSet<String>,
+    allowances: &mut Allowances,
 ) -> Result<WishCounts, StoreError> {
     let stored = look_up(conn, wishes).await?;
     let (mut create, mut change) = (Rows::default(), Rows::default());
@@ -57,14 +64,32 @@ pub(super) async fn grant(
     let mut counts = WishCounts::default();
     for (nr, wished) in wishes.iter().enumerate() {
         let labels = serde_json::json!(wished.wish.labels);
-        let Some(stored) = stored.get(&nr) else {
+        let stored = stored.get(&nr);
+        let same_names = stored.is_some_and(|stored| {
+            let names = wished.wish.names.iter().map(Hostname::as_str);
+            !stored.given_up && stored.names.iter().map(String::as_str).eq(names)
+        });
+        let new_names: HashSet<&str> = wished
+            .wish
+            .names
+            .iter()
+            .map(Hostname::validation_target)
+            .filter(|name| fresh.contains(*name))
+            .collect();
+        let taken = Taken { hostnames: new_names.len() as u64, certificates: u64::from(!same_names) };
+        if let Err(excess) = allowances.take(wished.tenant, taken) {
+            counts.refused.push((nr, excess));
+            continue;
+        }
+        for name in new_names {
+            fresh.remove(name);
+        }
+        let Some(stored) = stored else {
             let id = mint.uuid();
             to_order.push((id, wished.tenant));
             create.push(id, wished, labels);
             continue;
         };
-        let same_names =
-            stored.names.iter().map(String::as_str).eq(wished.wish.names.iter().map(Hostname::as_str));
         if same_names {
             ordered.push(stored.id);
         }
@@ -93,6 +118,8 @@ struct Stored {
     names: Vec<String>,
     challenge: String,
     labels: Value,
+    /// Its last name had gone to another tenant.
+    given_up: bool,
 }
 
 /// By place in `wishes`.
@@ -108,8 +135,13 @@ async fn look_up(
         .map_err(StoreError::of("certificates.look_up"))?;
     let stored = found.into_iter().filter_map(|row| {
         let place = usize::try_from(row.nr - 1).ok()?;
-        let stored =
-            Stored { id: row.certificate_id, names: row.names, challenge: row.challenge, labels: row.labels };
+        let stored = Stored {
+            id: row.certificate_id,
+            names: row.names,
+            challenge: row.challenge,
+            labels: row.labels,
+            given_up: row.given_up,
+        };
         Some((place, stored))
     });
     Ok(stored.collect())

@@ -27,7 +27,7 @@ impl Work {
         actor: Actor,
         at: Timestamp,
     ) -> Result<Self, StoreError> {
-        let tx = store.begin("work.begin").await?;
+        let tx = store.begin_as(viewer, "work.begin").await?;
         Ok(Self { tx, mint: Mint::at(at), viewer, actor, at })
     }
 

@@ -1,17 +1,20 @@
 //! `POST /v1/authorizations/{authorization}/settle`
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use issuance::ids::{AuthorizationId, OrderId};
 use issuance::outlook::Cost;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::{Parameters, PathId};
+use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::store::events::Event;
 use crate::store::scope::Scope;
 use crate::store::settle_wishes::{self, Mode, SettleAnswer};
 
@@ -57,16 +60,31 @@ pub(in crate::api) async fn create(
     Operator(caller): Operator,
     PathId(id): PathId<AuthorizationId>,
     Parameters(asked): Parameters<SettleParameters>,
-) -> Result<(StatusCode, Json<SettleReport>), Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::AuthorizationsManage)?;
     let mode = if asked.dry_run { Mode::DryRun } else { Mode::Write };
-    let view = match settle_wishes::wish(&api.store, id, mode, api.clock.now()).await? {
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let view = match settle_wishes::wish(&mut write.work, id, mode).await? {
         SettleAnswer::Granted(view) => view.foretold(&api.profile),
         SettleAnswer::Settled(view) => return Err(Problem::already_settled(&view)),
         SettleAnswer::Refused(refusal) => return Err(Problem::not_to_be_settled(refusal)),
         SettleAnswer::Unknown => return Err(Problem::not_found("authorization")),
     };
     let cost = view.outlook.map_or(Cost::Nothing, |outlook| outlook.cost);
+    let event = Event {
+        kind: "authorization.settle_requested",
+        tenant: Some(view.tenant_id),
+        certificate: Some(view.certificate_id),
+        subject: id.to_string(),
+        data: json!({
+            "before": { "settle_requested_at": view.settle_requested_at },
+            "after": { "settle_requested_at": view.settle_requested_at.unwrap_or_else(|| write.work.at()) },
+        }),
+    };
     let report = SettleReport {
         authorization_id: id,
         order_id: view.order_id,
@@ -80,8 +98,10 @@ pub(in crate::api) async fn create(
         ),
     };
     if asked.dry_run {
-        return Ok((StatusCode::OK, Json(report)));
+        return Ok(Answer::ok(&report).into_response());
     }
+    write.work.tell(event).await?;
+    let response = write.finish(Answer::of(StatusCode::ACCEPTED, &report)).await?;
     api.wake.notify_one();
-    Ok((StatusCode::ACCEPTED, Json(report)))
+    Ok(response)
 }

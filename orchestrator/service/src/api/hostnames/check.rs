@@ -8,12 +8,15 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
+use crate::api::write::{Answer, Begun, WriteRequest};
 use crate::store::checks::{self, WishState};
 use crate::store::explanations::HostnameView;
 use crate::store::scope::Scope;
@@ -41,24 +44,35 @@ pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     caller: Caller,
     PathHostname(hostname): PathHostname,
-    headers: HeaderMap,
-) -> Result<(StatusCode, Json<HostnameView>), Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
     let viewer = caller.viewer;
-    let wished = checks::wish(&api.store, viewer, api.account, &hostname, api.clock.now()).await?;
-    if wished.is_none() {
-        return Err(Problem::not_found("hostname"));
-    }
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let wished = checks::wish(&mut write.work, api.account, &hostname).await?;
+    let wished = wished.ok_or_else(|| Problem::not_found("hostname"))?;
+    let view = super::explained_in(&mut write.work, &api, &hostname).await?;
+    let after = json!({ "check_requested_at": wished });
+    write.work.tell(super::told("hostname.check_requested", &view, Value::Null, after)).await?;
+    // What is remembered is what is known now; whoever waits is told what is found.
+    let accepted = write.finish(Answer::of(StatusCode::ACCEPTED, &view)).await?;
     api.look.notify_one();
-    let deadline = Instant::now() + wait_of(&headers);
+    let wait = wait_of(&request.headers);
+    if wait.is_zero() {
+        return Ok(accepted);
+    }
+    let deadline = Instant::now() + wait;
     let mut state = WishState::Waiting;
     while Instant::now() < deadline && state == WishState::Waiting {
         sleep(LOOK_EVERY).await;
-        state = checks::wish_state(&api.store, &hostname).await?;
+        state = checks::wish_state(&api.store, viewer, &hostname).await?;
     }
     let view = super::explained(&api, viewer, &hostname).await?;
     let status = if state == WishState::Answered { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(view)))
+    Ok((status, Json(view)).into_response())
 }
 
 /// How long the client prefers to wait; what cannot be read is no preference.

@@ -4,21 +4,26 @@ pub(super) mod check;
 pub(super) mod overrides;
 pub(super) mod read;
 pub(super) mod resume;
+pub(super) mod transfer;
 
 use std::net::IpAddr;
 
 use issuance::caa::Permission;
 use issuance::check::{Check, Outcome};
 use issuance::identifier::Hostname;
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
 use super::problem::Problem;
+use crate::store::events::Event;
 use crate::store::explanations::{self, HostnameView, RecordView};
 use crate::store::viewer::Viewer;
+use crate::store::work::Work;
 
 pub use overrides::WantedSkip;
+pub use transfer::{TransferReport, WantedTransfer};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -26,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(check::create))
         .routes(routes!(resume::create))
         .routes(routes!(overrides::write, overrides::delete))
+        .merge(transfer::routes())
 }
 
 async fn explained(api: &ApiState, viewer: Viewer, hostname: &Hostname) -> Result<HostnameView, Problem> {
@@ -34,6 +40,26 @@ async fn explained(api: &ApiState, viewer: Viewer, hostname: &Hostname) -> Resul
     let mut view = found.ok_or_else(|| Problem::not_found("hostname"))?;
     view.records = records(hostname, &view, &api.publish);
     Ok(view)
+}
+
+/// The same, as it will be when this work is done.
+async fn explained_in(work: &mut Work, api: &ApiState, hostname: &Hostname) -> Result<HostnameView, Problem> {
+    let found = explanations::find_in(work, api.account, hostname).await?;
+    let mut view = found.ok_or_else(|| Problem::not_found("hostname"))?;
+    view.records = records(hostname, &view, &api.publish);
+    Ok(view)
+}
+
+fn told(kind: &'static str, view: &HostnameView, before: Value, after: Value) -> Event {
+    Event {
+        kind,
+        tenant: Some(view.tenant_id),
+        certificate: None,
+        subject: view.hostname.clone(),
+        data: Value::Object(
+            [("before".to_owned(), before), ("after".to_owned(), after)].into_iter().collect(),
+        ),
+    }
 }
 
 /// What DNS is to say: what is to be published, and what leads elsewhere. Nothing where it is not known what leads here.

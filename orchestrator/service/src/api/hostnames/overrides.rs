@@ -1,23 +1,22 @@
 //! `PUT`, `DELETE /v1/hostnames/{hostname}/overrides/{check}`: checks that are skipped for one name.
 
-use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::response::Response;
 use issuance::check::Check;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::api::ApiState;
 use crate::api::auth::Operator;
-use crate::api::body::receive_json;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::PathCheck;
-use crate::store::check_overrides::{self, Origin};
+use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::store::check_overrides;
+use crate::store::checks;
 use crate::store::explanations::HostnameView;
 use crate::store::scope::Scope;
-use crate::store::viewer::Viewer;
 
 const NOTE_CHARS_MAX: usize = 1_000;
 
@@ -51,11 +50,10 @@ pub(in crate::api) async fn write(
     State(api): State<ApiState>,
     Operator(caller): Operator,
     PathCheck(hostname, check): PathCheck,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<HostnameView>, Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    let wanted: WantedSkip = receive_json(&headers, body).await?;
+    let wanted: WantedSkip = request.json()?;
     let now = api.clock.now();
     let mut errors = Vec::new();
     if wanted.note.trim().is_empty() || wanted.note.chars().count() > NOTE_CHARS_MAX {
@@ -70,13 +68,23 @@ pub(in crate::api) async fn write(
         return Err(Problem::body_invalid(errors));
     }
     let (note, until) = (wanted.note.trim(), wanted.expires_at);
-    if !check_overrides::enter(&api.store, &hostname, check, Origin::Operator, note, now, until).await? {
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let work = &mut write.work;
+    let before = check_overrides::find(work, &hostname, check).await?;
+    if !check_overrides::enter(work, &hostname, check, note, until).await? {
         return Err(Problem::not_found("hostname"));
     }
+    let after = check_overrides::find(work, &hostname, check).await?;
     // Looked at anew, it may be right now.
-    crate::store::checks::wish(&api.store, Viewer::Operator, api.account, &hostname, now).await?;
+    checks::wish(work, api.account, &hostname).await?;
+    let view = super::explained_in(work, &api, &hostname).await?;
+    work.tell(super::told("check_override.entered", &view, json!(before), json!(after))).await?;
+    let response = write.finish(Answer::ok(&view)).await?;
     api.look.notify_one();
-    super::explained(&api, Viewer::Operator, &hostname).await.map(Json)
+    Ok(response)
 }
 
 /// Has a check that was skipped count again for one name.
@@ -96,10 +104,19 @@ pub(in crate::api) async fn delete(
     State(api): State<ApiState>,
     Operator(caller): Operator,
     PathCheck(hostname, check): PathCheck,
-) -> Result<Json<HostnameView>, Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    if !check_overrides::take_back(&api.store, &hostname, check).await? {
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let work = &mut write.work;
+    let before = check_overrides::find(work, &hostname, check).await?;
+    if !check_overrides::take_back(work, &hostname, check).await? {
         return Err(Problem::not_found("override"));
     }
-    super::explained(&api, Viewer::Operator, &hostname).await.map(Json)
+    let view = super::explained_in(work, &api, &hostname).await?;
+    work.tell(super::told("check_override.taken_back", &view, json!(before), Value::Null)).await?;
+    write.finish(Answer::ok(&view)).await
 }

@@ -1,12 +1,14 @@
 //! `POST /v1/hostnames/{hostname}/resume`
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use serde_json::json;
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
+use crate::api::write::{Answer, Begun, WriteRequest};
 use crate::store::explanations::HostnameView;
 use crate::store::scope::Scope;
 use crate::store::watches;
@@ -27,17 +29,22 @@ pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     caller: Caller,
     PathHostname(hostname): PathHostname,
-) -> Result<Json<HostnameView>, Problem> {
+    request: WriteRequest,
+) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    let viewer = caller.viewer;
-    let resumed = watches::resume(&api.store, viewer, api.account, &hostname, api.clock.now()).await?;
-    match resumed {
-        None => return Err(Problem::not_found("hostname")),
-        Some(false) => {}
-        Some(true) => {
-            api.wake.notify_one();
-            api.look.notify_one();
-        }
+    let mut write = match request.begin(&api, &caller).await? {
+        Begun::Fresh(write) => write,
+        Begun::Answered(response) => return Ok(response),
+    };
+    let resumed = watches::resume(&mut write.work, api.account, &hostname).await?;
+    let resumed = resumed.ok_or_else(|| Problem::not_found("hostname"))?;
+    let view = super::explained_in(&mut write.work, &api, &hostname).await?;
+    let (before, after) = (json!({ "suspended": resumed }), json!({ "suspended": false }));
+    write.work.tell(super::told("hostname.resumed", &view, before, after)).await?;
+    let response = write.finish(Answer::ok(&view)).await?;
+    if resumed {
+        api.wake.notify_one();
+        api.look.notify_one();
     }
-    super::explained(&api, viewer, &hostname).await.map(Json)
+    Ok(response)
 }

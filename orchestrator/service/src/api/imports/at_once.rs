@@ -21,6 +21,7 @@ use crate::api::problem::Problem;
 use crate::api::write::{Answer, Begun, begin, idempotency_key};
 use crate::store::events::Event;
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
+use crate::store::quotas::Excess;
 use crate::store::viewer::Viewer;
 use crate::store::work::Work;
 
@@ -222,8 +223,16 @@ fn refused_by_owner(row: &Row, reason: &Reason) -> RefusedRow {
             row.column_of(name).unwrap_or(1),
             Field::Names,
             "hostname_owned_by_other_tenant",
-            format!("{name} belongs to another tenant: it must be released there first"),
+            format!(
+                "{name} belongs to another tenant: it must be released there first, or asked for with a proof"
+            ),
         ),
+        Reason::Quota(Excess::Suspended) => {
+            (row.tenant_column(), Field::Tenant, "tenant_suspended", Excess::Suspended.to_string())
+        }
+        Reason::Quota(excess) => {
+            (row.tenant_column(), Field::Tenant, "tenant_quota_exceeded", excess.to_string())
+        }
     };
     RefusedRow {
         line: row.line,

@@ -10,7 +10,7 @@ pub mod staging;
 pub mod view;
 pub mod wish;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use issuance::fairness::Lane;
 use issuance::identifier::{Hostname, Identifiers};
@@ -20,6 +20,7 @@ use sqlx::types::Uuid;
 use sqlx::{Connection as _, PgConnection};
 
 use super::mint::Mint;
+use super::quotas::{Allowances, Excess};
 use super::viewer::Viewer;
 use super::wishes::{self, Terms, Wished};
 use super::work::Work;
@@ -86,6 +87,8 @@ pub enum Reason {
     OtherTenant,
     /// Somebody else owns the name.
     HostnameOwnedByOtherTenant(Hostname),
+    /// The tenant may have no more.
+    Quota(Excess),
 }
 
 /// Writes an import: tenants (the operator's import alone creates them), hostname claims, certificates and
@@ -98,7 +101,8 @@ pub async fn record(work: &mut Work, import: &Import<'_>) -> Result<Outcome, Sto
     // What comes to nothing leaves no trace, and the work may go on.
     let mut tx = work.conn().begin().await.map_err(StoreError::of("imports.record"))?;
     let mint = Mint::at(now);
-    let (granted, refusals) = grant(&mut tx, now, &mint, import).await?;
+    let Granted { wishes: granted, places, mut fresh, mut allowances, mut refusals } =
+        grant(&mut tx, now, &mint, import).await?;
 
     let mut done = Outcome {
         import: None,
@@ -107,19 +111,29 @@ pub async fn record(work: &mut Work, import: &Import<'_>) -> Result<Outcome, Sto
         rows_unchanged: import.rows_repeated,
         orders_created: 0,
         orders_hastened: 0,
-        refusals,
+        refusals: Vec::new(),
     };
     let import_id = mint.uuid();
     insert(&mut tx, now, import_id, import).await?;
     let terms = Terms { account: import.account, import: import_id, lane: import.lane };
-    for chunk in granted.chunks(CHUNK) {
-        let counts = wishes::grant(&mut tx, now, &mint, terms, chunk).await?;
+    for (chunk, places) in granted.chunks(CHUNK).zip(places.chunks(CHUNK)) {
+        let counts = wishes::grant(&mut tx, now, &mint, terms, chunk, &mut fresh, &mut allowances).await?;
+        let refused = counts.refused.iter();
+        refusals.extend(
+            refused.map(|(nr, excess)| Refusal { wish: places[*nr], reason: Reason::Quota(*excess) }),
+        );
         done.rows_created += counts.created;
         done.rows_changed += counts.changed;
         done.rows_unchanged += counts.unchanged;
         done.orders_created += counts.orders;
         done.orders_hastened += counts.hastened;
     }
+    done.refusals = refusals;
+    // Names that only refused wishes have stay nobody's.
+    let mut unused: Vec<String> = fresh.into_iter().collect();
+    unused.sort_unstable();
+    hostnames::unclaim(&mut tx, &unused).await?;
+    allowances.record(&mut tx).await?;
     if done.rows_created + done.rows_changed + done.orders_hastened == 0 {
         tx.rollback().await.map_err(StoreError::of("imports.record"))?;
         return Ok(done);
@@ -130,13 +144,24 @@ pub async fn record(work: &mut Work, import: &Import<'_>) -> Result<Outcome, Sto
     Ok(done)
 }
 
+/// Wishes that may be granted, as far as their names go.
+struct Granted<'a> {
+    wishes: Vec<Wished<'a>>,
+    /// Of each, its place in the import.
+    places: Vec<usize>,
+    /// Names that this transaction has claimed, and no granted wish has so far.
+    fresh: HashSet<String>,
+    allowances: Allowances,
+    refusals: Vec<Refusal>,
+}
+
 /// Decides which wishes their tenants may have, and claims the names of those.
 async fn grant<'a>(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
     import: &Import<'a>,
-) -> Result<(Vec<Wished<'a>>, Vec<Refusal>), StoreError> {
+) -> Result<Granted<'a>, StoreError> {
     let own = match import.viewer {
         Viewer::Operator => None,
         Viewer::Tenant(tenant) => Some(tenants::slug(conn, tenant).await?.unwrap_or_default()),
@@ -148,6 +173,7 @@ async fn grant<'a>(
         tenants::ensure(conn, now, mint, &slugs).await?;
     }
     let tenants = tenants::hold(conn, &slugs).await?;
+    let allowances = Allowances::read(conn, tenants.values().copied(), now).await?;
 
     let mut wished: BTreeMap<&str, Uuid> = BTreeMap::new();
     for wish in import.wishes {
@@ -157,11 +183,12 @@ async fn grant<'a>(
             }
         }
     }
-    let mut claims = hostnames::claim(conn, now, &wished).await?;
+    let claims = hostnames::claim(conn, now, &wished).await?;
     let above: BTreeSet<String> = import.wishes.iter().flat_map(names_above).map(str::to_owned).collect();
     let above = hostnames::owners(conn, &above).await?;
 
     let mut granted = Vec::with_capacity(import.wishes.len());
+    let mut places = Vec::with_capacity(import.wishes.len());
     let mut refusals = Vec::new();
     for (place, wish) in import.wishes.iter().enumerate() {
         let Some(tenant) = tenants.get(wish.tenant) else {
@@ -181,14 +208,9 @@ async fn grant<'a>(
             continue;
         }
         granted.push(Wished { tenant: *tenant, wish: *wish });
+        places.push(place);
     }
-    for name in granted.iter().flat_map(|granted| granted.wish.names) {
-        claims.fresh.remove(name.validation_target());
-    }
-    let mut unused: Vec<String> = claims.fresh.into_iter().collect();
-    unused.sort_unstable();
-    hostnames::unclaim(conn, &unused).await?;
-    Ok((granted, refusals))
+    Ok(Granted { wishes: granted, places, fresh: claims.fresh, allowances, refusals })
 }
 
 const DNS_01: &str = "dns-01";

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 
-use crate::config::Cidr;
+use super::cidr::Cidr;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// No chain of proxies is longer; what stands before is not read.
@@ -13,7 +13,7 @@ const HOPS_MAX: usize = 16;
 /// The address that asked. `X-Forwarded-For` counts only where a trusted proxy has written it: read from its end, the
 /// first address that is none of `trusted` is the one. An entry that is no address ends the search at the hop that
 /// passed it on.
-pub(super) fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
+pub fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
     let mut last = peer.to_canonical();
     if !is_trusted(last) {

@@ -1,0 +1,181 @@
+//! Whoever changes something over the API is in the audit: with what, from where, and under which request.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body_util::Full;
+use lockkeeper::config::Registration;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::routes;
+use crate::world::{Answer, World};
+
+/// Writes nothing; or is a job, which tells of itself in its own tests.
+const NO_WRITES: [(&str, &str); 2] = [("POST", "/v1/headroom/forecast"), ("POST", "/v1/imports")];
+
+/// One request for each route, each of which has an effect.
+async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Value)> {
+    let made = world
+        .send_json(Method::POST, "/v1/api-keys", &world.operator, &json!({ "name": "second" }))
+        .await
+        .json();
+    let other = world
+        .send_json(Method::POST, "/v1/api-keys", &world.operator, &json!({ "name": "third" }))
+        .await
+        .json();
+    let id = |of: &Value| of["id"].as_str().expect("an id").to_owned();
+    let authorization: uuid::Uuid = sqlx::query_scalar("select authorization_id from authorizations")
+        .fetch_one(&world.pool)
+        .await
+        .expect("one");
+    let authorization = issuance::ids::AuthorizationId(authorization);
+    let entered = world
+        .send_json(
+            Method::POST,
+            "/v1/limit-overrides",
+            &world.operator,
+            &json!({ "limit": "certificates_per_registered_domain", "burst": 9, "period_seconds": 60, "note": "n" }),
+        )
+        .await
+        .json();
+    let limit = json!({ "limit": "new_orders_per_account", "burst": 600, "period_seconds": 10_800, "note": "by mail" });
+    let key = format!("/v1/api-keys/{}", id(&made));
+    let nothing = Value::Null;
+    vec![
+        ("POST", "/v1/tenants", "/v1/tenants".into(), json!({ "slug": "new-co" })),
+        ("PATCH", "/v1/tenants/{tenant}", "/v1/tenants/beta-co".into(), json!({ "weight": 7 })),
+        ("POST", "/v1/api-keys", "/v1/api-keys".into(), json!({ "name": "panel" })),
+        ("PATCH", "/v1/api-keys/{key}", key.clone(), json!({ "name": "renamed" })),
+        ("POST", "/v1/api-keys/{key}/rotate", format!("{key}/rotate"), json!({})),
+        ("DELETE", "/v1/api-keys/{key}", format!("/v1/api-keys/{}", id(&other)), nothing.clone()),
+        ("POST", "/v1/limit-overrides", "/v1/limit-overrides".into(), limit),
+        ("POST", "/v1/limit-overrides/search", "/v1/limit-overrides/search".into(), json!({})),
+        ("DELETE", "/v1/limit-overrides/search", "/v1/limit-overrides/search".into(), nothing.clone()),
+        (
+            "DELETE",
+            "/v1/limit-overrides/{override}",
+            format!("/v1/limit-overrides/{}", id(&entered)),
+            nothing.clone(),
+        ),
+        ("POST", "/v1/paused-names/release", "/v1/paused-names/release".into(), nothing.clone()),
+        (
+            "POST",
+            "/v1/authorizations/{authorization}/settle",
+            format!("/v1/authorizations/{authorization}/settle"),
+            nothing.clone(),
+        ),
+        ("POST", "/v1/hostnames/{hostname}/check", "/v1/hostnames/alpha.com/check".into(), nothing.clone()),
+        ("POST", "/v1/hostnames/{hostname}/resume", "/v1/hostnames/alpha.com/resume".into(), nothing.clone()),
+        (
+            "PUT",
+            "/v1/hostnames/{hostname}/overrides/{check}",
+            "/v1/hostnames/alpha.com/overrides/dns".into(),
+            json!({ "note": "it knows better" }),
+        ),
+        (
+            "DELETE",
+            "/v1/hostnames/{hostname}/overrides/{check}",
+            "/v1/hostnames/alpha.com/overrides/dns".into(),
+            nothing.clone(),
+        ),
+        (
+            "PUT",
+            "/v1/checks/{check}/standing",
+            "/v1/checks/dns/standing".into(),
+            json!({ "standing": "advice" }),
+        ),
+        (
+            "POST",
+            "/v1/hostnames/{hostname}/transfer",
+            "/v1/hostnames/alpha.com/transfer".into(),
+            json!({ "tenant": "beta-co" }),
+        ),
+        ("POST", "/acme-dns/register", "/acme-dns/register".into(), json!({})),
+    ]
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn every_write_of_every_route_is_in_the_audit(pool: PgPool) {
+    let world = World::start_otherwise(pool, |state| {
+        state.with_own_zone(Some("acme.host.example".to_owned()), Registration::Token)
+    })
+    .await;
+    world.import("alpha-co,a1,alpha.com,http-01,\nbeta-co,b1,beta.com,http-01,\n").await;
+    world
+        .execute(
+            "insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, identifier, status, origin, opened_at, expires_at, challenge_type, challenge_url, token, key_authorization)
+             select gen_random_uuid(), tenant_id, account_id, order_id, 'https://ca.test/authz', names[1], 'pending', 'ours', '2026-11-21', '2026-11-28', 'http-01', 'https://ca.test/chall', 'a-token', 'a-key-authorization'
+             from orders where names[1] = 'beta.com';
+             update orders set stage = 'cancelled', ended_at = '2026-11-21', in_line = false where names[1] = 'beta.com';",
+        )
+        .await;
+    let mut missing: BTreeSet<(String, String)> = routes::all()
+        .into_iter()
+        .filter(|(method, path)| method != "GET" && !NO_WRITES.contains(&(method.as_str(), path.as_str())))
+        .collect();
+    for (method, route, path, body) in recipes(&world).await {
+        let answer = write(&world, method, &path, &world.operator, &body).await;
+        assert!(answer.status.is_success(), "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
+        assert_told(&world, &answer, "key", method, &path).await;
+        missing.remove(&(method.to_owned(), route.to_owned()));
+        if route == "/acme-dns/register" {
+            let update = update_label(&world, &answer.json()).await;
+            assert_eq!(update.status, StatusCode::OK, "{}", String::from_utf8_lossy(&update.body));
+            assert_told(&world, &update, "user", "POST", "/acme-dns/update").await;
+            missing.remove(&("POST".to_owned(), "/acme-dns/update".to_owned()));
+        }
+    }
+    // A tenant's own: asks for a name, and thinks better of it.
+    let alpha = world.token_of("alpha-co").await;
+    for (method, status) in [("POST", StatusCode::ACCEPTED), ("DELETE", StatusCode::NO_CONTENT)] {
+        let path = "/v1/hostnames/alpha.com/transfer";
+        let answer = write(&world, method, path, &alpha, &json!({})).await;
+        assert_eq!(answer.status, status, "{}", String::from_utf8_lossy(&answer.body));
+        assert_told(&world, &answer, "key", method, path).await;
+        missing.remove(&(method.to_owned(), "/v1/hostnames/{hostname}/transfer".to_owned()));
+    }
+    assert!(missing.is_empty(), "write down how each of these is asked: {missing:?}");
+}
+
+async fn write(world: &World, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+    let method: Method = method.parse().expect("a method");
+    if body.is_null() {
+        let request = world.request(method, path, token).body(Full::default()).expect("a request");
+        return world.send(request).await;
+    }
+    world.send_json(method, path, token, body).await
+}
+
+async fn update_label(world: &World, registered: &Value) -> Answer {
+    let text = |name: &str| registered[name].as_str().expect("a text").to_owned();
+    let body = json!({ "subdomain": text("subdomain"), "txt": "x".repeat(43) }).to_string();
+    let request = world
+        .request(Method::POST, "/acme-dns/update", "none")
+        .header("x-api-user", text("username"))
+        .header("x-api-key", text("password"));
+    world.send(request.body(Full::from(Bytes::from(body))).expect("a request")).await
+}
+
+async fn assert_told(world: &World, answer: &Answer, actor: &str, method: &str, path: &str) {
+    let request_id = answer.headers["x-request-id"].to_str().expect("ASCII");
+    let told: Vec<(String, String, Option<String>, Value)> = sqlx::query_as(
+        "select actor_kind, actor_name, host(address), data from events where request_id = $1",
+    )
+    .bind(request_id)
+    .fetch_all(&world.pool)
+    .await
+    .expect("the audit");
+    assert!(!told.is_empty(), "{method} {path} is not in the audit");
+    for (kind, name, address, data) in told {
+        assert_eq!((kind.as_str(), address.as_deref()), (actor, Some("127.0.0.1")), "{method} {path}");
+        assert!(!name.is_empty(), "{method} {path}");
+        let text = data.to_string();
+        assert!(!text.contains("lockkeeper_operator_") || text.contains('…'), "{method} {path}: {text}");
+        assert!(
+            ["before", "after"].iter().any(|side| data.get(side).is_some()) || data.get("hostname").is_some(),
+            "{method} {path}: {text}"
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! Every route with another tenant's ids: nothing of it exists, and nothing of it is told.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::routes;
+use crate::world::{Answer, World};
+
+/// What one tenant has, by the names that routes give it.
+struct Holding {
+    slug: &'static str,
+    key: String,
+    ids: Vec<(&'static str, String)>,
+}
+
+/// Routes on which a stranger's id may be used, because asking for what others have is what they are for.
+const ASKS_FOR_OTHERS: [(&str, &str); 1] = [("POST", "/v1/hostnames/{hostname}/transfer")];
+
+async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
+    let text = |row: &'static str| {
+        let statement = row.replace("SLUG", slug);
+        let pool = world.pool.clone();
+        async move {
+            sqlx::query_scalar::<_, uuid::Uuid>(sqlx::AssertSqlSafe(statement))
+                .fetch_one(&pool)
+                .await
+                .expect("a row")
+        }
+    };
+    let tenant = world.tenant(slug).await;
+    let key = world.token_of(slug).await;
+    let certificate =
+        text("select certificate_id from certificates join tenants using (tenant_id) where slug = 'SLUG'")
+            .await;
+    let order = text("select order_id from orders join tenants using (tenant_id) where slug = 'SLUG'").await;
+    let authorization = text(
+        "select authorization_id from authorizations join tenants using (tenant_id) where slug = 'SLUG'",
+    )
+    .await;
+    let api_key =
+        text("select key_id from api_keys join tenants using (tenant_id) where slug = 'SLUG'").await;
+    let ids = vec![
+        ("tenant", tenant.to_string()),
+        ("hostname", hostname.to_owned()),
+        ("certificate", issuance::ids::CertificateId(certificate).to_string()),
+        ("order", issuance::ids::OrderId(order).to_string()),
+        ("authorization", issuance::ids::AuthorizationId(authorization).to_string()),
+        ("key", issuance::ids::ApiKeyId(api_key).to_string()),
+        // Nothing of anybody's.
+        ("check", "dns".to_owned()),
+        ("override", "lov_00000000000000000000000000".to_owned()),
+    ];
+    Holding { slug, key, ids }
+}
+
+fn filled(path: &str, holding: &Holding) -> String {
+    let mut filled = path.to_owned();
+    for (name, value) in &holding.ids {
+        filled = filled.replace(&format!("{{{name}}}"), value);
+    }
+    assert!(!filled.contains('{'), "{path}: say in `holding` what a tenant has of that");
+    filled
+}
+
+async fn ask(world: &World, method: &str, path: &str, key: &str) -> Answer {
+    let method: Method = method.parse().expect("a method");
+    if method == Method::GET {
+        return world.get_as(key, path).await;
+    }
+    world.send_json(method, path, key, &json!({})).await
+}
+
+/// Whatever names the other one, unless it was sent.
+fn leaks(answer: &Answer, of: &Holding, sent: &str) -> Vec<String> {
+    let headers: Vec<String> =
+        answer.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    let told = format!("{}\n{}", String::from_utf8_lossy(&answer.body), headers.join("\n"));
+    let mut secrets: Vec<&str> = of
+        .ids
+        .iter()
+        .filter(|(name, _)| !["check", "override"].contains(name))
+        .map(|(_, id)| id.as_str())
+        .collect();
+    secrets.push(of.slug);
+    secrets
+        .into_iter()
+        .filter(|secret| !sent.contains(*secret) && told.contains(*secret))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn another_tenants_ids_open_nothing_on_any_route(pool: PgPool) {
+    let world = World::start(pool).await;
+    world.import("alpha-co,a1,alpha.com,http-01,\nbeta-co,b1,beta.com,http-01,\n").await;
+    world
+        .execute(
+            "insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, identifier, status, origin, opened_at, expires_at, challenge_type, challenge_url, token, key_authorization)
+             select gen_random_uuid(), tenant_id, account_id, order_id, 'https://ca.test/authz/' || names[1], names[1], 'pending', 'ours', '2026-11-21', '2026-11-28', 'http-01', 'https://ca.test/chall', 'secret-token', 'secret-key-authorization'
+             from orders",
+        )
+        .await;
+    let alpha = holding(&world, "alpha-co", "alpha.com").await;
+    let beta = holding(&world, "beta-co", "beta.com").await;
+    let routes = routes::all();
+    let (mut asked, mut opened, mut told) = (0, Vec::new(), Vec::new());
+    for (own, other) in [(&alpha, &beta), (&beta, &alpha)] {
+        for (method, path) in &routes {
+            let address = filled(path, other);
+            let answer = ask(&world, method, &address, &own.key).await;
+            asked += 1;
+            let leaked = leaks(&answer, other, &address);
+            if !leaked.is_empty() {
+                told.push(format!("{method} {path} tells {leaked:?}"));
+            }
+            let of_others = ["tenant", "hostname", "certificate", "order", "authorization", "key"];
+            let names_other = of_others.iter().any(|name| path.contains(&format!("{{{name}}}")));
+            let asks = ASKS_FOR_OTHERS.contains(&(method.as_str(), path.as_str()));
+            if !names_other || asks {
+                continue;
+            }
+            // What is the operator's alone is refused before anything is looked for.
+            let operators = answer.status == StatusCode::FORBIDDEN && answer.problem() == "forbidden-scope";
+            let of_operator =
+                operators && world.get_as(&own.key, "/v1/headroom").await.status == StatusCode::FORBIDDEN;
+            if answer.status != StatusCode::NOT_FOUND && !of_operator {
+                opened.push(format!("{method} {path}: {}", answer.status));
+            }
+        }
+    }
+    assert_eq!((opened, told), (Vec::<String>::new(), Vec::<String>::new()), "over {asked} requests");
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn no_route_answers_otherwise_than_503_without_a_database(pool: PgPool) {
+    let world = World::start(pool).await;
+    world.import("alpha-co,a1,alpha.com,http-01,\n").await;
+    world
+        .execute(
+            "insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, identifier, status, origin, opened_at, expires_at, challenge_type, challenge_url, token, key_authorization)
+             select gen_random_uuid(), tenant_id, account_id, order_id, 'https://ca.test/authz', names[1], 'pending', 'ours', '2026-11-21', '2026-11-28', 'http-01', 'https://ca.test/chall', 'a-token', 'a-key-authorization'
+             from orders",
+        )
+        .await;
+    let alpha = holding(&world, "alpha-co", "alpha.com").await;
+    world.pool.close().await;
+    let mut otherwise = Vec::new();
+    for (method, path) in routes::all() {
+        // The probe says that the process lives, and acme-dns has a language of its own.
+        if path == "/livez" || path.starts_with("/acme-dns/") {
+            continue;
+        }
+        let answer = ask(&world, &method, &filled(&path, &alpha), &world.operator).await;
+        let patience = answer.headers.contains_key("retry-after") || path == "/readyz";
+        if answer.status != StatusCode::SERVICE_UNAVAILABLE || !patience {
+            otherwise.push(format!("{method} {path}: {}", answer.status));
+        }
+    }
+    assert_eq!(otherwise, Vec::<String>::new());
+}
