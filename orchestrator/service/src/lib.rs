@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod adopt;
+pub mod agent;
 pub mod api;
 pub mod app;
 pub mod challenge;
@@ -14,6 +15,7 @@ pub mod doctor;
 pub mod engine;
 pub mod keys;
 pub mod mishaps;
+pub mod program;
 pub mod reconcile;
 pub mod records;
 pub mod rehearse;

@@ -1,6 +1,8 @@
 //! The REST API against real Postgres, over HTTP.
 
 mod commands;
+mod delivery;
+mod deployments;
 mod fetches;
 mod forecast;
 mod hostnames;

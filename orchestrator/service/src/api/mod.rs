@@ -8,8 +8,12 @@ mod acme_dns;
 mod auth;
 pub mod authorizations;
 mod body;
+mod bundles;
+mod caddy;
 mod certificates;
 pub mod checks;
+mod delivery_instruments;
+mod deployments;
 pub mod headroom;
 pub mod hostnames;
 pub mod imports;
@@ -18,9 +22,11 @@ pub mod limit_overrides;
 mod livez;
 mod orders;
 pub mod paused_names;
+mod prefer;
 pub mod problem;
 mod query;
 mod readyz;
+mod recipient;
 mod request_id;
 pub mod settlings;
 mod summary;
@@ -35,11 +41,13 @@ use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Registration;
 use crate::keys::Sealer;
 use crate::store::Store;
+use bundles::watch::BundleWatch;
 use problem::Problem;
 
 /// Import files held in memory at once; the others wait before their first byte is read.
@@ -64,6 +72,9 @@ pub struct ApiState {
     pub registration: Registration,
     /// Seals what is kept for clients.
     pub sealer: Arc<Sealer>,
+    /// Whoever is waited with here is let go when the service stops.
+    pub stop: CancellationToken,
+    bundle_watch: Arc<BundleWatch>,
     import_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
 }
@@ -88,6 +99,8 @@ impl ApiState {
             own_zone: None,
             registration: Registration::default(),
             sealer,
+            stop: CancellationToken::new(),
+            bundle_watch: Arc::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
         }
@@ -103,6 +116,7 @@ impl ApiState {
 /// Every route of the API. All but the two probes, and what the acme-dns protocol has its own keys for, ask for a bearer
 /// token.
 pub fn router(state: ApiState) -> Router {
+    delivery_instruments::describe();
     let (described, _) = described().split_for_parts();
     instruments::register();
     Router::new()
@@ -133,4 +147,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(checks::routes())
         .merge(settlings::routes())
         .merge(summary::routes())
+        .merge(bundles::routes())
+        .merge(caddy::routes())
+        .merge(deployments::routes())
 }
