@@ -1,6 +1,7 @@
 -- A tenant as its provider keeps it: what it is called elsewhere, whether it may begin anything new, and how much.
 alter table tenants
-    add column name text not null default '' constraint tenants_name check (char_length(name) <= 200),
+    add column display_name text not null default ''
+        constraint tenants_display_name check (char_length(display_name) <= 200),
     add column external_id text
         constraint tenants_external_id_is_one check (char_length(external_id) between 1 and 200),
     add column status text not null default 'active'

@@ -1,7 +1,7 @@
 -- $1 import, $2 and $3 the lines after and up to, $4 now. As certificates_change does it.
 with changed as (
     update certificates
-    set names = items.names, challenge = items.challenge, labels = items.labels
+    set names = items.names, challenge = items.challenge, labels = items.labels, given_up_at = null
     from import_items as items
     where items.import_id = $1 and items.line > $2 and items.line <= $3 and items.verdict = 'changed'
         and certificates.certificate_id = items.certificate_id

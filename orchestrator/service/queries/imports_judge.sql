@@ -5,10 +5,11 @@ with judged as (
         items.line, tenants.tenant_id,
         coalesce(certificates.certificate_id, ($4::uuid[])[row_number() over (order by items.line)::integer])
             as certificate_id,
-        coalesce(certificates.names = items.names, false) as same_names,
+        coalesce(certificates.names = items.names and certificates.given_up_at is null, false) as same_names,
         case
             when certificates.certificate_id is null then 'created'
-            when certificates.names = items.names and certificates.challenge = items.challenge
+            when certificates.names = items.names and certificates.given_up_at is null
+                and certificates.challenge = items.challenge
                 and certificates.labels = items.labels then 'unchanged'
             else 'changed'
         end as verdict

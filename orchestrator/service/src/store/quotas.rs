@@ -1,6 +1,6 @@
 //! How much each tenant may have, and how much it has.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use issuance::ids::TenantId;
 use issuance::time::Timestamp;
@@ -124,33 +124,57 @@ impl Allowances {
         Ok(())
     }
 
+    /// Those that cannot have whatever they wish.
+    pub(super) fn bounded(&self) -> Vec<Uuid> {
+        let bounded =
+            |one: &Allowance| one.suspended || one.hostnames_max.is_some() || one.certificates_max.is_some();
+        self.of.iter().filter(|(_, one)| bounded(one)).map(|(tenant, _)| *tenant).collect()
+    }
+
     /// Writes down what was begun.
     pub(super) async fn record(self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        let mut begun: Vec<(Uuid, i32)> = self
-            .of
-            .iter()
-            .filter(|(_, one)| one.begun > 0)
-            .map(|(tenant, one)| (*tenant, i32::try_from(one.begun).unwrap_or(i32::MAX)))
-            .collect();
-        if begun.is_empty() {
-            return Ok(());
-        }
-        begun.sort_unstable();
-        let (tenants, counts): (Vec<Uuid>, Vec<i32>) = begun.into_iter().unzip();
-        sqlx::query!(
-            "insert into tenant_days as kept (tenant_id, day, new_certificates)
+        let begun = self.of.into_iter().map(|(tenant, one)| (tenant, one.begun));
+        record(conn, self.now, begun.filter(|(_, begun)| *begun > 0).collect()).await
+    }
+}
+
+/// Writes down one certificate that was begun for each of these.
+pub(super) async fn record_begun(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    tenants: impl IntoIterator<Item = Uuid>,
+) -> Result<(), StoreError> {
+    let mut begun: BTreeMap<Uuid, u64> = BTreeMap::new();
+    for tenant in tenants {
+        *begun.entry(tenant).or_default() += 1;
+    }
+    record(conn, now, begun).await
+}
+
+async fn record(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    begun: BTreeMap<Uuid, u64>,
+) -> Result<(), StoreError> {
+    if begun.is_empty() {
+        return Ok(());
+    }
+    let count = |begun: u64| i32::try_from(begun).unwrap_or(i32::MAX);
+    let (tenants, counts): (Vec<Uuid>, Vec<i32>) =
+        begun.into_iter().map(|(tenant, begun)| (tenant, count(begun))).unzip();
+    sqlx::query!(
+        "insert into tenant_days as kept (tenant_id, day, new_certificates)
              select tenant_id, $3, begun from unnest($1::uuid[], $2::integer[]) as begun (tenant_id, begun)
              on conflict (tenant_id, day) do update
              set new_certificates = kept.new_certificates + excluded.new_certificates",
-            &tenants,
-            &counts,
-            day(self.now)
-        )
-        .execute(conn)
-        .await
-        .map_err(StoreError::of("quotas.record"))?;
-        Ok(())
-    }
+        &tenants,
+        &counts,
+        day(now)
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("quotas.record"))?;
+    Ok(())
 }
 
 pub(super) async fn usage(

@@ -180,7 +180,8 @@ pub async fn create(
     let (id, at) = (work.mint().uuid(), sql_instant(work.at()));
     sqlx::query!(
         "insert into tenants (
-             tenant_id, slug, name, external_id, status, hostnames_max, new_certificates_per_day, weight, created_at
+             tenant_id, slug, display_name, external_id, status, hostnames_max, new_certificates_per_day, weight,
+             created_at
          )
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         id,
@@ -212,7 +213,7 @@ pub async fn change(
     let at = sql_instant(work.at());
     sqlx::query!(
         "update tenants
-         set name = $2, external_id = $3, status = $4, hostnames_max = $5, new_certificates_per_day = $6, weight = $7,
+         set display_name = $2, external_id = $3, status = $4, hostnames_max = $5, new_certificates_per_day = $6, weight = $7,
              version = version + 1, updated_at = $8
          where tenant_id = $1",
         tenant.0,
@@ -278,8 +279,8 @@ async fn select(
     rows: i64,
 ) -> Result<Vec<TenantView>, StoreError> {
     let found = sqlx::query!(
-        "select tenant_id, slug, name, external_id, status, hostnames_max, new_certificates_per_day, weight, created_at,
-             updated_at, version
+        "select tenant_id, slug, display_name, external_id, status, hostnames_max, new_certificates_per_day, weight,
+             created_at, updated_at, version
          from tenants
          where ($1::uuid is null or tenant_id = $1)
              and ($2::text is null or slug = $2)
@@ -307,7 +308,7 @@ async fn select(
         Ok(TenantView {
             id: TenantId(row.tenant_id),
             slug: row.slug,
-            name: row.name,
+            name: row.display_name,
             external_id: row.external_id,
             status,
             quotas: TenantQuotas {

@@ -7,15 +7,17 @@ use sqlx::types::Uuid;
 use sqlx::{Connection as _, PgConnection};
 
 use super::job::{Job, Tally};
+use super::quota;
 use crate::store::mint::Mint;
 use crate::store::wishes::{self, Terms};
-use crate::store::{StoreError, sql_instant, tenants};
+use crate::store::{StoreError, quotas, sql_instant, tenants};
 
 /// Behind the number of a line.
 const TWO_ROWS: &str = " already and says something else there: remove one of the two rows";
 const TWO_NAMES: &str = " already: remove one of them";
 /// Behind a name.
-pub(super) const NOT_THEIRS: &str = " belongs to another tenant: it must be released there first";
+pub(super) const NOT_THEIRS: &str =
+    " belongs to another tenant: it must be released there first, or asked for with a proof";
 
 /// Holds the rows of the file against each other. The one statement of an import that sees all of them; it writes only
 /// those that stand twice.
@@ -71,9 +73,10 @@ pub(super) async fn commit(
     if job.tenant.is_none() {
         tenants::ensure(conn, now, mint, &slugs).await?;
     }
-    tenants::hold(conn, &slugs).await?;
+    let held = tenants::hold(conn, &slugs).await?;
     let foreign = foreign(conn, job, lines).await?;
     let mut refused = refuse(conn, job, &foreign).await?;
+    refused += quota::refuse(conn, now, job, lines, held.values().copied()).await?;
     refused += claim(conn, now, job, lines).await?;
 
     let ids: Vec<Uuid> = (lines.0..lines.1).map(|_| mint.uuid()).collect();
@@ -109,6 +112,7 @@ pub(super) async fn commit(
     let ordered: Vec<Uuid> =
         judged.iter().filter(|row| row.same_names).filter_map(|row| row.certificate_id).collect();
     let terms = Terms { account, import: job.id.0, lane: job.lane };
+    quotas::record_begun(conn, now, to_order.iter().map(|(_, tenant)| *tenant)).await?;
     wishes::order(conn, now, mint, terms, &to_order).await?;
     let hastened = wishes::hasten(conn, job.lane, &ordered).await?;
     Ok(Tally { refused, orders: to_order.len() as u64, hastened, ..tally })

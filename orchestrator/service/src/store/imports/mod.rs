@@ -5,6 +5,7 @@
 
 mod commit;
 pub mod job;
+mod quota;
 mod rollback;
 pub mod staging;
 pub mod view;
