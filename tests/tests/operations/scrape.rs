@@ -30,6 +30,12 @@ impl Scrape {
         self.samples.get(series).copied()
     }
 
+    /// Over all series that begin like that.
+    pub(crate) fn sum(&self, beginning: &str) -> f64 {
+        let found = self.samples.iter().filter(|(series, _)| series.starts_with(beginning));
+        found.map(|(_, value)| value).sum()
+    }
+
     pub(crate) fn series(&self) -> usize {
         self.samples.len()
     }
