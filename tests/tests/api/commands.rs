@@ -6,7 +6,7 @@ use issuance::ids::ImportId;
 use lockkeeper::cli::api_client::{ApiClient, operator_token, parse_token};
 use lockkeeper::cli::authz::{self, AuthzCommand, SettleArgs};
 use lockkeeper::cli::cert::{self, CertCommand, ShowArgs};
-use lockkeeper::cli::import::{self, CsvArgs, ErrorsArgs, ImportCommand, JobArgs, ListArgs, ShowArgs};
+use lockkeeper::cli::import::{self, CsvArgs, ErrorsArgs, ImportCommand, JobArgs, ListArgs};
 use lockkeeper::cli::listing::ListingArgs;
 use lockkeeper::cli::order::{self, OrderCommand};
 use lockkeeper::cli::{CliError, Exit, Format, Output, headroom};
@@ -86,7 +86,7 @@ async fn an_import_is_previewed_committed_and_taken_back(pool: PgPool) {
     let id: ImportId = imports["data"][0]["id"].as_str().expect("one").parse().expect("an id");
     let job = || JobArgs { import: id };
     let listing = ListingArgs { limit: 10, cursor: None };
-    let show = |verdict: Option<&str>, rows| ShowArgs {
+    let show = |verdict: Option<&str>, rows| import::ShowArgs {
         import: id,
         verdict: verdict.map(str::to_owned),
         rows,

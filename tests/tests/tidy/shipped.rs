@@ -46,9 +46,11 @@ fn points(sources: &[Source]) -> Vec<String> {
 }
 
 /// All or nothing: whoever asked for it through the API asks again, and a reconciler looks again.
-const NO_POINTS: [&str; 5] = [
+const NO_POINTS: [&str; 7] = [
     "orchestrator/service/src/store/audits.rs",
+    "orchestrator/service/src/store/imports/commit.rs",
     "orchestrator/service/src/store/imports/mod.rs",
+    "orchestrator/service/src/store/imports/rollback.rs",
     "orchestrator/service/src/store/lines.rs",
     "orchestrator/service/src/store/orphans.rs",
     "orchestrator/service/src/store/rescues.rs",
