@@ -9,6 +9,7 @@ pub mod https_client;
 pub mod mortal_service;
 pub mod name_server;
 pub mod named;
+pub mod openssl;
 pub mod pebble;
 pub mod postgres;
 pub mod proxy;

@@ -152,6 +152,16 @@ id!(
     ApiKeyId,
     "key"
 );
+id!(
+    /// One certificate that the CA has signed: what an order brought.
+    VersionId,
+    "ver"
+);
+id!(
+    /// What one server has of one certificate.
+    DeploymentId,
+    "dpl"
+);
 
 #[cfg(test)]
 mod tests {

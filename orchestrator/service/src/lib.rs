@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod adopt;
+pub mod agent;
 pub mod api;
 pub mod app;
 pub mod challenge;
@@ -15,6 +16,7 @@ pub mod engine;
 pub mod intake;
 pub mod keys;
 pub mod mishaps;
+pub mod program;
 pub mod reconcile;
 pub mod records;
 pub mod rehearse;

@@ -3,6 +3,8 @@
 mod audit;
 mod commands;
 mod crossing;
+mod delivery;
+mod deployments;
 mod fence;
 mod fetches;
 mod forecast;

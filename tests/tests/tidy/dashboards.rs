@@ -9,9 +9,8 @@ use serde_json::Value;
 use crate::source::{Source, repository, root};
 
 const PREFIX: &str = "lockkeeper_";
-/// What delivery and webhooks tell; alerts and boards know of it.
-const TOLD_ELSEWHERE: [&str; 3] =
-    ["lockkeeper_deployments", "lockkeeper_webhook_backlog", "lockkeeper_webhook_oldest_seconds"];
+/// What webhooks tell; alerts and boards know of it.
+const TOLD_ELSEWHERE: [&str; 2] = ["lockkeeper_webhook_backlog", "lockkeeper_webhook_oldest_seconds"];
 
 /// Every metric that the service registers: names in files that use the `metrics` crate.
 fn registered(sources: &[Source]) -> BTreeSet<String> {

@@ -9,8 +9,12 @@ pub mod api_keys;
 mod auth;
 pub mod authorizations;
 mod body;
+mod bundles;
+mod caddy;
 mod certificates;
 pub mod checks;
+mod delivery_instruments;
+mod deployments;
 mod etag;
 pub mod headroom;
 pub mod hostnames;
@@ -21,9 +25,11 @@ pub mod limit_overrides;
 mod livez;
 mod orders;
 pub mod paused_names;
+mod prefer;
 pub mod problem;
 mod query;
 mod readyz;
+mod recipient;
 mod request_id;
 pub mod settlings;
 mod summary;
@@ -40,11 +46,13 @@ use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Cidr, Registration};
 use crate::keys::Sealer;
 use crate::store::Store;
+use bundles::watch::BundleWatch;
 use last_uses::LastUses;
 use problem::Problem;
 use throttle::Throttle;
@@ -80,6 +88,9 @@ pub struct ApiState {
     pub trusted_proxies: Arc<[Cidr]>,
     throttle: Throttle,
     last_uses: LastUses,
+    /// Whoever is waited with here is let go when the service stops.
+    pub stop: CancellationToken,
+    bundle_watch: Arc<BundleWatch>,
     import_seats: Arc<Semaphore>,
     upload_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
@@ -110,6 +121,8 @@ impl ApiState {
             trusted_proxies: Arc::default(),
             throttle,
             last_uses: LastUses::default(),
+            stop: CancellationToken::new(),
+            bundle_watch: Arc::default(),
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             upload_seats: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
@@ -133,6 +146,7 @@ impl ApiState {
 /// token.
 pub fn router(state: ApiState) -> Router {
     imports::describe_metrics();
+    delivery_instruments::describe();
     let (described, _) = described().split_for_parts();
     instruments::register();
     Router::new()
@@ -165,4 +179,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(summary::routes())
         .merge(api_keys::routes())
         .merge(tenants::routes())
+        .merge(bundles::routes())
+        .merge(caddy::routes())
+        .merge(deployments::routes())
 }

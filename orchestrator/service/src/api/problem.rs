@@ -182,6 +182,22 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-issued-yet", "Nothing has been issued yet", detail)
     }
 
+    pub(super) fn no_private_key() -> Self {
+        let detail = "the private key is not held here: whoever made the certificate's request has kept it";
+        Self::new(StatusCode::CONFLICT, "no-private-key", "There is no private key", detail)
+    }
+
+    pub(super) fn not_served_as_asked(kinds: &str) -> Self {
+        let detail = format!("the bundle is served as {kinds}: send one of these in Accept");
+        Self::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "It is not served as that", detail)
+    }
+
+    pub(super) fn selector_too_wide(max: usize) -> Self {
+        let detail =
+            format!("more than {max} certificates have these labels: ask for fewer with another label");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "selector-too-wide", "The selector is too wide", detail)
+    }
+
     pub(super) fn already_settled(view: &AuthorizationView) -> Self {
         let settled = view.settled_at.map_or_else(String::new, |at| format!(" since {at}"));
         let how = if view.final_at.is_some() { view.status.as_str() } else { "submitted" };

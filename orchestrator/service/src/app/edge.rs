@@ -51,7 +51,12 @@ impl Edge<'_> {
         Ok((address, board))
     }
 
-    pub(super) async fn serve_api(&self, config: &Config, state: ApiState) -> Result<SocketAddr, AppError> {
+    pub(super) async fn serve_api(
+        &self,
+        config: &Config,
+        mut state: ApiState,
+    ) -> Result<SocketAddr, AppError> {
+        state.stop = self.stop.clone();
         let listener = bind("API", config.api.listen).await?;
         let address = address(&listener)?;
         let stop = self.stop.clone();

@@ -30,7 +30,7 @@ mod report;
 pub mod resolver;
 mod sanity;
 mod sight;
-mod tls;
+pub(crate) mod tls;
 mod watched;
 #[cfg(test)]
 mod world;

@@ -51,7 +51,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-pub(super) fn connector() -> Result<TlsConnector, rustls::Error> {
+pub(crate) fn connector() -> Result<TlsConnector, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?

@@ -6,6 +6,7 @@ use super::demo::DemoError;
 use super::exit::Exit;
 use super::http01::snippet::{SnippetError, ThumbprintError};
 use crate::adopt::csv::FileError;
+use crate::agent::{AgentError, ServiceError, StateError};
 use crate::app::{AppError, IdentityError};
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
@@ -35,6 +36,8 @@ pub enum CliError {
     Snippet(#[from] SnippetError),
     #[error(transparent)]
     Thumbprint(#[from] ThumbprintError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -113,6 +116,17 @@ impl CliError {
                 | AppError::Directory(_)
                 | AppError::Terms { .. },
             ) => Exit::Usage,
+            Self::Agent(AgentError::Service(ServiceError::Unreachable { .. })) => Exit::Unreachable,
+            Self::Agent(AgentError::Service(ServiceError::Refused { status, .. })) => match status.as_u16() {
+                401 | 403 => Exit::Unauthorized,
+                429 => Exit::Deferred,
+                503 => Exit::Unreachable,
+                _ => Exit::Failure,
+            },
+            Self::Agent(AgentError::Service(ServiceError::Foreign)) => Exit::Failure,
+            Self::Agent(AgentError::State(StateError::InUse { .. })) => Exit::Conflict,
+            Self::Agent(AgentError::State(_)) => Exit::Failure,
+            Self::Agent(_) => Exit::Usage,
             Self::Api(error) => error.exit(),
             Self::Cluster(_) | Self::Store(StoreError::Connect(_)) | Self::App(AppError::Cluster(_)) => {
                 Exit::Unreachable

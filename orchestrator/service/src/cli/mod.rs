@@ -3,6 +3,7 @@
 //! One command, one file: its arguments, and `run`, which says how it went as an [`Exit`].
 
 pub mod account;
+pub mod agent;
 pub mod api_client;
 pub mod authz;
 pub mod ca;
@@ -50,7 +51,8 @@ pub use output::{Format, Output};
 #[derive(Debug, Parser)]
 #[command(name = "lockkeeper", version, after_help = exit::HELP, propagate_version = true)]
 pub struct Cli {
-    /// The configuration file [default: ./lockkeeper.toml, else /etc/lockkeeper/config.toml].
+    /// The configuration file [default: ./lockkeeper.toml, else /etc/lockkeeper/config.toml; of an agent
+    /// /etc/lockkeeper/agent.toml].
     #[arg(long, global = true, value_name = "FILE", env = "LOCKKEEPER_CONFIG")]
     pub config: Option<PathBuf>,
     /// How results are printed.
@@ -122,6 +124,9 @@ pub enum Command {
     /// How web servers answer HTTP-01 challenges.
     #[command(subcommand)]
     Http01(http01::Http01Command),
+    /// Brings certificates to this server; reads agent.toml instead of the service's configuration.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// The account at the CA.
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -178,6 +183,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Tenant(command) => tenant::run(&command, &cli.server.client(config)?, output).await,
         Command::Key(command) => key::run(&command, &cli.server.client(config)?, output).await,
         Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
+        Command::Agent(command) => agent::run(&command, config, output).await,
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Dns01(command) => dns01::run(&command, &cli.server, config, output).await,

@@ -4,6 +4,7 @@
 //! the file (see [`Config::load`]), the section's default. Nothing inside the service re-checks a value.
 
 mod addresses;
+pub mod agent;
 mod api;
 mod authority;
 mod ca;

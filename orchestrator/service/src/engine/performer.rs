@@ -16,6 +16,7 @@ use issuance::time::Clock;
 use crate::acme::objects::{ChallengeKind, OrderObject, OrderStatus};
 use crate::acme::observation::{authorization_seen, order_seen, status, trouble};
 use crate::acme::{Account, AcmeError, Bystander};
+use crate::keys::csr::key_context;
 use crate::keys::{CertificateKey, ChainError, CheckedChain, KeyKind, Sealer};
 use crate::records::{Presented, Records};
 use crate::store::Store;
@@ -43,11 +44,6 @@ pub(super) struct Performer {
 
 /// A chain that fits, beside the answer that says so.
 pub(super) type Downloaded = (Answer, Option<IssuedChain>);
-
-/// Where a certificate key's seal belongs: a sealed key moved to another order does not open.
-fn key_context(order: OrderId) -> String {
-    format!("orders/{order}/key")
-}
 
 impl Performer {
     pub(super) async fn prove(&self, claim: &Claim) -> Answer {

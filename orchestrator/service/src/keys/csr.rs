@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use issuance::identifier::{Hostname, Identifiers};
+use issuance::ids::OrderId;
 use rcgen::{
     CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
     PKCS_RSA_SHA256, PublicKeyData, RsaKeySize,
@@ -43,6 +44,11 @@ pub enum KeyError {
     Pem,
     #[error("the certificate request could not be made")]
     Request(#[source] rcgen::Error),
+}
+
+/// Where a certificate key's seal belongs: a sealed key moved to another order does not open.
+pub fn key_context(order: OrderId) -> String {
+    format!("orders/{order}/key")
 }
 
 /// The private key of one certificate. One key serves one certificate.

@@ -1,9 +1,11 @@
 //! Keys: made, sealed at rest, and held against the certificates made for them.
 
 pub mod account_key;
+pub mod bundle;
 pub mod chain;
 pub mod csr;
 pub mod master;
+pub mod pkcs12;
 pub mod seal;
 
 pub use chain::{ChainError, CheckedChain};

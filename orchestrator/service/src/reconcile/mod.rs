@@ -22,6 +22,7 @@
 mod ari;
 mod audit;
 mod census;
+mod delivery;
 mod evidence;
 mod headroom;
 mod instruments;
@@ -57,6 +58,7 @@ use crate::store::{Store, StoreError};
 pub use self::ari::Ari;
 pub use self::audit::Audit;
 pub use self::census::CensusTaker;
+pub use self::delivery::DeliveryWatch;
 pub use self::evidence::Evidence;
 pub use self::headroom::HeadroomWatch;
 use self::instruments::Instruments;
@@ -186,6 +188,7 @@ impl Reconcilers {
         reconcilers.run(CensusTaker::new(parts.clone()), settings.interval, parts);
         let transfers = Transfers::new(parts.clone(), Arc::clone(&records));
         reconcilers.run(transfers, settings.interval, parts);
+        reconcilers.run(DeliveryWatch::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Sweep::new(records), settings.interval, parts);
         let audit = Audit::new(parts.clone(), settings.audit_sample);
         reconcilers.run(audit, settings.audit_interval, parts);

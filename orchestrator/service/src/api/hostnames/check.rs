@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
+use crate::api::prefer::wait_of;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
 use crate::api::write::{Answer, Begun, WriteRequest};
@@ -21,8 +22,6 @@ use crate::store::checks::{self, WishState};
 use crate::store::explanations::HostnameView;
 use crate::store::scope::Scope;
 
-/// Longer holds a connection for nothing.
-const WAIT_SECONDS_MAX: u64 = 60;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Has a name checked now.
@@ -73,39 +72,4 @@ pub(in crate::api) async fn create(
     let view = super::explained(&api, viewer, &hostname).await?;
     let status = if state == WishState::Answered { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(view)).into_response())
-}
-
-/// How long the client prefers to wait; what cannot be read is no preference.
-fn wait_of(headers: &HeaderMap) -> Duration {
-    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let wait = preferences
-        .flat_map(|value| value.split(','))
-        .filter_map(|preference| {
-            let (name, value) = preference.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse::<u64>())
-        })
-        .find_map(Result::ok);
-    Duration::from_secs(wait.unwrap_or(0).min(WAIT_SECONDS_MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_read_and_bounded() {
-        let wait = |values: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("prefer", value.parse().expect("a header"));
-            }
-            wait_of(&headers).as_secs()
-        };
-        assert_eq!(wait(&[]), 0);
-        assert_eq!(wait(&["wait=10"]), 10);
-        assert_eq!(wait(&["respond-async, Wait=\"7\""]), 7);
-        assert_eq!(wait(&["respond-async", "wait=5"]), 5);
-        assert_eq!(wait(&["wait=99999"]), WAIT_SECONDS_MAX);
-        assert_eq!(wait(&["wait=-1", "wait"]), 0);
-    }
 }

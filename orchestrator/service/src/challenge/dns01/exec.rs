@@ -1,26 +1,18 @@
 //! lego's exec protocol: `PROGRAM present FQDN VALUE` and `PROGRAM cleanup FQDN VALUE`, success is exit status 0.
 //!
-//! No shell is between. The program sees the variables of its own file and a path to search, and nothing of ours. It has
-//! so long, says so much, and everything it has started is killed when that is over.
+//! The program sees the variables of its own file and a path to search, and nothing of ours; see [`crate::program`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
 use tracing::debug;
 
 use super::presenter::{Change, PresentError, Presenter};
 use super::record_name::RecordName;
-
-/// What is kept of what the program says, of each stream; the rest is read and dropped.
-const OUTPUT_BYTES_MAX: usize = 4_096;
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::program::{self, CallError, Ended};
 
 pub(super) struct Exec {
     program: PathBuf,
@@ -59,38 +51,20 @@ impl Exec {
     }
 
     async fn call(&self, verb: &str, owner: &RecordName, value: &str) -> Result<(), PresentError> {
-        let mut command = Command::new(&self.program);
-        command
-            .args([verb, &format!("{owner}."), value])
-            .env_clear()
-            .env("PATH", PATH)
-            .envs(&self.environment)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .map_err(|error| PresentError::unreachable(format!("{}: {error}", self.program.display())))?;
-        // Whoever drops this call, by a timeout or at the end of a lease, ends everything that it has started.
-        let group = Group(child.id());
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let ended = tokio::time::timeout(self.timeout, async {
-            tokio::join!(child.wait(), beginning(out), beginning(err))
-        });
-        let Ok((status, out, err)) = ended.await else {
-            return Err(PresentError::Timeout { within: self.timeout });
-        };
-        drop(group);
-        let status = status.map_err(PresentError::unreachable)?;
+        let mut command = program::command(&self.program);
+        command.args([verb, &format!("{owner}."), value]).envs(&self.environment);
+        let ended = program::call(command, self.timeout).await.map_err(|error| match error {
+            CallError::Start(source) => {
+                PresentError::unreachable(format!("{}: {source}", self.program.display()))
+            }
+            CallError::Wait(source) => PresentError::unreachable(source),
+            CallError::Timeout { within } => PresentError::Timeout { within },
+        })?;
+        let Ended { status, last_line: last } = ended;
         debug!(program = %self.program.display(), verb, %owner, %status, "A program was called");
         if status.success() {
             return Ok(());
         }
-        let said = if err.trim().is_empty() { out } else { err };
-        let last = said.trim().lines().next_back().unwrap_or_default();
         Err(PresentError::refused(format!("{} {verb} ended with {status}: {last}", self.program.display())))
     }
 }
@@ -114,29 +88,6 @@ impl Presenter for Exec {
         }
         .boxed()
     }
-}
-
-/// A process group that ends with this.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let leader = self.0.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(leader) = leader {
-            // It is gone already where the program ended by itself and left nobody behind.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-async fn beginning(stream: Option<impl AsyncRead + Unpin>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let (mut kept, mut buffer) = (Vec::new(), [0; 1_024]);
-    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        let room = OUTPUT_BYTES_MAX - kept.len();
-        kept.extend_from_slice(&buffer[..length.min(room)]);
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// `NAME=value` lines, as systemd's `EnvironmentFile=` reads them in its simplest form.
