@@ -49,6 +49,7 @@ async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
         ("key", issuance::ids::ApiKeyId(api_key).to_string()),
         // Nothing of anybody's.
         ("check", "dns".to_owned()),
+        ("target", "web17".to_owned()),
         ("override", "lov_00000000000000000000000000".to_owned()),
     ];
     Holding { slug, key, ids }
@@ -79,7 +80,7 @@ fn leaks(answer: &Answer, of: &Holding, sent: &str) -> Vec<String> {
     let mut secrets: Vec<&str> = of
         .ids
         .iter()
-        .filter(|(name, _)| !["check", "override"].contains(name))
+        .filter(|(name, _)| !["check", "target", "override"].contains(name))
         .map(|(_, id)| id.as_str())
         .collect();
     secrets.push(of.slug);

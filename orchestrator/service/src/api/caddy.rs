@@ -52,6 +52,7 @@ pub(super) struct Question {
     get,
     path = "/v1/caddy/certificate",
     tag = "delivery",
+    security(("bearer" = ["bundles:read"])),
     params(Handshake),
     responses(
         (status = 200, description = "The chain, then the key", body = String, content_type = "application/x-pem-file"),
@@ -92,6 +93,7 @@ pub(super) async fn read(
     get,
     path = "/v1/caddy/ask",
     tag = "delivery",
+    security(("bearer" = ["bundles:read"])),
     params(Question),
     responses((status = 200, description = "The name is one of ours"), Problems)
 )]

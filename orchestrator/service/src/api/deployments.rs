@@ -23,6 +23,7 @@ use super::problem::{Problem, ProblemEntry, Problems};
 use super::query::{Parameters, one_of, page};
 use super::recipient::Recipient;
 use super::write::{Answer, Begun, WriteRequest};
+use crate::store::bundles;
 use crate::store::deployments::{self, Before, DeploymentFilter, DeploymentView, Probe, Reported, Told};
 use crate::store::events::Event;
 use crate::store::page::Listing;
@@ -148,6 +149,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathTarget {
     get,
     path = "/v1/deployments",
     tag = "delivery",
+    security(("bearer" = ["certificates:read"])),
     params(Asked),
     responses((status = 200, body = Listing<DeploymentView>), Problems)
 )]
@@ -180,6 +182,7 @@ pub(super) async fn list(
     put,
     path = "/v1/deployments/{certificate}/{target}",
     tag = "delivery",
+    security(("bearer" = ["deployments:manage"])),
     params(("certificate" = CertificateId, Path), ("target" = String, Path)),
     request_body = Report,
     responses((status = 200, body = DeploymentView), Problems)
@@ -192,6 +195,10 @@ pub(super) async fn write(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     recipient.caller.require(Scope::DeploymentsManage)?;
+    // What is sent about another's certificate is not looked at.
+    if !bundles::is_for(&api.store, &recipient.audience, certificate).await? {
+        return Err(Problem::not_found("certificate"));
+    }
     let report: Report = request.json()?;
     let told = report.told(api.clock.now()).map_err(Problem::body_invalid)?;
     let mut write = match request.begin(&api, &recipient.caller).await? {
@@ -222,6 +229,7 @@ pub(super) async fn write(
     delete,
     path = "/v1/deployments/{certificate}/{target}",
     tag = "delivery",
+    security(("bearer" = ["deployments:manage"])),
     params(("certificate" = CertificateId, Path), ("target" = String, Path)),
     responses((status = 204, description = "It is forgotten"), Problems)
 )]

@@ -113,7 +113,7 @@ pub async fn list(store: &Store, audience: &Audience, max: usize) -> Result<Vec<
         audience.labels(),
         i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1),
     )
-    .fetch_all(store.pool())
+    .fetch_all(&mut *store.read_as(audience.viewer).await?)
     .await
     .map_err(StoreError::of("bundles.list"))?;
     let listed = rows.into_iter().map(|row| ListedBundle {
@@ -143,7 +143,7 @@ pub async fn find(
         certificate.0,
         version.map(|version| version.0),
     )
-    .fetch_optional(store.pool())
+    .fetch_optional(&mut *store.read_as(audience.viewer).await?)
     .await
     .map_err(StoreError::of("bundles.find"))?;
     Ok(found.map(|row| {
@@ -158,6 +158,15 @@ pub async fn find(
             not_after: row.not_after?.into(),
         })
     }))
+}
+
+/// Whether the certificate is there for this audience, issued or not.
+pub async fn is_for(
+    store: &Store,
+    audience: &Audience,
+    certificate: CertificateId,
+) -> Result<bool, StoreError> {
+    Ok(find(store, audience, certificate, None).await?.is_some())
 }
 
 /// What is to be shown to whoever asks a server for that name now.
@@ -175,7 +184,7 @@ pub async fn covering(
         hostname.as_str(),
         wildcard_above(hostname),
     )
-    .fetch_optional(store.pool())
+    .fetch_optional(&mut *store.read_as(audience.viewer).await?)
     .await
     .map_err(StoreError::of("bundles.covering"))?;
     Ok(found.map(|row| StoredBundle {
@@ -204,7 +213,7 @@ pub async fn wishes_for(store: &Store, audience: &Audience, hostname: &Hostname)
         hostname.as_str(),
         wildcard_above(hostname),
     )
-    .fetch_one(store.pool())
+    .fetch_one(&mut *store.read_as(audience.viewer).await?)
     .await
     .map_err(StoreError::of("bundles.wishes_for"))
 }

@@ -48,7 +48,7 @@ pub async fn list(
         viewer.tenant_id(),
         certificate.0,
     )
-    .fetch_one(store.pool())
+    .fetch_one(&mut *store.read_as(viewer).await?)
     .await
     .map_err(StoreError::of("versions.list"))?;
     if !is_there {
@@ -72,7 +72,7 @@ pub async fn list(
         page.after(),
         page.rows_to_read(),
     )
-    .fetch_all(store.pool())
+    .fetch_all(&mut *store.read_as(viewer).await?)
     .await
     .map_err(StoreError::of("versions.list"))?;
     let views = rows.into_iter().map(|row| VersionView {

@@ -74,6 +74,7 @@ pub(super) struct BundleItem {
     get,
     path = "/v1/bundles",
     tag = "delivery",
+    security(("bearer" = ["bundles:read"])),
     params(
         Asked,
         ("If-None-Match" = Option<String>, Header, description = "The list that is known"),

@@ -155,6 +155,7 @@ pub(in crate::api) struct BundleDocument {
     get,
     path = "/v1/certificates/{certificate}/bundle",
     tag = "delivery",
+    security(("bearer" = ["bundles:read"])),
     params(
         ("certificate" = CertificateId, Path),
         Asked,
@@ -203,6 +204,7 @@ pub(in crate::api) async fn read(
     post,
     path = "/v1/certificates/{certificate}/bundle",
     tag = "delivery",
+    security(("bearer" = ["bundles:read"])),
     params(("certificate" = CertificateId, Path)),
     request_body = WantedPkcs12,
     responses((status = 200, content((Vec<u8> = "application/x-pkcs12"))), Problems)
@@ -215,6 +217,10 @@ pub(in crate::api) async fn create(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     recipient.caller.require(Scope::BundlesRead)?;
+    // What is sent about another's certificate is not looked at.
+    if !bundles::is_for(&api.store, &recipient.audience, id).await? {
+        return Err(Problem::not_found("certificate"));
+    }
     let wanted: WantedPkcs12 = request.json()?;
     let passphrase = Passphrase::parse(&wanted.passphrase.0).map_err(|error| {
         Problem::body_invalid(vec![ProblemEntry::at("/passphrase", "bad-passphrase", error.to_string())])

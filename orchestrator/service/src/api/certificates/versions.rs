@@ -29,6 +29,7 @@ pub(in crate::api) struct Asked {
     get,
     path = "/v1/certificates/{certificate}/versions",
     tag = "delivery",
+    security(("bearer" = ["certificates:read"])),
     params(("certificate" = CertificateId, Path), Asked),
     responses((status = 200, body = Listing<VersionView>), Problems)
 )]
