@@ -254,7 +254,7 @@ impl ApiClient {
     }
 
     /// `PATCH path` with a JSON document, of the version that is changed.
-    pub async fn patch_json<T: DeserializeOwned>(
+    pub async fn patch_version<T: DeserializeOwned>(
         &self,
         path: &str,
         version: i64,

@@ -149,7 +149,7 @@ pub async fn run(command: &WebhookCommand, api: &ApiClient, output: Output) -> R
                 external_id: None,
                 enabled: (args.enable || args.disable).then_some(args.enable),
             };
-            show(&api.patch_json(&path(args.webhook), before.version, &change).await?, output)?;
+            show(&api.patch_version(&path(args.webhook), before.version, &change).await?, output)?;
         }
         WebhookCommand::Rotate(args) => {
             show_secret(&api.post(&format!("{}/rotate-secret", path(args.webhook))).await?, output)?;
