@@ -162,6 +162,16 @@ id!(
     DeploymentId,
     "dpl"
 );
+id!(
+    /// Somebody who is told of events.
+    WebhookId,
+    "whk"
+);
+id!(
+    /// One event on its way to one webhook.
+    DeliveryId,
+    "dlv"
+);
 
 #[cfg(test)]
 mod tests {

@@ -7,12 +7,12 @@ with step as (
         $8::boolean[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::integer[],
         $14::text[], $15::text[], $16::timestamptz[], $17::bytea[], $18::bytea[], $19::text[], $20::text[],
         $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::boolean[], $60::boolean[], $61::boolean[],
-        $62::timestamptz[], $63::timestamptz[], $64::timestamptz[], $65::boolean[]
+        $62::timestamptz[], $63::timestamptz[], $64::timestamptz[], $65::boolean[], $66::text[]
     ) as step (
         order_id, lease_epoch, stage, due_at, lease_expires_at, looks, failures, split, proven_at, admitted_at,
         hold_until, reserved_authorizations, asks, ca_order_url, finalize_url, ca_expires_at, key_sealed, csr_der,
         certificate_url, fault_class, fault_detail, fault_hostname, ended_at, replaces, lands, releases, in_line,
-        set_exempt_until, ari_exempt_from, ari_exempt_until, unspent
+        set_exempt_until, ari_exempt_from, ari_exempt_until, unspent, deferred_as
     )
 ),
 written as (
@@ -44,7 +44,8 @@ written as (
         in_line = step.in_line,
         set_exempt_until = step.set_exempt_until,
         ari_exempt_from = step.ari_exempt_from,
-        ari_exempt_until = step.ari_exempt_until
+        ari_exempt_until = step.ari_exempt_until,
+        deferred_as = step.deferred_as
     from step
     where orders.order_id = step.order_id and orders.lease_epoch = step.lease_epoch
     returning orders.order_id, orders.tenant_id, orders.certificate_id, orders.account_id, orders.names,
@@ -154,9 +155,12 @@ remembered as (
 -- The CA has validated these names: what was remembered against them is forgotten.
 forgiven as (
     delete from hostname_backoffs
-    using (select account_id, ltrim(name, '*.') as hostname from chain, unnest(chain.names) as name) as validated
+    using (
+        select account_id, tenant_id, ltrim(name, '*.') as hostname from chain, unnest(chain.names) as name
+    ) as validated
     where hostname_backoffs.account_id = validated.account_id
         and hostname_backoffs.hostname = validated.hostname
+    returning validated.tenant_id, hostname_backoffs.hostname, hostname_backoffs.told_as
 ),
 -- And the CA has forgotten how often they failed in a row: a bucket without a row is full.
 refilled as (
@@ -170,10 +174,39 @@ refilled as (
         and buckets.key = validated.key
 ),
 announced as (
-    insert into events (event_id, tenant_id, kind, certificate_id, order_id, data, happened_at)
-    select event.event_id, written.tenant_id, event.kind, written.certificate_id, written.order_id, event.data, $47
-    from unnest($56::uuid[], $57::uuid[], $58::text[], $59::jsonb[]) as event (order_id, event_id, kind, data)
+    insert into events (event_id, tenant_id, kind, subject, certificate_id, order_id, data, happened_at)
+    select event.event_id, written.tenant_id,
+        case
+            when event.kind = 'certificate.issued' and exists (
+                select from issued_certificates as earlier
+                where earlier.certificate_id = written.certificate_id and earlier.order_id <> written.order_id
+            ) then 'certificate.renewed'
+            else event.kind
+        end,
+        event.subject, written.certificate_id, written.order_id, event.data, $47
+    from unnest($56::uuid[], $57::uuid[], $58::text[], $59::jsonb[], $67::text[])
+        as event (order_id, event_id, kind, data, subject)
     join written using (order_id)
+    -- What failed for the same cause less than a day ago, with nothing issued since, is no news.
+    where event.kind <> 'certificate.failed' or not exists (
+        select from orders as earlier
+        where earlier.certificate_id = written.certificate_id and earlier.order_id <> written.order_id
+            and earlier.stage = 'failed' and earlier.ended_at > $47 - interval '24 hours'
+            and earlier.fault_class = event.data -> 'fault' ->> 'class'
+            and earlier.fault_hostname is not distinct from event.data -> 'fault' ->> 'hostname'
+            and not exists (
+                select from issued_certificates as since
+                where since.certificate_id = written.certificate_id and since.issued_at > earlier.ended_at
+            )
+    )
     on conflict (event_id) do nothing
+),
+-- Whoever was told that a name fails is told that it does so no longer.
+released_names as (
+    insert into events (event_id, tenant_id, kind, subject, data, happened_at)
+    select uuid_at($47), forgiven.tenant_id, 'hostname.ready', forgiven.hostname,
+        jsonb_build_object('hostname', forgiven.hostname), $47
+    from forgiven
+    where forgiven.told_as in ('failing', 'blocked')
 )
 select order_id from written

@@ -42,4 +42,5 @@ set order_id = excluded.order_id,
     polled_at = null,
     poll_failures = 0,
     look_at = excluded.look_at,
-    queued_at = null
+    queued_at = null,
+    told_expiring = 0

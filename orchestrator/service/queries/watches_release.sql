@@ -3,13 +3,31 @@
 with released as (
     select * from unnest($2::text[], $3::timestamptz[]) as released (hostname, at)
 ),
+before as (
+    select hostname, told_as, released.at
+    from hostname_backoffs
+    join released using (hostname)
+    where account_id = $1
+    for update of hostname_backoffs
+),
 forgiven as (
     update hostname_backoffs
-    set blocked_until = least(blocked_until, released.at),
+    set blocked_until = least(blocked_until, before.at),
         suspended_at = null,
-        look_at = greatest(released.at, $4) + interval '2 minutes'
-    from released
-    where hostname_backoffs.account_id = $1 and hostname_backoffs.hostname = released.hostname
+        look_at = greatest(before.at, $4) + interval '2 minutes',
+        told_as = case when before.told_as is not null then 'ready' end,
+        told_class = null,
+        told_at = case when before.told_as in ('failing', 'blocked') then $4 else hostname_backoffs.told_at end
+    from before
+    where hostname_backoffs.account_id = $1 and hostname_backoffs.hostname = before.hostname
+),
+-- Whoever was told that it fails is told that it does so no longer.
+told as (
+    insert into events (event_id, tenant_id, kind, subject, data, happened_at)
+    select uuid_at($4), hostnames.tenant_id, 'hostname.ready', hostname, jsonb_build_object('hostname', hostname), $4
+    from before
+    join hostnames using (hostname)
+    where before.told_as in ('failing', 'blocked')
 ),
 waiting as (
     select order_id, due_at, max(released.at) as at

@@ -2,15 +2,16 @@
 -- with the event ids $5.
 with given_up as (
     update hostname_backoffs
-    set suspended_at = $3
+    set suspended_at = $3, told_as = 'blocked', told_class = fault_class, told_at = $3
     where account_id = $1 and hostname = any($2) and suspended_at is null
     returning hostname, fault_class, fault_detail, broken_since
 ),
 told as (
-    insert into events (event_id, tenant_id, kind, data, happened_at)
-    select ids.event_id, hostnames.tenant_id, 'hostname.suspended',
+    insert into events (event_id, tenant_id, kind, subject, data, happened_at)
+    select ids.event_id, hostnames.tenant_id, 'hostname.blocked', hostname,
         jsonb_build_object(
-            'hostname', hostname, 'broken_since', broken_since, 'class', fault_class, 'detail', fault_detail),
+            'hostname', hostname, 'class', fault_class, 'detail', fault_detail, 'broken_since', broken_since,
+            'given_up', true),
         $3
     from given_up
     join hostnames using (hostname)

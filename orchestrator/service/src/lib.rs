@@ -23,3 +23,4 @@ pub mod rehearse;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod webhooks;

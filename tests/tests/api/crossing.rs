@@ -40,7 +40,18 @@ async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
     .await;
     let api_key =
         text("select key_id from api_keys join tenants using (tenant_id) where slug = 'SLUG'").await;
+    let hook = json!({ "url": "https://panel.example.com/hooks" });
+    let hook = world.send_json(Method::POST, "/v1/webhooks", &key, &hook).await.json();
+    let hook = hook["id"].as_str().expect("an id").to_owned();
+    let sent =
+        world.send_json(Method::POST, &format!("/v1/webhooks/{hook}/test"), &key, &json!({})).await.json();
+    let delivery = sent["delivery_id"].as_str().expect("an id").to_owned();
+    let event = world.get_as(&key, "/v1/events?kind=webhook.test").await.json();
+    let event = event["data"][0]["id"].as_str().expect("an id").to_owned();
     let ids = vec![
+        ("webhook", hook),
+        ("delivery", delivery),
+        ("event", event),
         ("tenant", tenant.to_string()),
         ("hostname", hostname.to_owned()),
         ("certificate", issuance::ids::CertificateId(certificate).to_string()),
@@ -107,7 +118,8 @@ async fn another_tenants_ids_open_nothing_on_any_route(pool: PgPool) {
     let routes = routes::all();
     let (mut asked, mut opened, mut told) = (0, Vec::new(), Vec::new());
     for (own, other) in [(&alpha, &beta), (&beta, &alpha)] {
-        for (method, path) in &routes {
+        // It has no end; whose events it shows is seen in a test of its own.
+        for (method, path) in routes.iter().filter(|(_, path)| path != "/v1/events/stream") {
             let address = filled(path, other);
             let answer = ask(&world, method, &address, &own.key).await;
             asked += 1;
@@ -115,7 +127,8 @@ async fn another_tenants_ids_open_nothing_on_any_route(pool: PgPool) {
             if !leaked.is_empty() {
                 told.push(format!("{method} {path} tells {leaked:?}"));
             }
-            let of_others = ["tenant", "hostname", "certificate", "order", "authorization", "key"];
+            let of_others =
+                ["tenant", "hostname", "certificate", "order", "authorization", "key", "webhook", "event"];
             let names_other = of_others.iter().any(|name| path.contains(&format!("{{{name}}}")));
             let asks = ASKS_FOR_OTHERS.contains(&(method.as_str(), path.as_str()));
             if !names_other || asks {

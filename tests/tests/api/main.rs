@@ -1,10 +1,13 @@
 //! The REST API against real Postgres, over HTTP.
 
+mod announcements;
 mod audit;
 mod commands;
 mod crossing;
+mod deliveries;
 mod delivery;
 mod deployments;
+mod events;
 mod fence;
 mod fetches;
 mod forecast;
@@ -13,6 +16,7 @@ mod import_jobs;
 mod imports;
 mod isolation;
 mod keys;
+mod outbox;
 mod overrides;
 mod pages;
 mod problems;
@@ -23,5 +27,6 @@ mod tenancy;
 mod throttle;
 mod tokens;
 mod transfers;
+mod webhooks;
 mod world;
 mod writes;

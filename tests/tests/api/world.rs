@@ -13,17 +13,23 @@ use issuance::ids::{AccountId, TenantId};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use lockkeeper::api::{self, ApiState};
+use lockkeeper::challenge::address::AddressPolicy;
 use lockkeeper::clock::DrivenClock;
 use lockkeeper::keys::{MasterKey, Sealer};
 use lockkeeper::store::viewer::Viewer;
 use lockkeeper::store::{Store, api_keys, tenants};
+use lockkeeper::webhooks::Receivers;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(crate) const HEADER: &str = "tenant,external_id,names,challenge,labels\n";
 pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
+
+/// The account that all orders are placed with.
+pub(crate) const ACCOUNT: AccountId = AccountId(Uuid::from_u128(7));
 
 /// Of a master key that is the same in all tests.
 pub(crate) fn sealer() -> Arc<Sealer> {
@@ -37,6 +43,8 @@ pub(crate) struct World {
     pub(crate) wake: Arc<Notify>,
     pub(crate) operator: String,
     pub(crate) base: String,
+    /// Ends what is followed.
+    pub(crate) stop: CancellationToken,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -100,15 +108,17 @@ impl World {
     ) -> Self {
         let clock = Arc::new(DrivenClock::starting_at(START));
         let wake = Arc::new(Notify::new());
-        let state =
+        let mut state =
             ApiState::new(store.clone(), clock.clone(), Arc::new(profile()), account, wake.clone(), sealer());
+        state.receivers = Receivers::new(Arc::new(loopback()));
         let state = change(state);
+        let stop = state.stop.clone();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
         let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { pool, store, clock, wake, operator, base, client }
+        Self { pool, store, clock, wake, operator, base, stop, client }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
@@ -123,6 +133,31 @@ impl World {
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header("authorization", format!("Bearer {token}"))
+    }
+
+    /// A request with a JSON document, or with none.
+    pub(crate) async fn json_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        document: Option<Value>,
+    ) -> Answer {
+        let mut request = self.request(method, path, token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut body = Bytes::new();
+        if let Some(document) = document {
+            request = request.header("content-type", "application/json");
+            body = document.to_string().into();
+        }
+        self.send(request.body(Full::from(body)).expect("a request")).await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, document: Value) -> Answer {
+        self.json_as(&self.operator, Method::POST, path, &[], Some(document)).await
     }
 
     pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
@@ -181,13 +216,18 @@ impl World {
     }
 }
 
+/// What webhooks may be sent to in tests.
+pub(crate) fn loopback() -> AddressPolicy {
+    AddressPolicy { allowed: vec!["127.0.0.0/8".parse().expect("a block")], expected: Vec::new() }
+}
+
 pub(crate) fn profile() -> CaProfile {
     let text = include_str!("../../../deploy/ca-profiles/letsencrypt.toml");
     toml::from_str(text).expect("the profile parses")
 }
 
 pub(crate) async fn insert_account(pool: &PgPool) -> AccountId {
-    let account = AccountId(Uuid::from_u128(7));
+    let account = ACCOUNT;
     sqlx::query(
         "insert into accounts
              (account_id, ca, directory_url, key_sealed, key_thumbprint, pending_authorizations_max,

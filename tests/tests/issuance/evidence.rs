@@ -109,6 +109,17 @@ async fn a_name_that_is_mended_at_any_instant_has_its_certificate_two_minutes_la
         (NAMES as u64, 0),
         "one attempt each: {audit:?}"
     );
+    let told: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select kind, count(*), count(distinct subject) from events
+         where kind like 'hostname.%' or kind like 'certificate.%' group by kind order by kind",
+    )
+    .fetch_all(world.store.pool())
+    .await?;
+    let once = NAMES as i64;
+    let expected = ["certificate.issued", "hostname.failing", "hostname.ready"];
+    let expected: Vec<(String, i64, i64)> =
+        expected.iter().map(|kind| ((*kind).to_owned(), once, once)).collect();
+    assert_eq!(told, expected, "each is told once, however often it is looked at");
     app.stop().await?;
     world.stop().await
 }
@@ -132,7 +143,7 @@ async fn what_was_not_ready_for_a_month_is_given_up_and_taken_up_again_by_hand()
     assert_eq!(given_up.status, HostnameStatus::Suspended, "{given_up:?}");
     assert_eq!((given_up.next_attempt_at, given_up.next_look_at), (None, None));
     let told: Vec<(String, serde_json::Value)> = sqlx::query_as(
-        "select tenants.slug, data from events join tenants using (tenant_id) where kind = 'hostname.suspended'",
+        "select tenants.slug, data from events join tenants using (tenant_id) where kind = 'hostname.blocked'",
     )
     .fetch_all(world.store.pool())
     .await?;

@@ -69,6 +69,12 @@ async fn a_domain_without_tokens_waits_and_nobody_else() -> anyhow::Result<()> {
     assert_eq!(certified(&world).await?.len(), all.len());
     assert_eq!(refusals(&world)?, 1, "the other domain's limit was known by then");
     assert_eq!(learnt(&world).await?, [(domains.as_str().to_owned(), 2, 36_000, false, false)]);
+    let (told, reasons): (i64, i64) = sqlx::query_as(
+        "select count(*), count(distinct (order_id, data ->> 'reason')) from events where kind = 'order.deferred'",
+    )
+    .fetch_one(world.store.pool())
+    .await?;
+    assert!(told > 0 && told == reasons, "each deferral is told once: {told}, {reasons}");
     one.stop().await?;
     world.stop().await
 }
@@ -108,6 +114,14 @@ async fn a_name_that_fails_is_refused_once_and_its_failures_are_counted() -> any
     assert!(from.until(world.clock.now()) > Duration::from_hours(4), "a token takes five hours");
     assert_eq!(refusals(&world)?, 1);
     assert_eq!(learnt(&world).await?, [(failures.as_str().to_owned(), 2, 36_000, true, false)]);
+    let told: Vec<(String, i64)> = sqlx::query_as(
+        "select kind, count(*) from events where kind like 'hostname.%' or kind like 'certificate.%'
+         group by kind order by kind",
+    )
+    .fetch_all(world.store.pool())
+    .await?;
+    let once = ["certificate.failed", "certificate.issued", "hostname.failing", "hostname.ready"];
+    assert_eq!(told, once.map(|kind| (kind.to_owned(), 1)), "one cause is told once");
     one.stop().await?;
     world.stop().await
 }

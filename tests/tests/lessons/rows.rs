@@ -81,6 +81,7 @@ fn refused(claim: &Claim, lessons: Lessons) -> StepEnd {
         chain: None,
         events: Vec::new(),
         aftermath: Aftermath { lessons: Some((ACCOUNT, lessons)), ..Aftermath::default() },
+        deferred_as: None,
     }
 }
 

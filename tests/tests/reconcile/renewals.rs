@@ -37,6 +37,11 @@ async fn by_lifetime(stem: &str, rules: CaRules) -> anyhow::Result<(Timestamp, T
         sqlx::query_scalar("select min(not_before) from issued_certificates")
             .fetch_one(renewing.parts.store.pool())
             .await?;
+    let told: Vec<String> =
+        sqlx::query_scalar("select kind from events where kind like 'certificate.%' order by xid, seq")
+            .fetch_all(renewing.parts.store.pool())
+            .await?;
+    assert_eq!(told, ["certificate.issued", "certificate.renewed"]);
     renewing.stop().await?;
     Ok((first.into(), at))
 }

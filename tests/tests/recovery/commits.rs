@@ -57,7 +57,12 @@ fn parked(store: &Store, claim: &Claim) -> StepEnd {
     };
     let part =
         Successor { order: store.mint_order(NOW), kind: SuccessorKind::Part { names, proven_at: NOW } };
-    let event = Event { event: store.mint_event(NOW), kind: "order.parked", data: json!({}) };
+    let event = Event {
+        event: store.mint_event(NOW),
+        kind: "order.parked",
+        subject: claim.owner.order.to_string(),
+        data: json!({}),
+    };
     StepEnd {
         lease: claim.lease,
         ledger: Vec::new(),
@@ -67,6 +72,7 @@ fn parked(store: &Store, claim: &Claim) -> StepEnd {
         chain: None,
         events: vec![event],
         aftermath: Aftermath { rests: vec![rest], successors: vec![part], ..Aftermath::default() },
+        deferred_as: None,
     }
 }
 
@@ -86,8 +92,14 @@ async fn what_is_written_twice_happens_once(pool: PgPool) {
     let mine = HashSet::from([claim.owner.order]);
     for _ in 0..2 {
         assert_eq!(store.commit_steps(&ends, NOW).await.expect("written"), mine);
-        assert_eq!(counts(&pool).await, (2, 1, 1, 1));
+        assert_eq!(counts(&pool).await, (2, 2, 1, 1));
     }
+    let told: Vec<(String, String)> = sqlx::query_as("select kind, subject from events order by kind")
+        .fetch_all(&pool)
+        .await
+        .expect("events");
+    let told: Vec<(&str, &str)> = told.iter().map(|(kind, subject)| (&**kind, &**subject)).collect();
+    assert_eq!(told, [("hostname.failing", "a.com"), ("order.parked", &claim.owner.order.to_string())]);
 }
 
 /// Whoever holds the order meanwhile has looked at what was written, and is not written over.

@@ -8,7 +8,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("acme", &["clock", "config", "mishaps", "telemetry"]),
     ("adopt", &["clock", "config", "telemetry"]),
     ("agent", &["challenge", "chance", "config", "keys", "program"]),
-    ("api", &["adopt", "clock", "config", "keys", "store", "telemetry"]),
+    ("api", &["adopt", "clock", "config", "keys", "store", "telemetry", "webhooks"]),
     ("challenge", &["clock", "config", "program", "telemetry"]),
     (
         "cli",
@@ -59,6 +59,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("shutdown", &[]),
     ("store", &["clock", "config", "mishaps", "telemetry"]),
     ("telemetry", &["config"]),
+    ("webhooks", &["challenge", "chance", "clock", "config", "keys", "store", "telemetry"]),
 ];
 
 /// Names everything, and is named by `main`, `cli` and `rehearse` alone.

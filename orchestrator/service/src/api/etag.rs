@@ -26,6 +26,18 @@ pub(super) fn require(headers: &HeaderMap, version: i64) -> Result<(), Problem> 
     if matches { Ok(()) } else { Err(Problem::version_mismatch(version)) }
 }
 
+/// The same, for what nobody changes without saying what he has read.
+///
+/// # Errors
+/// There is no `If-Match`, or the version is another one than it names.
+pub(super) fn require_named(headers: &HeaderMap, version: i64) -> Result<(), Problem> {
+    if headers.contains_key(IF_MATCH) {
+        require(headers, version)
+    } else {
+        Err(Problem::precondition_missing())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ pub mod checks;
 mod delivery_instruments;
 mod deployments;
 mod etag;
+mod events;
 pub mod headroom;
 pub mod hostnames;
 pub mod imports;
@@ -35,6 +36,7 @@ pub mod settlings;
 mod summary;
 pub mod tenants;
 mod throttle;
+pub mod webhooks;
 mod write;
 
 use std::net::IpAddr;
@@ -52,6 +54,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::{Cidr, Registration};
 use crate::keys::Sealer;
 use crate::store::Store;
+use crate::webhooks::Receivers;
 use bundles::watch::BundleWatch;
 use last_uses::LastUses;
 use problem::Problem;
@@ -82,6 +85,11 @@ pub struct ApiState {
     pub registration: Registration,
     /// Seals what is kept for clients.
     pub sealer: Arc<Sealer>,
+    /// Where webhooks may lead.
+    pub receivers: Receivers,
+    /// Ends what would not end by itself.
+    pub stop: CancellationToken,
+    seats: events::Seats,
     /// Rung when there is something to do for an import.
     pub import_bell: Arc<Notify>,
     /// Who is believed about where a request comes from.
@@ -117,6 +125,9 @@ impl ApiState {
             own_zone: None,
             registration: Registration::default(),
             sealer,
+            receivers: Receivers::default(),
+            stop: CancellationToken::new(),
+            seats: events::Seats::default(),
             import_bell: Arc::default(),
             trusted_proxies: Arc::default(),
             throttle,
@@ -182,4 +193,6 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(bundles::routes())
         .merge(caddy::routes())
         .merge(deployments::routes())
+        .merge(events::routes())
+        .merge(webhooks::routes())
 }

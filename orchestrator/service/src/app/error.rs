@@ -18,6 +18,7 @@ use crate::keys::{KeyError, MasterKeyError, SealError};
 use crate::store::StoreError;
 use crate::store::api_keys::OperatorTokenError;
 use crate::telemetry::MetricsServerError;
+use crate::webhooks::SenderSetUpError;
 
 use super::identity::IdentityError;
 
@@ -89,6 +90,8 @@ pub enum AppError {
     Provider(#[from] ProviderSetUpError),
     #[error(transparent)]
     OwnZone(#[from] OwnZoneError),
+    #[error(transparent)]
+    Webhooks(#[from] SenderSetUpError),
     #[error(transparent)]
     AddressBlock(AddressBlockError),
     #[error("the {what} cannot listen on {listen}")]

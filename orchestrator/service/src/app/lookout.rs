@@ -17,7 +17,7 @@ use crate::config::{Cidr, Config, NodeConfig};
 
 use super::AppError;
 
-fn blocks(cidrs: &[Cidr]) -> Result<Vec<AddressBlock>, AppError> {
+pub(super) fn blocks(cidrs: &[Cidr]) -> Result<Vec<AddressBlock>, AppError> {
     cidrs.iter().map(|cidr| cidr.to_string().parse().map_err(AppError::AddressBlock)).collect()
 }
 

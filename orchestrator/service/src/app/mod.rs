@@ -12,6 +12,7 @@ mod records;
 mod responses;
 pub mod standing_record;
 mod vitals;
+mod webhooks;
 pub mod zone_trials;
 
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ use crate::records::Records;
 use crate::store::leases::Replica;
 use crate::store::{Store, api_keys};
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
+use crate::webhooks::Deliveries;
 
 use self::ca_link::{CaLink, timeouts};
 use self::edge::Edge;
@@ -95,6 +97,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     gate: ReadinessGate,
     workers: Option<JoinHandle<Option<Workers>>>,
+    deliveries: Option<Deliveries>,
     linking: CancellationToken,
     edge: TaskTracker,
     edge_stop: CancellationToken,
@@ -194,12 +197,19 @@ impl App {
             state.look = Arc::clone(&bell);
             state.import_bell = import_bell;
             state.publish = config.addresses.publish();
+            state.receivers = webhooks::receivers(&config)?;
+            state.stop = edge_stop.clone();
             state.trusted_proxies = config.api.trusted_proxies.clone().into();
             let state = state.with_throttle(ThrottleSettings {
                 requests: NonZeroU32::new(config.api.requests_per_minute),
                 failed_authentications: NonZeroU32::new(config.api.failed_authentications_per_minute),
             });
             Some(at_the_edge.serve_api(&config, state).await?)
+        } else {
+            None
+        };
+        let deliveries = if plays(Role::Worker) {
+            Some(webhooks::start(&config, &store, &sealer, &clock, &pace, identity.replica)?)
         } else {
             None
         };
@@ -231,6 +241,7 @@ impl App {
             clock,
             gate,
             workers,
+            deliveries,
             linking,
             edge,
             edge_stop,
@@ -254,6 +265,9 @@ impl App {
             vitals::runs(Role::Worker, false);
             workers.reconcilers.stop().await;
             workers.engine.stop().await;
+        }
+        if let Some(deliveries) = self.deliveries {
+            deliveries.stop().await;
         }
         if self.endpoints.responder.is_some() {
             last_validations::wait_for_them(&self.store, &*self.clock).await;

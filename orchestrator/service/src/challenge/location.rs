@@ -9,13 +9,13 @@ use http::Uri;
 const PATH_BYTES_MAX: usize = 2_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(crate) enum Scheme {
     Http,
     Https,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub(crate) enum Host {
     Name(Box<str>),
     Address(IpAddr),
 }
@@ -133,7 +133,8 @@ fn has_scheme(reference: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-fn parse_host(text: &str) -> Option<Host> {
+/// The host of a URL: an address, or a full DNS name.
+pub(crate) fn parse_host(text: &str) -> Option<Host> {
     if let Some(bracketed) = text.strip_prefix('[') {
         let address: Ipv6Addr = bracketed.strip_suffix(']')?.parse().ok()?;
         return Some(Host::Address(address.into()));

@@ -21,7 +21,7 @@ mod fetch_fault;
 mod findings;
 pub mod http01;
 mod instruments;
-mod location;
+pub(crate) mod location;
 pub mod preflight;
 pub mod probe;
 pub mod propagation;
@@ -33,4 +33,4 @@ mod sight;
 pub(crate) mod tls;
 mod watched;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;

@@ -96,8 +96,8 @@ impl NameResolver {
         self.lookup_name(hostname.validation_target()).await
     }
 
-    /// As [`Self::lookup`], for a name that only a redirect gave.
-    pub(super) async fn lookup_name(&self, name: &str) -> Result<Addresses, ResolveFault> {
+    /// As [`Self::lookup`], for a name that only a redirect or a person gave.
+    pub(crate) async fn lookup_name(&self, name: &str) -> Result<Addresses, ResolveFault> {
         let mut name = Name::from_ascii(name).map_err(|_| ResolveFault::Nxdomain)?;
         name.set_fqdn(true);
         let answers_before = self.answers.load(Ordering::Relaxed);

@@ -37,8 +37,76 @@ pub(super) fn secret() -> ProbeSecret {
     ProbeSecret::new([42; 32])
 }
 
+/// Records that lead inside: every kind of address that means it.
+pub(crate) const INSIDE_RECORDS: [&[&str]; 24] = [
+    &["127.0.1.1"],
+    &["127.0.2.2"],
+    &["127.1.2.3"],
+    &["127.255.255.254"],
+    &["::1"],
+    &["::"],
+    &["0.0.0.0"],
+    &["10.0.0.1"],
+    &["100.64.0.1"],
+    &["169.254.169.254"],
+    &["172.16.0.1"],
+    &["192.168.1.1"],
+    &["168.63.129.16"],
+    &["::ffff:127.0.1.1"],
+    &["::ffff:169.254.169.254"],
+    &["::127.0.1.1"],
+    &["64:ff9b::7f00:101"],
+    &["64:ff9b:1::7f00:101"],
+    &["2002:7f00:101::1"],
+    &["2001:0:7f00:101::1"],
+    &["fe80::1"],
+    &["fd00:ec2::254"],
+    &["ff02::1"],
+    &["224.0.0.1"],
+];
+
+/// URLs that lead inside, in every spelling that has been used for it, and by names that are told inside.
+pub(crate) const INSIDE_URLS: [&str; 36] = [
+    "http://127.0.1.1/",
+    "http://127.0.1.1:80/",
+    "//127.0.1.1/",
+    "http://127.1/",
+    "http://127.0.257/",
+    "http://2130706689/",
+    "http://0x7f000101/",
+    "http://0x7f.0.1.1/",
+    "http://017700000401/",
+    "http://0177.0.01.01/",
+    "http://127.000.001.001/",
+    "http://127.0.1.1./",
+    "http://[::1]/",
+    "http://[0:0:0:0:0:0:0:1]/",
+    "http://[::ffff:127.0.1.1]/",
+    "http://[::ffff:7f00:101]/",
+    "http://[::127.0.1.1]/",
+    "http://[64:ff9b::7f00:101]/",
+    "http://[64:ff9b:1::7f00:101]/",
+    "http://[2002:7f00:101::]/",
+    "http://[fe80::1%25lo]/",
+    "http://[fd00:ec2::254]/",
+    "http://www.example.com@127.0.1.1/",
+    "http://www.example.com:80@127.0.1.1/",
+    "http://127.0.1.1\\@www.example.com/",
+    "http://127.0.1.1#@www.example.com/",
+    "http://%31%32%37.0.1.1/",
+    "http://１２７.0.1.1/",
+    "http://localhost/",
+    "http://localhost.localdomain/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://0/",
+    "http://inside.example.net/",
+    "http://half-inside.example.net/",
+    "http://alias.example.net/",
+    "https://inside.example.net/",
+];
+
 #[derive(Debug, Clone)]
-pub(super) enum Zone {
+pub(crate) enum Zone {
     Addresses(Vec<IpAddr>),
     /// Answers over TCP only; over UDP the answer is cut off.
     Long(Vec<IpAddr>),
@@ -53,13 +121,13 @@ pub(super) enum Zone {
 }
 
 impl Zone {
-    pub(super) fn at(addresses: &[&str]) -> Self {
+    pub(crate) fn at(addresses: &[&str]) -> Self {
         Self::Addresses(addresses.iter().map(|text| address(text)).collect())
     }
 }
 
 /// A resolver for the names it was given; any other name is `*`, or does not exist.
-pub(super) async fn resolver<const N: usize>(zones: [(&'static str, Zone); N]) -> NameResolver {
+pub(crate) async fn resolver<const N: usize>(zones: [(&'static str, Zone); N]) -> NameResolver {
     resolver_of(start_dns(zones).await, PATIENCE)
 }
 

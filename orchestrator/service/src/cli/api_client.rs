@@ -83,7 +83,7 @@ impl ApiError {
             Self::Refused { status, .. } => match status.as_u16() {
                 401 | 403 => Exit::Unauthorized,
                 404 => Exit::NotFound,
-                409 | 412 => Exit::Conflict,
+                409 | 412 | 428 => Exit::Conflict,
                 429 => Exit::Deferred,
                 503 => Exit::Unreachable,
                 _ => Exit::Failure,
@@ -141,7 +141,7 @@ impl ApiClient {
     /// The same, for an answer that takes up to so many seconds (`Prefer: wait`, RFC 7240).
     pub async fn post_waiting<T: DeserializeOwned>(&self, path: &str, seconds: u64) -> Result<T, ApiError> {
         let wait = HeaderValue::try_from(format!("wait={seconds}")).expect("digits");
-        let body = self.exchange(Method::POST, path, None, Some(wait)).await?;
+        let body = self.exchange(Method::POST, path, None, Some(("prefer", wait))).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
@@ -253,6 +253,24 @@ impl ApiClient {
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
+    /// `PATCH path` with a JSON document, of the version that is changed.
+    pub async fn patch_version<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        version: i64,
+        document: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
+        let sent = Some(("application/json", Bytes::from(json)));
+        let body = self.exchange(Method::PATCH, path, sent, Some(if_match(version))).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
+    /// `DELETE path`, of the version that is removed.
+    pub async fn delete_version(&self, path: &str, version: i64) -> Result<(), ApiError> {
+        self.exchange(Method::DELETE, path, None, Some(if_match(version))).await.map(drop)
+    }
+
     /// `DELETE path`.
     pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.send(Method::DELETE, path, None).await.map(drop)
@@ -272,7 +290,7 @@ impl ApiClient {
         method: Method,
         path: &str,
         sent: Option<(&'static str, Bytes)>,
-        prefer: Option<HeaderValue>,
+        header: Option<(&'static str, HeaderValue)>,
     ) -> Result<Bytes, ApiError> {
         let url = format!("{}{path}", self.base);
         let mut request = Request::builder()
@@ -280,8 +298,8 @@ impl ApiClient {
             .uri(&url)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json, application/problem+json");
-        if let Some(prefer) = prefer {
-            request = request.header("prefer", prefer);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         let mut body = Bytes::new();
         if let Some((kind, sent)) = sent {
@@ -367,6 +385,10 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> S
 /// A path with one more segment, which nothing in `segment` can break out of.
 pub(super) fn with_segment(path: &str, segment: &str) -> String {
     format!("{path}/{}", utf8_percent_encode(segment, SEGMENT))
+}
+
+fn if_match(version: i64) -> (&'static str, HeaderValue) {
+    ("if-match", HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes"))
 }
 
 fn is_loopback(host: &str) -> bool {

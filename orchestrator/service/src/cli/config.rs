@@ -62,7 +62,11 @@ fn summarize(config: &Config) -> Result<Summary, CliError> {
     let ca = &config.ca;
     let profile = ca_profile::load(&ca.profile)?;
     let directory = ca.directory(&profile).map_err(|error| CliError::Unfit { what: error.to_string() })?;
-    let files = [("[ca] extra_root", &ca.extra_root), ("[ca] eab_hmac_file", &ca.eab_hmac_file)];
+    let files = [
+        ("[ca] extra_root", &ca.extra_root),
+        ("[ca] eab_hmac_file", &ca.eab_hmac_file),
+        ("[webhooks] extra_root", &config.webhooks.extra_root),
+    ];
     for (key, path) in files.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?))) {
         std::fs::File::open(path).map_err(|source| CliError::ConfiguredFile {
             what: format!("{key} {}", path.display()),

@@ -15,6 +15,7 @@ pub mod demo;
 mod dns01;
 pub mod doctor;
 mod error;
+pub mod event;
 mod exit;
 pub mod explain;
 pub mod headroom;
@@ -34,6 +35,7 @@ mod rehearsal_ca;
 mod rehearse;
 mod serve;
 pub mod tenant;
+pub mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -149,6 +151,12 @@ pub enum Command {
     /// Names that the CA has paused until a person acts.
     #[command(subcommand)]
     Paused(paused::PausedCommand),
+    /// What was done, and what has come about.
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Who is told of events.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     Plan(plan::PlanArgs),
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
@@ -187,6 +195,8 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,
         Command::Ca(command) => ca::run(&command, &cli.server, config, output).await,
         Command::Dns01(command) => dns01::run(&command, &cli.server, config, output).await,
+        Command::Event(command) => event::run(&command, &cli.server.client(config)?, output).await,
+        Command::Webhook(command) => webhook::run(&command, &cli.server.client(config)?, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Healthcheck => healthcheck::run(&load(config)?, output).await,
         Command::Plan(args) => {

@@ -39,6 +39,11 @@ impl Pace {
         conductor.sleeper(wait).await.unwrap_or(AtWork(None))
     }
 
+    /// Between two looks of whoever polls: `real` where time passes by itself, `driven` where each look is an instant more.
+    pub fn interval(&self, real: Duration, driven: Duration) -> Duration {
+        if self.0.is_some() { driven } else { real }
+    }
+
     /// Somebody who looks for work when `bell` is rung.
     pub fn looker(&self, bell: &Arc<Notify>) -> Looker {
         Looker(self.0.as_ref().map(|conductor| (conductor.enrol(bell), Arc::clone(conductor))))

@@ -26,6 +26,7 @@ mod resolver;
 mod responder;
 pub mod trusted_proxies;
 mod variable;
+mod webhooks;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ pub use pending::{PendingBudget, PendingConfig};
 pub use reconcile::ReconcileConfig;
 pub use resolver::ResolverConfig;
 pub use responder::ResponderConfig;
+pub use webhooks::WebhooksConfig;
 pub use worker::{Role, Roles, RolesError, WorkerConfig};
 
 /// Looked for in the working folder where no file is named.
@@ -77,6 +79,7 @@ pub struct Config {
     pub worker: WorkerConfig,
     pub pending: PendingConfig,
     pub reconcile: ReconcileConfig,
+    pub webhooks: WebhooksConfig,
     pub log: LogConfig,
 }
 
@@ -128,6 +131,7 @@ impl Config {
             worker: layers.section("worker")?,
             pending: layers.section("pending")?,
             reconcile: layers.section("reconcile")?,
+            webhooks: layers.section("webhooks")?,
             log: layers.section("log")?,
         })
     }

@@ -7,13 +7,10 @@ use issuance::backoff::{self, HostnameBackoff, PAUSED_FAILURES};
 use issuance::fault::{FailureClass, Fault};
 use issuance::identifier::Hostname;
 use issuance::ids::AccountId;
-use issuance::order::{Order, Stage};
 use issuance::time::{Fraction, Timestamp};
-use serde_json::json;
 
+use crate::store::StoreError;
 use crate::store::aftermath::{AccountChange, Aftermath, NameRests, Successor, SuccessorKind};
-use crate::store::steps::Event;
-use crate::store::{Store, StoreError};
 
 use super::lessons::Class;
 
@@ -87,32 +84,6 @@ fn paused(account: AccountId, hostname: &Hostname, now: Timestamp, jitter: Fract
     let fault = Fault::new(FailureClass::PausedAtCa, "the CA has paused this name");
     let hostname = hostname.clone();
     NameRests { account, hostname, failures: PAUSED_FAILURES, until, at_ca: true, fault }
-}
-
-/// What is told to whoever listens, if this decision is worth telling.
-pub(super) fn event(store: &Store, before: &Stage, order: &Order, now: Timestamp) -> Option<Event> {
-    if before.as_str() == order.stage.as_str() {
-        return None;
-    }
-    let told = |kind, fault: Option<&Fault>| {
-        let data = json!({
-            "names": order.names,
-            "fault": fault.map(|fault| json!({
-                "class": fault.class,
-                "detail": fault.detail,
-                "hostname": fault.hostname,
-                "advice": fault.class.advice(),
-            })),
-        });
-        Some(Event { event: store.mint_event(now), kind, data })
-    };
-    match &order.stage {
-        Stage::Issued { .. } => told("certificate.issued", None),
-        Stage::Parked { fault } => told("order.parked", Some(fault)),
-        Stage::Failed { fault, .. } => told("order.failed", Some(fault)),
-        Stage::Cancelled { .. } => told("order.cancelled", None),
-        _ => None,
-    }
 }
 
 /// Two ends of one moment should not meet again: a little apart is enough.

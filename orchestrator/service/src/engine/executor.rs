@@ -6,6 +6,7 @@ use std::time::Duration;
 use issuance::admission::Denial;
 use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
 use issuance::authorization::Authorization;
+use issuance::event::new_deferral;
 use issuance::fairness::Lane;
 use issuance::ids::{AccountId, OrderId};
 use issuance::order::{Order, Stage};
@@ -25,8 +26,9 @@ use crate::store::steps::{IssuedChain, StepEnd};
 
 use super::EngineSettings;
 use super::agenda::Queue;
+use super::announcements::{deferral, failure, told};
 use super::committer::{CommitError, Committer};
-use super::consequences::{SHORT_WAIT, aftermath, event};
+use super::consequences::{SHORT_WAIT, aftermath};
 use super::gate::{Gate, GateAnswer, Sight};
 use super::inbox::Inbox;
 use super::instruments::Instruments;
@@ -165,6 +167,10 @@ impl Executor {
             reach!(After, Step, step.as_str());
             let (answer, chain) = match performed.unwrap_or_else(|_| Performed::late()) {
                 Performed::Answer(answered) => *answered,
+                Performed::Deferred(denial) => {
+                    self.tell_deferral(&mut hand, &denial);
+                    (Answer::Admission(Admission::Denied { until: denial.until() }), None)
+                }
                 Performed::Refused(denial) => return self.back_in_line(hand, &denial).await,
                 Performed::LeaseLost => {
                     return Err(CommitError::LeaseLost { order: hand.claim.owner.order });
@@ -181,7 +187,9 @@ impl Executor {
                 }
             };
             self.performer.learn(&hand.claim, &applied.order).await;
-            hand.uncommitted.events.extend(event(&self.store, &before, &applied.order, context.now));
+            let issued = hand.uncommitted.chain.as_ref();
+            let told = told(&self.store, hand.claim.owner, &before, &applied.order, issued, context.now);
+            hand.uncommitted.events.extend(told);
             knowledge = applied.knowledge;
             let wake = applied.wake;
             let must_commit = applied.must_commit || wake != Wake::Now || !applied.consequences.is_empty();
@@ -190,6 +198,15 @@ impl Executor {
                 let aftermath = self.aftermath(hand.claim.owner.order, &applied, &context).await;
                 hand.claim.order = applied.order;
                 let aftermath = aftermath.inspect_err(|_| self.orphaned(&hand))?;
+                let failed = failure(
+                    &self.store,
+                    hand.claim.owner,
+                    &before,
+                    &hand.claim.order,
+                    &aftermath,
+                    context.now,
+                );
+                hand.uncommitted.events.extend(failed);
                 self.commit(&mut hand, wake, aftermath).await?;
                 self.tell_the_gate(&before, &hand.claim.order);
                 Instruments::ended(&before, &hand.claim.order, hand.claim.owner.lane);
@@ -261,7 +278,7 @@ impl Executor {
             GateAnswer::Denied(denial) if denial.is_the_accounts() => Performed::Refused(denial),
             GateAnswer::Denied(denial) => {
                 debug!(denial = denial.as_str(), until = %denial.until(), "The gate says: not yet");
-                granted(Admission::Denied { until: denial.until() })
+                return Performed::Deferred(denial);
             }
             GateAnswer::LeaseLost | GateAnswer::Unavailable => Performed::LeaseLost,
         }
@@ -296,10 +313,21 @@ impl Executor {
         })
     }
 
+    /// Told with the next commit: once for each reason, however often the gate is asked.
+    fn tell_deferral(&self, hand: &mut InHand, denial: &Denial) {
+        let (now, claim) = (self.clock.now(), &mut hand.claim);
+        let news = new_deferral(claim.deferred_as.as_deref(), denial.as_str(), denial.until(), now);
+        if let Some(told) = news {
+            claim.deferred_as = Some(told);
+            hand.uncommitted.events.push(deferral(&self.store, claim.owner, &claim.order, denial, now));
+        }
+    }
+
     /// The account has nothing left for it: it keeps its place in the line, and nobody is fetched from there in vain.
     /// One in doubt is at the CA already, perhaps, and in no line.
     async fn back_in_line(&self, mut hand: InHand, denial: &Denial) -> Result<AttemptEnd, CommitError> {
         let now = self.clock.now();
+        self.tell_deferral(&mut hand, denial);
         let order = &mut hand.claim.order;
         // What has ceased to be exempt must not be fetched as such again.
         order.exemptions = self.profile.exemptions(order.exemptions).still_at(now);
@@ -357,6 +385,7 @@ impl Executor {
             chain: pending.chain,
             events: pending.events,
             aftermath,
+            deferred_as: hand.claim.deferred_as.clone(),
         };
         self.committer.commit(end).await.inspect_err(|_| self.orphaned(hand))?;
         hand.claim.lease.expires_at = lease_until;
@@ -393,6 +422,8 @@ fn poison_rest(stage: &Stage) -> Duration {
 
 enum Performed {
     Answer(Box<Downloaded>),
+    /// The gate says no to this one.
+    Deferred(Denial),
     /// The account may order nothing more for now.
     Refused(Denial),
     LeaseLost,

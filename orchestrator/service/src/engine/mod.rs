@@ -14,6 +14,7 @@
 //! a wait is the order's `due_at`, and the order goes back to the queue.
 
 mod agenda;
+mod announcements;
 mod batch;
 mod committer;
 mod consequences;

@@ -3,10 +3,12 @@
 use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use metrics::{describe_gauge, gauge};
+use serde_json::json;
 use tracing::warn;
 
 use super::instruments::measured;
 use super::{Pass, ReconcileError, ReconcileParts, Reconciler};
+use crate::store::announcements::LimitLeft;
 use crate::store::headroom::{self, LimitHeadroom};
 use crate::store::limit_overrides;
 
@@ -22,12 +24,13 @@ const RESERVED: &str = "lockkeeper_limit_reserved";
 const DEMAND: &str = "lockkeeper_limit_demand";
 const EXHAUSTED: &str = "lockkeeper_limit_exhausted_seconds";
 const PENDING: &str = "lockkeeper_pending_budget_remaining_ratio";
+const TOLD: &str = "told";
 const EXPIRING: &str = "lockkeeper_limit_overrides_expiring";
 
 /// Where a limit is not exhausted within the week: longer than any alert looks ahead.
 const NEVER_SECONDS: f64 = 8.0 * 86_400.0;
 
-/// Measures headroom; repairs nothing.
+/// Measures headroom, and tells where it runs low; repairs nothing.
 #[derive(Debug)]
 pub struct HeadroomWatch {
     parts: ReconcileParts,
@@ -97,7 +100,7 @@ impl HeadroomWatch {
 
 impl Reconciler for HeadroomWatch {
     const NAME: &'static str = "headroom";
-    const KINDS: &'static [&'static str] = &[];
+    const KINDS: &'static [&'static str] = &[TOLD];
 
     async fn pass(&self, now: Timestamp) -> Result<Pass, ReconcileError> {
         let ReconcileParts { store, account_id, profile, .. } = &self.parts;
@@ -111,7 +114,8 @@ impl Reconciler for HeadroomWatch {
         gauge!(HELD).set(found.held_until.map_or(0.0, |until| now.until(until).as_secs_f64()));
         let budget = &found.pending_authorizations;
         let most = budget.max.saturating_sub(budget.recovery_reserve).max(1);
-        gauge!(PENDING).set(measured(budget.remaining) / measured(most));
+        let pending_left = measured(budget.remaining) / measured(most);
+        gauge!(PENDING).set(pending_left);
         let ending = limit_overrides::ending(store, now, *account_id).await?;
         gauge!(EXPIRING).set(measured(ending.len() as u64));
         for one in &ending {
@@ -123,6 +127,29 @@ impl Reconciler for HeadroomWatch {
                 one.limit.as_str()
             );
         }
-        Ok(Pass::default())
+        let mut lefts: Vec<LimitLeft> = found.limits.iter().filter_map(left_of).collect();
+        let data = json!({ "limit": "pending_authorizations", "remaining": budget.remaining, "of": most });
+        lefts.push(LimitLeft { name: "pending_authorizations", left: pending_left, data });
+        let mut pass = Pass::default();
+        pass.add(TOLD, store.tell_headroom(*account_id, &lefts, now).await?);
+        Ok(pass)
     }
+}
+
+/// What is told of a limit: of its emptiest bucket. Those that count a name's own failures, or its own renewals, are empty for
+/// some name at any time, and its owner is told of the name.
+fn left_of(limit: &LimitHeadroom) -> Option<LimitLeft> {
+    if !matches!(limit.name, LimitName::NewOrdersPerAccount | LimitName::CertificatesPerRegisteredDomain) {
+        return None;
+    }
+    let emptiest = limit.buckets.first();
+    let data = json!({
+        "limit": limit.name.as_str(),
+        "key": emptiest.map(|bucket| &bucket.key),
+        "remaining": emptiest.map_or(limit.burst, |bucket| bucket.remaining),
+        "of": limit.burst,
+        "next_token_at": emptiest.map(|bucket| bucket.next_token_at),
+        "exhausted_at": limit.exhausted_at,
+    });
+    Some(LimitLeft { name: limit.name.as_str(), left: limit.worst_ratio, data })
 }

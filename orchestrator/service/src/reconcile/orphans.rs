@@ -160,6 +160,7 @@ impl Orphans {
             chain: None,
             events: Vec::new(),
             aftermath: Aftermath::default(),
+            deferred_as: None,
         };
         if store.commit_steps(&[end], now).await?.is_empty() {
             return Ok(None);

@@ -24,6 +24,7 @@ const UNREADABLE_WAIT: Duration = Duration::from_hours(24);
 const PLANNED: &str = "planned";
 const QUEUED: &str = "queued";
 const HASTENED: &str = "hastened";
+const TOLD: &str = "told";
 
 #[derive(Debug)]
 pub struct Renew {
@@ -91,13 +92,14 @@ fn decided(due: &DueRenewal, now: Timestamp) -> RenewalTurn<'_> {
 
 impl Reconciler for Renew {
     const NAME: &'static str = "renew";
-    const KINDS: &'static [&'static str] = &[PLANNED, QUEUED, HASTENED];
+    const KINDS: &'static [&'static str] = &[PLANNED, QUEUED, HASTENED, TOLD];
 
     async fn pass(&self, now: Timestamp) -> Result<Pass, ReconcileError> {
         let ReconcileParts { store, account_id, .. } = &self.parts;
         let mut pass = Pass::default();
         self.plan(now, &mut pass).await?;
         self.order(now, &mut pass).await?;
+        pass.add(TOLD, store.tell_expiring(*account_id, now).await?);
         let soon = now.after(renewal::URGENT_BEFORE_EXPIRY);
         let counts = store.count_renewals(*account_id, now, now.before(OVERDUE_AFTER), soon).await?;
         self.instruments.counted(&counts, now);

@@ -1,13 +1,19 @@
 //! What is open past its deadline, and what expired before it was settled.
 
+use std::time::Duration;
+
 use issuance::time::Timestamp;
 use tracing::{error, warn};
 
 use super::instruments::LedgerInstruments;
 use super::{Pass, ROWS_MAX, ReconcileError, ReconcileParts, Reconciler};
 
+/// What is settled a little late is no news; what is not by then, a person should see.
+const STUCK_AFTER: Duration = Duration::from_mins(15);
+
 const OVERDUE: &str = "overdue";
 const HASTENED: &str = "hastened";
+const TOLD: &str = "told";
 const EXPIRED: &str = "expired_unsettled";
 
 #[derive(Debug)]
@@ -24,7 +30,7 @@ impl Settle {
 
 impl Reconciler for Settle {
     const NAME: &'static str = "settle";
-    const KINDS: &'static [&'static str] = &[OVERDUE, HASTENED, EXPIRED];
+    const KINDS: &'static [&'static str] = &[OVERDUE, HASTENED, TOLD, EXPIRED];
 
     async fn pass(&self, now: Timestamp) -> Result<Pass, ReconcileError> {
         let ReconcileParts { store, account_id, profile, .. } = &self.parts;
@@ -44,6 +50,7 @@ impl Reconciler for Settle {
             orders.dedup();
             pass.add(HASTENED, store.hasten_settling(&orders, now).await?);
         }
+        pass.add(TOLD, store.tell_stuck(*account_id, now.before(STUCK_AFTER), now).await?);
         // The CA's clock and its replicas may be behind.
         let expired_before = now.before(profile.quiet());
         let expired = store.notice_unsettled_expiries(*account_id, expired_before, now, ROWS_MAX).await?;

@@ -13,6 +13,9 @@ use sqlx::PgConnection;
 use super::lessons::Lessons;
 use super::{StoreError, sql_instant};
 
+/// Of one name, what is wrong with it is told no more often, however it flutters.
+pub(super) const NAME_TOLD_EVERY: Duration = Duration::from_mins(10);
+
 /// A hostname that failed, with its new state already decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameRests {
@@ -76,7 +79,7 @@ impl Aftermath {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for rest in &self.rests {
-            rest.write(connection, now).await?;
+            rest.write(connection, order, now).await?;
         }
         for successor in &self.successors {
             successor.write(connection, order, now).await?;
@@ -92,21 +95,14 @@ impl Aftermath {
 }
 
 impl NameRests {
-    async fn write(&self, connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query!(
-            "insert into hostname_backoffs
-                (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail, failed_at,
-                 broken_since, look_at, seen_failing_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8::timestamptz, $8, $9, case when not $5 then $8 end)
-             on conflict (account_id, hostname) do update
-             set failures = excluded.failures,
-                 blocked_until = greatest(hostname_backoffs.blocked_until, excluded.blocked_until),
-                 at_ca = excluded.at_ca,
-                 fault_class = excluded.fault_class,
-                 fault_detail = excluded.fault_detail,
-                 failed_at = excluded.failed_at,
-                 look_at = greatest(hostname_backoffs.look_at, excluded.look_at),
-                 seen_failing_at = excluded.seen_failing_at",
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        order: OrderId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query_file!(
+            "queries/backoffs_rest.sql",
             self.account.0,
             self.hostname.validation_target(),
             i32::try_from(self.failures).unwrap_or(i32::MAX),
@@ -115,7 +111,10 @@ impl NameRests {
             self.fault.class.as_str(),
             &*self.fault.detail,
             sql_instant(now),
-            sql_instant(now.after(evidence::wait(Duration::ZERO, Fraction::ZERO)))
+            sql_instant(now.after(evidence::wait(Duration::ZERO, Fraction::ZERO))),
+            order.0,
+            sql_instant(now.before(NAME_TOLD_EVERY)),
+            self.fault.class.advice()
         )
         .execute(connection)
         .await
@@ -198,8 +197,15 @@ impl AccountChange {
             .map(drop)
             .map_err(StoreError::of("accounts.hold")),
             Self::Stopped { reason } => sqlx::query!(
-                "update accounts set stopped_at = $2, stopped_reason = $3
-                 where account_id = $1 and stopped_at is null",
+                "with stopped as (
+                     update accounts set stopped_at = $2, stopped_reason = $3
+                     where account_id = $1 and stopped_at is null
+                     returning account_id, ca
+                 )
+                 insert into events (event_id, kind, subject, data, happened_at)
+                 select uuid_at($2), 'account.paused', id_text('acc', account_id),
+                     jsonb_build_object('ca', ca, 'reason', $3::text), $2
+                 from stopped",
                 account.0,
                 sql_instant(now),
                 &**reason

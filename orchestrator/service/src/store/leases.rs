@@ -30,6 +30,8 @@ pub struct Claim {
     pub order: Order,
     /// Leases that ran out on it since it last moved: a poison order shows here.
     pub rescues: u32,
+    /// Why it waits for the gate, as it was told.
+    pub deferred_as: Option<String>,
 }
 
 /// What one claim brought.
@@ -242,6 +244,7 @@ fn claimed(
                 owner,
                 order,
                 rescues: u32::try_from(row.rescues).unwrap_or(0),
+                deferred_as: row.deferred_as,
             }),
             Err(error) => claimed.unreadable.push(error),
         }

@@ -50,6 +50,7 @@ pub(super) struct OrderRow {
     pub(super) fault_detail: Option<String>,
     pub(super) fault_hostname: Option<String>,
     pub(super) ended_at: Option<OffsetDateTime>,
+    pub(super) deferred_as: Option<String>,
 }
 
 /// The columns of `authorizations` that an attempt needs.

@@ -39,6 +39,8 @@ pub struct Event {
     /// Drawn when it is told, so that writing it twice tells it once.
     pub event: EventId,
     pub kind: &'static str,
+    /// The object it is about, as the API names it.
+    pub subject: String,
     pub data: serde_json::Value,
 }
 
@@ -55,6 +57,8 @@ pub struct StepEnd {
     pub chain: Option<IssuedChain>,
     pub events: Vec<Event>,
     pub aftermath: Aftermath,
+    /// Why it waits for the gate, as it was told: kept for as long as it may wait there.
+    pub deferred_as: Option<String>,
 }
 
 #[derive(Default)]
@@ -90,6 +94,7 @@ struct OrderColumns {
     ari_exempt_from: Vec<Option<OffsetDateTime>>,
     ari_exempt_until: Vec<Option<OffsetDateTime>>,
     unspent: Vec<bool>,
+    deferred_as: Vec<Option<String>>,
 }
 
 impl OrderColumns {
@@ -152,6 +157,8 @@ impl OrderColumns {
         self.ari_exempt_from.push(window.map(|(from, _)| sql_instant(from)));
         self.ari_exempt_until.push(window.map(|(_, until)| sql_instant(until)));
         self.unspent.push(end.aftermath.is_unspent());
+        let may_wait = back_home || matches!(stage, Stage::Admitted { .. });
+        self.deferred_as.push(end.deferred_as.clone().filter(|_| may_wait));
     }
 }
 
@@ -280,8 +287,8 @@ async fn write(
 ) -> Result<HashSet<OrderId>, StoreError> {
     let (mut orders, mut ledger, mut chains) =
         (OrderColumns::default(), LedgerColumns::default(), ChainColumns::default());
-    let (mut event_order, mut event_id, mut event_kind, mut event_data) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut event_order, mut event_id, mut event_kind, mut event_data, mut event_subject) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mint = Mint::at(now);
     for end in ends {
         let order = end.lease.order;
@@ -297,6 +304,7 @@ async fn write(
             event_id.push(event.event.0);
             event_kind.push(event.kind.to_owned());
             event_data.push(event.data.clone());
+            event_subject.push(event.subject.clone());
         }
     }
     let written = sqlx::query_file_scalar!(
@@ -365,7 +373,9 @@ async fn write(
         &orders.set_exempt_until as &[Option<OffsetDateTime>],
         &orders.ari_exempt_from as &[Option<OffsetDateTime>],
         &orders.ari_exempt_until as &[Option<OffsetDateTime>],
-        &orders.unspent
+        &orders.unspent,
+        &orders.deferred_as as &[Option<String>],
+        &event_subject
     )
     .fetch_all(connection)
     .await

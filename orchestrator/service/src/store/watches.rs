@@ -12,6 +12,7 @@ use issuance::time::Timestamp;
 use sqlx::types::Uuid;
 use sqlx::types::time::OffsetDateTime;
 
+use super::aftermath::NAME_TOLD_EVERY;
 use super::mint::Mint;
 use super::summary::count;
 use super::work::Work;
@@ -122,17 +123,14 @@ impl Store {
         let names: Vec<String> = looks.iter().map(|(name, ..)| name.validation_target().to_owned()).collect();
         let instants: Vec<OffsetDateTime> = looks.iter().map(|(_, at, _)| sql_instant(*at)).collect();
         let failing: Vec<bool> = looks.iter().map(|(.., failing)| *failing).collect();
-        sqlx::query!(
-            "update hostname_backoffs
-             set look_at = look.at,
-                 seen_failing_at = case when look.failing then $5 else seen_failing_at end
-             from unnest($2::text[], $3::timestamptz[], $4::boolean[]) as look (hostname, at, failing)
-             where account_id = $1 and hostname_backoffs.hostname = look.hostname",
+        sqlx::query_file!(
+            "queries/watches_look_again.sql",
             account.0,
             &names,
             &instants,
             &failing,
-            sql_instant(now)
+            sql_instant(now),
+            sql_instant(now.before(NAME_TOLD_EVERY))
         )
         .execute(self.pool())
         .await

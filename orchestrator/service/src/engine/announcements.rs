@@ -1,0 +1,112 @@
+//! What is told of an order's steps to whoever listens: with the step, in its transaction.
+
+use issuance::admission::Denial;
+use issuance::fault::Fault;
+use issuance::order::{Order, Stage};
+use issuance::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::store::aftermath::{Aftermath, SuccessorKind};
+use crate::store::steps::{Event, IssuedChain};
+use crate::store::{Ownership, Store};
+
+/// What is told of a step, if it is worth telling. Whether a certificate is the first of its kind or renews one is known
+/// where it is written.
+pub(super) fn told(
+    store: &Store,
+    owner: Ownership,
+    before: &Stage,
+    order: &Order,
+    issued: Option<&IssuedChain>,
+    now: Timestamp,
+) -> Option<Event> {
+    if before.as_str() == order.stage.as_str() {
+        return None;
+    }
+    let of_order = |kind, data| {
+        Some(Event { event: store.mint_event(now), kind, subject: owner.order.to_string(), data })
+    };
+    let faulty = |fault: &Fault| json!({ "names": order.names, "fault": shown(fault) });
+    match &order.stage {
+        Stage::Issued { .. } => {
+            let data = json!({
+                "order_id": owner.order,
+                "names": order.names,
+                "serial": issued.map(|chain| &chain.serial),
+                "issuer": issued.map(|chain| &chain.issuer),
+                "not_before": issued.map(|chain| chain.not_before),
+                "not_after": issued.map(|chain| chain.not_after),
+            });
+            let subject = owner.certificate.to_string();
+            Some(Event { event: store.mint_event(now), kind: "certificate.issued", subject, data })
+        }
+        Stage::Parked { fault } => of_order("order.parked", faulty(fault)),
+        Stage::Failed { fault, .. } => of_order("order.failed", faulty(fault)),
+        Stage::Cancelled { .. } => of_order("order.cancelled", json!({ "names": order.names })),
+        _ => None,
+    }
+}
+
+/// A certificate that could not be had, and when it is tried again; told once a day for one cause, which is seen where it is
+/// written.
+pub(super) fn failure(
+    store: &Store,
+    owner: Ownership,
+    before: &Stage,
+    order: &Order,
+    aftermath: &Aftermath,
+    now: Timestamp,
+) -> Option<Event> {
+    let Stage::Failed { fault, .. } = &order.stage else { return None };
+    if matches!(before, Stage::Failed { .. }) {
+        return None;
+    }
+    let retried_at = aftermath.successors.iter().find_map(|one| match &one.kind {
+        SuccessorKind::Retry { due_at, .. } => Some(*due_at),
+        SuccessorKind::Part { .. } => None,
+    });
+    let data = json!({
+        "order_id": owner.order,
+        "names": order.names,
+        "fault": shown(fault),
+        "failures": order.failures.saturating_add(1),
+        "next_attempt_at": retried_at,
+    });
+    let subject = owner.certificate.to_string();
+    Some(Event { event: store.mint_event(now), kind: "certificate.failed", subject, data })
+}
+
+/// An order that the gate keeps waiting.
+pub(super) fn deferral(
+    store: &Store,
+    owner: Ownership,
+    order: &Order,
+    denial: &Denial,
+    now: Timestamp,
+) -> Event {
+    let (limit, key) = match denial {
+        Denial::Limit { limit, key, .. } => (Some(limit.as_str()), Some(&**key)),
+        Denial::Unproven { limit, .. } => (Some(limit.as_str()), None),
+        Denial::NewOrders { .. } => (Some("new_orders_per_account"), None),
+        Denial::Backoff { hostname, .. } => (None, Some(hostname.as_str())),
+        Denial::TargetBusy { target, .. } => (None, Some(&**target)),
+        Denial::NoRoom { .. } | Denial::Held { .. } | Denial::Turn { .. } => (None, None),
+    };
+    let data = json!({
+        "names": order.names,
+        "reason": denial.as_str(),
+        "limit": limit,
+        "key": key,
+        "next_attempt_at": denial.until(),
+    });
+    Event { event: store.mint_event(now), kind: "order.deferred", subject: owner.order.to_string(), data }
+}
+
+fn shown(fault: &Fault) -> Value {
+    json!({
+        "class": fault.class,
+        "detail": fault.detail,
+        "hostname": fault.hostname,
+        "advice": fault.class.advice(),
+    })
+}
