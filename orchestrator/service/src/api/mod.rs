@@ -11,6 +11,8 @@ pub mod authorizations;
 mod body;
 mod certificates;
 pub mod checks;
+mod docs;
+pub mod document;
 mod etag;
 pub mod headroom;
 pub mod hostnames;
@@ -20,6 +22,7 @@ mod last_uses;
 pub mod limit_overrides;
 mod livez;
 mod orders;
+mod parameters;
 pub mod paused_names;
 pub mod problem;
 mod query;
@@ -35,7 +38,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
@@ -135,12 +137,8 @@ pub fn router(state: ApiState) -> Router {
     imports::describe_metrics();
     let (described, _) = described().split_for_parts();
     instruments::register();
-    Router::new()
-        .merge(described)
-        .route("/livez", get(livez::read))
-        .route("/readyz", get(readyz::read))
-        .route("/acme-dns/register", post(acme_dns::register))
-        .route("/acme-dns/update", post(acme_dns::update))
+    described
+        .route_layer(axum::middleware::from_fn(parameters::refuse_unknown))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(request_id::attach))
@@ -165,4 +163,9 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(summary::routes())
         .merge(api_keys::routes())
         .merge(tenants::routes())
+        .merge(acme_dns::routes())
+        .merge(livez::routes())
+        .merge(readyz::routes())
+        .merge(document::routes())
+        .merge(docs::routes())
 }
