@@ -1,11 +1,16 @@
 //! The REST API against real Postgres, over HTTP.
 
 mod audit;
+mod clients;
 mod commands;
+mod contract;
 mod crossing;
+mod described;
 mod fence;
 mod fetches;
 mod forecast;
+mod fuzz;
+mod hostile;
 mod hostnames;
 mod import_jobs;
 mod imports;
