@@ -2,6 +2,8 @@
 # make bench   ratios, and what clients leave                    make audit    licences, bans, sources
 # make fmt     formats                                           make prepare  writes .sqlx/ anew
 # make deb     the Debian package, in target/debian
+# make openapi writes deploy/openapi.json anew
+# make api-fuzz  ten thousand requests that schemathesis makes of the API's description, and as many with one tenant's key
 # make soak    certifies fleets while everything is killed, stopped and cut at random
 
 # The queries are checked against .sqlx/, so building needs no database.
@@ -13,7 +15,10 @@ export ONCE DOMAINS CA SEED
 # two faults.
 export KILLS MINUTES SITES PAUSE_MS
 
-.PHONY: demo test bench deb soak audit fmt prepare
+# Requests that schemathesis sends, twice.
+export FUZZ_REQUESTS
+
+.PHONY: demo test bench deb soak api-fuzz audit fmt prepare openapi
 
 demo:
 	@.ci/setup postgresql $(if $(filter pebble,$(CA)),pebble)
@@ -23,7 +28,7 @@ demo:
 # The summary of the tests comes last.
 test:
 	@.ci/setup postgresql pebble certbot lego prometheus nginx apache2 haproxy caddy bind9 bind9-dnsutils \
-		openssl pdns-server pdns-backend-lmdb systemd nextest
+		openssl pdns-server pdns-backend-lmdb systemd php-cli php-curl perl schemathesis nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
 	promtool check rules dashboards/alerts.yml dashboards/recording.yml && promtool test rules dashboards/*.test.yml
@@ -49,6 +54,12 @@ soak:
 	@cargo build --release --quiet --package lockkeeper
 	@$${CARGO_TARGET_DIR:-target}/release/soak
 
+# What was found and how much was sent is printed.
+api-fuzz:
+	@.ci/setup postgresql schemathesis nextest
+	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) .ci/with-postgres cargo nextest run --workspace --cargo-quiet --test api \
+		-E 'binary(api) & test(/^fuzz::/)' --no-capture
+
 audit:
 	@.ci/setup deny
 	cargo deny --all-features check licenses bans sources
@@ -59,3 +70,8 @@ fmt:
 prepare:
 	@.ci/setup postgresql
 	.ci/with-postgres .ci/prepare
+
+openapi:
+	@.ci/setup postgresql nextest
+	RENEW=1 .ci/with-postgres cargo nextest run --workspace --cargo-quiet --test api \
+		-E 'binary(api) & test(the_description_is_the_one_that_is_kept)'

@@ -13,3 +13,4 @@ pub mod propagation;
 pub mod report;
 pub mod service;
 pub mod usage;
+pub mod wrk;

@@ -2,15 +2,20 @@
 
 mod announcements;
 mod audit;
+mod clients;
 mod commands;
+mod contract;
 mod crossing;
 mod deliveries;
 mod delivery;
 mod deployments;
+mod described;
 mod events;
 mod fence;
 mod fetches;
 mod forecast;
+mod fuzz;
+mod hostile;
 mod hostnames;
 mod import_jobs;
 mod imports;

@@ -13,6 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::error;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::ApiState;
@@ -33,6 +36,16 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 const BLOCKS_MAX: usize = 64;
 /// RFC 8555 §8.4: an unpadded SHA-256 in base64url.
 const TEXT_CHARACTERS: usize = 43;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(register)).routes(routes!(update))
+}
+
+/// Why not, in acme-dns' words.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusalDocument {
+    error: String,
+}
 
 /// Why not, in acme-dns' words.
 #[derive(Debug)]
@@ -78,13 +91,14 @@ impl IntoResponse for Refusal {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What a label is asked for with. Fields of other clients are passed over, as acme-dns does.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 struct Wish {
     #[serde(default)]
     allowfrom: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Registered {
     username: Uuid,
     password: String,
@@ -93,7 +107,22 @@ pub(super) struct Registered {
     allowfrom: Vec<String>,
 }
 
-/// Makes a label. Clients send nothing, an empty object, or blocks of addresses.
+/// Makes a label.
+///
+/// Clients send nothing, an empty object, or blocks of addresses. The configuration says whether that takes the
+/// operator's key.
+#[utoipa::path(
+    post,
+    path = "/acme-dns/register",
+    tag = "acme-dns",
+    request_body(content = Option<Wish>, content_type = "application/json"),
+    security((), ("bearer" = [])),
+    responses(
+        (status = 201, description = "The label, and what it is written with", body = Registered),
+        (status = "4XX", description = "Why not", body = RefusalDocument),
+        (status = "5XX", description = "Why not", body = RefusalDocument),
+    )
+)]
 pub(super) async fn register(
     State(api): State<ApiState>,
     request: Request,
@@ -135,13 +164,32 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(registered)))
 }
 
-#[derive(Debug, Deserialize)]
+/// A value for a label.
+#[derive(Debug, Deserialize, ToSchema)]
 struct Update {
+    #[schema(format = "uuid")]
     subdomain: String,
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     txt: String,
 }
 
 /// Writes a value below a label: of the two that stand there, the older goes.
+#[utoipa::path(
+    post,
+    path = "/acme-dns/update",
+    tag = "acme-dns",
+    params(
+        ("X-Api-User" = Uuid, Header, description = "The label's username"),
+        ("X-Api-Key" = String, Header, description = "The label's password"),
+    ),
+    request_body = Update,
+    security(()),
+    responses(
+        (status = 200, description = "The value, as it stands now", body = serde_json::Value),
+        (status = "4XX", description = "Why not", body = RefusalDocument),
+        (status = "5XX", description = "Why not", body = RefusalDocument),
+    )
+)]
 pub(super) async fn update(
     State(api): State<ApiState>,
     request: Request,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
-use super::problem::Problem;
+use super::problem::{Problem, ProblemEntry};
 
 /// An upload that sends nothing for this long is given up.
 const UPLOAD_STILL_MAX: Duration = Duration::from_secs(30);
@@ -47,11 +47,24 @@ pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A document that was sent. Where it is wrong is told as line and column, and as a JSON pointer.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if has_null(body) {
+        let detail = "no text has a null character: leave \\u0000 out";
+        return Err(Problem::body_invalid(vec![ProblemEntry::at("", "null-character", detail)]));
+    }
     let mut document = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut document)
         .map_err(|error| Problem::body_malformed(error.inner(), &pointer(error.path())))?;
     document.end().map_err(|error| Problem::body_malformed(&error, ""))?;
     Ok(parsed)
+}
+
+/// Whether a text in the document would have one, which the database does not take: it is written `\u0000` (RFC 8259 §7).
+fn has_null(body: &[u8]) -> bool {
+    const ESCAPE: &[u8] = b"\\u0000";
+    body.windows(ESCAPE.len()).enumerate().any(|(at, window)| {
+        // An escaped backslash in front makes it plain text.
+        window == ESCAPE && body[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    })
 }
 
 /// RFC 6901.
@@ -85,4 +98,15 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = value.and_then(|value| value.split(';').next()).map(str::trim);
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_character_is_seen_however_it_is_written() {
+        assert!(has_null(br#"{"a":"\u0000"}"#) && has_null(br#"{"a":"x\\\u0000"}"#));
+        assert!(!has_null(br#"{"a":"\\u0000"}"#) && !has_null(br#"{"a":"\u0001"}"#) && !has_null(b"{}"));
+    }
 }

@@ -259,7 +259,7 @@ fn searched(api: &ApiState, before: Option<Timestamp>, after: Option<Timestamp>)
     path = "/v1/limit-overrides/{override}",
     tag = "limits",
     security(("bearer" = ["accounts:manage"])),
-    params(("override" = String, Path, description = "The override's id, `lov_…`")),
+    params(("override" = LimitOverrideId, Path, description = "The override's id, `lov_…`")),
     responses((status = 204, description = "The CA counts as its profile says"), Problems)
 )]
 #[tracing::instrument(name = "api.limit_overrides.delete", skip_all, fields(override.id = %id))]

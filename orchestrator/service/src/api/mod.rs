@@ -15,6 +15,8 @@ mod certificates;
 pub mod checks;
 mod delivery_instruments;
 mod deployments;
+mod docs;
+pub mod document;
 mod etag;
 mod events;
 pub mod headroom;
@@ -25,6 +27,7 @@ mod last_uses;
 pub mod limit_overrides;
 mod livez;
 mod orders;
+mod parameters;
 pub mod paused_names;
 mod prefer;
 pub mod problem;
@@ -43,7 +46,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use issuance::ids::AccountId;
 use issuance::profile::CaProfile;
 use issuance::time::Clock;
@@ -87,8 +89,6 @@ pub struct ApiState {
     pub sealer: Arc<Sealer>,
     /// Where webhooks may lead.
     pub receivers: Receivers,
-    /// Ends what would not end by itself.
-    pub stop: CancellationToken,
     seats: events::Seats,
     /// Rung when there is something to do for an import.
     pub import_bell: Arc<Notify>,
@@ -96,7 +96,7 @@ pub struct ApiState {
     pub trusted_proxies: Arc<[Cidr]>,
     throttle: Throttle,
     last_uses: LastUses,
-    /// Whoever is waited with here is let go when the service stops.
+    /// Ends what would not end by itself: whoever is waited with is let go.
     pub stop: CancellationToken,
     bundle_watch: Arc<BundleWatch>,
     import_seats: Arc<Semaphore>,
@@ -126,7 +126,6 @@ impl ApiState {
             registration: Registration::default(),
             sealer,
             receivers: Receivers::default(),
-            stop: CancellationToken::new(),
             seats: events::Seats::default(),
             import_bell: Arc::default(),
             trusted_proxies: Arc::default(),
@@ -160,12 +159,8 @@ pub fn router(state: ApiState) -> Router {
     delivery_instruments::describe();
     let (described, _) = described().split_for_parts();
     instruments::register();
-    Router::new()
-        .merge(described)
-        .route("/livez", get(livez::read))
-        .route("/readyz", get(readyz::read))
-        .route("/acme-dns/register", post(acme_dns::register))
-        .route("/acme-dns/update", post(acme_dns::update))
+    described
+        .route_layer(axum::middleware::from_fn(parameters::refuse_unknown))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(request_id::attach))
@@ -195,4 +190,9 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(deployments::routes())
         .merge(events::routes())
         .merge(webhooks::routes())
+        .merge(acme_dns::routes())
+        .merge(livez::routes())
+        .merge(readyz::routes())
+        .merge(document::routes())
+        .merge(docs::routes())
 }

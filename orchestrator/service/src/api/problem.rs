@@ -3,6 +3,7 @@
 //! A problem never carries the cause of an internal error; that goes to the log, under the request id that
 //! the problem names.
 
+pub mod codes;
 mod refusals;
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -25,6 +26,8 @@ use self::refusals::Extras;
 pub use self::refusals::QuotaReached;
 
 const TYPE_BASE: &str = "https://lockkeeper.dev/problems/";
+/// What a client sends it knows: more of it is not given back.
+const DETAIL_CHARS_MAX: usize = 300;
 const DATABASE_RETRY_SECONDS: u32 = 5;
 /// An attempt is over in this time, unless the CA is slow.
 const IN_HAND_RETRY_SECONDS: u32 = 2;
@@ -119,6 +122,7 @@ struct Document<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        let code = codes::listed(code);
         Self {
             code,
             title,
@@ -252,7 +256,7 @@ impl Problem {
 
     /// A query parameter cannot be used. `name` is `None` where the query as a whole cannot be read.
     pub(super) fn bad_parameter(name: Option<&str>, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
+        let detail = shortened(detail.into());
         let entry = ProblemEntry {
             pointer: name.map(|name| format!("?{name}")),
             code: "bad-parameter",
@@ -307,9 +311,9 @@ impl Problem {
 
     /// `pointer` is empty for the document as a whole.
     pub(super) fn body_malformed(error: &serde_json::Error, pointer: &str) -> Self {
-        let detail = error.to_string();
+        let detail = shortened(error.to_string());
         let entry = ProblemEntry {
-            pointer: Some(format!("#{pointer}")),
+            pointer: Some(shortened(format!("#{pointer}"))),
             line: Some(error.line() as u64),
             column: Some(error.column() as u32),
             code: "bad-body",
@@ -416,6 +420,14 @@ impl Problem {
             headers.insert("ratelimit-policy", policy);
         }
         *response.body_mut() = body.into();
+    }
+}
+
+/// What names a part of the request by its own words, which may be long.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(DETAIL_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

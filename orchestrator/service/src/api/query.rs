@@ -21,6 +21,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // No text of ours has one, and the database takes none.
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(Problem::bad_parameter(None, "a parameter has no null characters"));
+        }
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(parameters)) => Ok(Self(parameters)),
             Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
@@ -43,6 +47,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathHostname {
             return Err(Problem::no_route());
         };
         Hostname::parse(&text).map(Self).map_err(|_| Problem::not_found("hostname"))
+    }
+}
+
+/// A word in the path. One with control characters names nothing that exists.
+#[derive(Debug)]
+pub(super) struct PathText(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) if !text.chars().any(char::is_control) => Ok(Self(text)),
+            _ => Err(Problem::no_route()),
+        }
     }
 }
 

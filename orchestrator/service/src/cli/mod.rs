@@ -27,6 +27,7 @@ pub mod key;
 pub mod listing;
 mod migrate;
 mod notice;
+mod openapi;
 pub mod order;
 mod output;
 pub mod paused;
@@ -161,6 +162,8 @@ pub enum Command {
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Prints the description of the API (OpenAPI 3.1).
+    Openapi,
     RehearsalCa(rehearsal_ca::RehearsalCaArgs),
     Rehearse(rehearse::RehearseArgs),
 }
@@ -204,6 +207,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
             plan::run(&args, api.as_ref(), output).await
         }
         Command::Config(command) => config::run(&command, config, output),
+        Command::Openapi => openapi::run(output),
         Command::RehearsalCa(args) => rehearsal_ca::run(&args, output).await,
         Command::Rehearse(args) => rehearse::run(&args, output).await,
     }

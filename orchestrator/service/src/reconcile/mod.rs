@@ -13,6 +13,7 @@
 //! precision what checks said against what the CA said
 //! sweep    TXT records whose challenges are over
 //! transfers hostnames that tenants ask for, until their name servers show who has them
+//! forget   answers and logs that nobody may ask for any more
 //! ```
 //!
 //! A reconciler takes no input: a hint about what has changed is not accepted, so nothing is missed that nobody hints
@@ -24,6 +25,7 @@ mod audit;
 mod census;
 mod delivery;
 mod evidence;
+mod forget;
 mod headroom;
 mod instruments;
 mod orphans;
@@ -60,6 +62,7 @@ pub use self::audit::Audit;
 pub use self::census::CensusTaker;
 pub use self::delivery::DeliveryWatch;
 pub use self::evidence::Evidence;
+pub use self::forget::Forget;
 pub use self::headroom::HeadroomWatch;
 use self::instruments::Instruments;
 pub use self::orphans::Orphans;
@@ -76,6 +79,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 const FIRST_WAIT_SHARE: u32 = 15;
 /// How long a pass may go on once the service was asked to stop. What it had begun is in the database or is not.
 const STOP_WAIT: Duration = Duration::from_secs(3);
+/// What is forgotten has been of no use for a long time: an hour more is nothing.
+const FORGET_INTERVAL: Duration = Duration::from_hours(1);
 /// Rows looked at by one pass, of each kind. What is left over comes next time.
 const ROWS_MAX: u16 = 200;
 /// Orphans that one pass asks the CA about: at a CA that does not answer, each request takes its whole timeout.
@@ -197,6 +202,7 @@ impl Reconcilers {
         let renew = Renew::new(parts.clone(), settings.renewals_max);
         reconcilers.run(renew, settings.renewal_interval, parts);
         reconcilers.run(Precision::new(parts.clone()), settings.interval, parts);
+        reconcilers.run(Forget::new(parts.clone()), FORGET_INTERVAL, parts);
         if let Some(preflight) = lookout.preflight {
             let evidence = Evidence::new(parts.clone(), preflight, settings.looks_max);
             reconcilers.run_when(evidence, settings.evidence_interval, lookout.bell, parts);

@@ -96,6 +96,21 @@ impl Store {
         .map(drop)
         .map_err(StoreError::of("fetches.record"))
     }
+
+    /// Forgets up to `rows_max` fetches from before `before`, the oldest first. Returns how many there were.
+    pub async fn forget_fetches(&self, before: Timestamp, rows_max: u16) -> Result<u64, StoreError> {
+        sqlx::query!(
+            "delete from response_fetches
+             where fetch_id in (
+                 select fetch_id from response_fetches where fetch_id < $1 order by fetch_id limit $2)",
+            Mint::floor(before),
+            i64::from(rows_max)
+        )
+        .execute(self.pool())
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(StoreError::of("fetches.forget"))
+    }
 }
 
 /// What was fetched of one order, earliest first.

@@ -36,7 +36,7 @@ pub struct KeyChange {
 /// Changes a key that opens no more than one's own, where it is still as `If-Match` says.
 #[utoipa::path(
     patch, path = "/v1/api-keys/{key}", tag = "api-keys",
-    params(("key" = String, Path, description = "The key's id, `key_…`")), request_body = KeyChange,
+    params(("key" = ApiKeyId, Path, description = "The key's id, `key_…`")), request_body = KeyChange,
     security(("bearer" = ["keys:manage"])),
     responses((status = 200, description = "As it is now", body = ApiKeyView), Problems)
 )]

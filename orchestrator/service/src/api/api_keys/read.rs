@@ -17,7 +17,7 @@ use crate::store::scope::Scope;
 /// One key. Never its text.
 #[utoipa::path(
     get, path = "/v1/api-keys/{key}", tag = "api-keys",
-    params(("key" = String, Path, description = "The key's id, `key_…`")),
+    params(("key" = ApiKeyId, Path, description = "The key's id, `key_…`")),
     security(("bearer" = ["keys:manage"])),
     responses((status = 200, description = "As it is now", body = ApiKeyView), Problems)
 )]

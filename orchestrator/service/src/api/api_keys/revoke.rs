@@ -18,7 +18,7 @@ use crate::store::scope::Scope;
 /// operator's last one.
 #[utoipa::path(
     delete, path = "/v1/api-keys/{key}", tag = "api-keys",
-    params(("key" = String, Path, description = "The key's id, `key_…`")),
+    params(("key" = ApiKeyId, Path, description = "The key's id, `key_…`")),
     security(("bearer" = ["keys:manage"])),
     responses((status = 204, description = "It opens nothing"), Problems)
 )]

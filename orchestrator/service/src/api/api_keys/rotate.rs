@@ -34,7 +34,7 @@ pub struct WantedRotation {
 /// overlap is over.
 #[utoipa::path(
     post, path = "/v1/api-keys/{key}/rotate", tag = "api-keys",
-    params(("key" = String, Path, description = "The key's id, `key_…`")), request_body = WantedRotation,
+    params(("key" = ApiKeyId, Path, description = "The key's id, `key_…`")), request_body = WantedRotation,
     security(("bearer" = ["keys:manage"])),
     responses((status = 201, description = "Its text is told this once", body = MadeKey), Problems)
 )]

@@ -36,7 +36,7 @@ pub(in crate::api) struct ErrorParameters {
     tag = "imports",
     security(("bearer" = ["imports:write"])),
     params(
-        ("import" = String, Path, description = "Its id: imp_…"),
+        ("import" = ImportId, Path, description = "Its id: imp_…"),
         ("format" = Option<String>, Query, description = "`csv` or `ndjson`; absent: what `Accept` prefers, or CSV")
     ),
     responses(

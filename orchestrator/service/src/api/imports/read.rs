@@ -50,7 +50,7 @@ pub(super) async fn list(
     path = "/v1/imports/{import}",
     tag = "imports",
     security(("bearer" = ["imports:write"])),
-    params(("import" = String, Path, description = "Its id: imp_…")),
+    params(("import" = ImportId, Path, description = "Its id: imp_…")),
     responses((status = 200, body = ImportView), Problems)
 )]
 #[tracing::instrument(name = "api.imports.read", skip_all, fields(import.id = %id))]
@@ -83,7 +83,7 @@ pub(in crate::api) struct ItemParameters {
     tag = "imports",
     security(("bearer" = ["imports:write"])),
     params(
-        ("import" = String, Path, description = "Its id: imp_…"),
+        ("import" = ImportId, Path, description = "Its id: imp_…"),
         ("limit" = Option<u32>, Query, description = "Rows of a page: 50 if absent, 1,000 at the most"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("verdict" = Option<String>, Query, description = "Only rows of which this becomes")

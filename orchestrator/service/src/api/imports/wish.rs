@@ -19,7 +19,7 @@ use crate::store::scope::Scope;
     path = "/v1/imports/{import}/commit",
     tag = "imports",
     security(("bearer" = ["imports:write"])),
-    params(("import" = String, Path, description = "Its id: imp_…")),
+    params(("import" = ImportId, Path, description = "Its id: imp_…")),
     responses((status = 202, description = "It is being committed, or is", body = ImportView), Problems)
 )]
 #[tracing::instrument(name = "api.imports.commit", skip_all, fields(import.id = %id))]
@@ -38,7 +38,7 @@ pub(super) async fn commit(
     path = "/v1/imports/{import}/cancel",
     tag = "imports",
     security(("bearer" = ["imports:write"])),
-    params(("import" = String, Path, description = "Its id: imp_…")),
+    params(("import" = ImportId, Path, description = "Its id: imp_…")),
     responses((status = 202, description = "It is cancelled", body = ImportView), Problems)
 )]
 #[tracing::instrument(name = "api.imports.cancel", skip_all, fields(import.id = %id))]
@@ -58,7 +58,7 @@ pub(super) async fn cancel(
     path = "/v1/imports/{import}/rollback",
     tag = "imports",
     security(("bearer" = ["imports:write"])),
-    params(("import" = String, Path, description = "Its id: imp_…")),
+    params(("import" = ImportId, Path, description = "Its id: imp_…")),
     responses((status = 202, description = "It is being taken back", body = ImportView), Problems)
 )]
 #[tracing::instrument(name = "api.imports.roll_back", skip_all, fields(import.id = %id))]

@@ -1,6 +1,6 @@
 //! `PATCH /v1/tenants/{tenant}`
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,6 +12,7 @@ use crate::api::auth::Operator;
 use crate::api::body::given;
 use crate::api::etag;
 use crate::api::problem::{Problem, Problems};
+use crate::api::query::PathText;
 use crate::api::write::{Answer, Begun, WriteRequest};
 use crate::store::events::Event;
 use crate::store::scope::Scope;
@@ -72,7 +73,7 @@ impl TenantChange {
 pub(super) async fn change(
     State(api): State<ApiState>,
     Operator(caller): Operator,
-    Path(tenant): Path<String>,
+    PathText(tenant): PathText,
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::TenantsManage)?;

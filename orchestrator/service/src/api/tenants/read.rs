@@ -1,7 +1,7 @@
 //! `GET /v1/tenants/{tenant}`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse as _, Response};
 
@@ -10,6 +10,7 @@ use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::etag;
 use crate::api::problem::{Problem, Problems};
+use crate::api::query::PathText;
 use crate::store::scope::Scope;
 use crate::store::tenants::{self, TenantView};
 
@@ -23,7 +24,7 @@ use crate::store::tenants::{self, TenantView};
 pub(super) async fn read(
     State(api): State<ApiState>,
     Operator(caller): Operator,
-    Path(tenant): Path<String>,
+    PathText(tenant): PathText,
 ) -> Result<Response, Problem> {
     caller.require(Scope::TenantsManage)?;
     let found = tenants::read(&api.store, api.clock.now(), &named(&tenant)).await?;
