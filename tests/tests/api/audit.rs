@@ -43,6 +43,8 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
         .json();
     let limit = json!({ "limit": "new_orders_per_account", "burst": 600, "period_seconds": 10_800, "note": "by mail" });
     let key = format!("/v1/api-keys/{}", id(&made));
+    let certificates = world.get("/v1/certificates?tenant=beta-co").await.json();
+    let deployment = format!("/v1/deployments/{}/web17", id(&certificates["data"][0]));
     let nothing = Value::Null;
     let hooks = json!({ "url": "https://panel.example.com/hooks" });
     let hook = id(&world.post_json("/v1/webhooks", hooks.clone()).await.json());
@@ -115,6 +117,13 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
             "/v1/hostnames/alpha.com/transfer".into(),
             json!({ "tenant": "beta-co" }),
         ),
+        (
+            "PUT",
+            "/v1/deployments/{certificate}/{target}",
+            deployment.clone(),
+            json!({ "fault": "the disk is full" }),
+        ),
+        ("DELETE", "/v1/deployments/{certificate}/{target}", deployment, nothing.clone()),
         ("POST", "/acme-dns/register", "/acme-dns/register".into(), json!({})),
     ]
 }

@@ -92,7 +92,10 @@ async fn ask(world: &World, method: &str, path: &str, key: &str) -> Answer {
     if method == Method::GET {
         return world.get_as(key, path).await;
     }
-    world.send_json(method, path, key, &json!({})).await
+    // What a body says is looked at before what the address names.
+    let body =
+        if path.starts_with("/v1/deployments/") { json!({ "fault": "the disk is full" }) } else { json!({}) };
+    world.send_json(method, path, key, &body).await
 }
 
 /// Whatever names the other one, unless it was sent.
