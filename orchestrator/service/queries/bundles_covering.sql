@@ -12,7 +12,7 @@ cross join lateral (
 ) as found
 where ($1::uuid is null or certificates.tenant_id = $1)
     and certificates.labels @> $2
-    and (certificates.names @> array[$4] or certificates.names @> array[$5])
+    and certificates.certificate_id in (select * from certificates_named(array[$4, $5]))
     and (found.names @> array[$4] or found.names @> array[$5])
     and found.not_before <= $3 and found.not_after > $3
 order by found.names @> array[$4] desc, found.not_after desc

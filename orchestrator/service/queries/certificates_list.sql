@@ -41,7 +41,7 @@ with seen as (
         and ($5::uuid is null or certificates.certificate_id = $5)
         and ($6::text is null or tenants.slug = $6)
         and ($7::text is null or certificates.external_id = $7)
-        and ($8::text is null or certificates.names @> array[$8])
+        and ($8::text is null or certificates.certificate_id in (select * from certificates_named(array[$8])))
 )
 select
     certificate_id, tenant_id, tenant, external_id, names, challenge, labels, created_at,

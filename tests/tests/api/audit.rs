@@ -9,11 +9,12 @@ use lockkeeper::config::Registration;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use crate::import_jobs::intake;
 use crate::routes;
-use crate::world::{Answer, World};
+use crate::world::{Answer, HEADER, World};
 
-/// Writes nothing; or is a job, which tells of itself in its own tests.
-const NO_WRITES: [(&str, &str); 2] = [("POST", "/v1/headroom/forecast"), ("POST", "/v1/imports")];
+/// Writes nothing.
+const NO_WRITES: [(&str, &str); 1] = [("POST", "/v1/headroom/forecast")];
 
 /// One request for each route, each of which has an effect.
 async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Value)> {
@@ -42,6 +43,8 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
         .json();
     let limit = json!({ "limit": "new_orders_per_account", "burst": 600, "period_seconds": 10_800, "note": "by mail" });
     let key = format!("/v1/api-keys/{}", id(&made));
+    let certificates = world.get("/v1/certificates?tenant=beta-co").await.json();
+    let deployment = format!("/v1/deployments/{}/web17", id(&certificates["data"][0]));
     let nothing = Value::Null;
     let hooks = json!({ "url": "https://panel.example.com/hooks" });
     let hook = id(&world.post_json("/v1/webhooks", hooks.clone()).await.json());
@@ -114,6 +117,13 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
             "/v1/hostnames/alpha.com/transfer".into(),
             json!({ "tenant": "beta-co" }),
         ),
+        (
+            "PUT",
+            "/v1/deployments/{certificate}/{target}",
+            deployment.clone(),
+            json!({ "fault": "the disk is full" }),
+        ),
+        ("DELETE", "/v1/deployments/{certificate}/{target}", deployment, nothing.clone()),
         ("POST", "/acme-dns/register", "/acme-dns/register".into(), json!({})),
     ]
 }
@@ -158,7 +168,40 @@ async fn every_write_of_every_route_is_in_the_audit(pool: PgPool) {
         assert_told(&world, &answer, "key", method, path).await;
         missing.remove(&(method.to_owned(), "/v1/hostnames/{hostname}/transfer".to_owned()));
     }
+    for (route, answer) in imports(&world).await {
+        assert!(answer.status.is_success(), "{route}: {}", String::from_utf8_lossy(&answer.body));
+        assert_told(&world, &answer, "key", "POST", route).await;
+        missing.remove(&("POST".to_owned(), route.to_owned()));
+    }
     assert!(missing.is_empty(), "write down how each of these is asked: {missing:?}");
+}
+
+/// What is asked of imports: one is taken back, another called off.
+async fn imports(world: &World) -> Vec<(&'static str, Answer)> {
+    let mut answers = Vec::new();
+    for (row, wishes) in [
+        ("beta-co,b8,b8.com,http-01,\n", ["commit", "rollback"].as_slice()),
+        ("beta-co,b9,b9.com,http-01,\n", &["cancel"]),
+    ] {
+        let request = world
+            .request(Method::POST, "/v1/imports?mode=preview", &world.operator)
+            .header("content-type", "text/csv");
+        let uploaded =
+            world.send(request.body(Full::from(format!("{HEADER}{row}"))).expect("a request")).await;
+        let id = uploaded.json()["id"].as_str().expect("an id").to_owned();
+        answers.push(("/v1/imports", uploaded));
+        for wish in wishes {
+            intake(world, 1).work_off_now().await.expect("the database is there");
+            let route = match *wish {
+                "commit" => "/v1/imports/{import}/commit",
+                "rollback" => "/v1/imports/{import}/rollback",
+                _ => "/v1/imports/{import}/cancel",
+            };
+            let request = world.request(Method::POST, &format!("/v1/imports/{id}/{wish}"), &world.operator);
+            answers.push((route, world.send(request.body(Full::default()).expect("a request")).await));
+        }
+    }
+    answers
 }
 
 async fn write(world: &World, method: &str, path: &str, token: &str, body: &Value) -> Answer {

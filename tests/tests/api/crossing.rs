@@ -1,11 +1,12 @@
 //! Every route with another tenant's ids: nothing of it exists, and nothing of it is told.
 
 use http::{Method, StatusCode};
+use http_body_util::Full;
 use serde_json::json;
 use sqlx::PgPool;
 
 use crate::routes;
-use crate::world::{Answer, World};
+use crate::world::{Answer, HEADER, World};
 
 /// What one tenant has, by the names that routes give it.
 struct Holding {
@@ -58,12 +59,23 @@ async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
         ("order", issuance::ids::OrderId(order).to_string()),
         ("authorization", issuance::ids::AuthorizationId(authorization).to_string()),
         ("key", issuance::ids::ApiKeyId(api_key).to_string()),
+        ("import", upload(world, slug, &key, hostname).await),
         // Nothing of anybody's.
         ("check", "dns".to_owned()),
         ("target", "web17".to_owned()),
         ("override", "lov_00000000000000000000000000".to_owned()),
     ];
     Holding { slug, key, ids }
+}
+
+/// An import of the tenant's own that waits for its commit.
+async fn upload(world: &World, slug: &str, key: &str, hostname: &str) -> String {
+    let file = format!("{HEADER}{slug},again,{hostname},http-01,\n");
+    let request =
+        world.request(Method::POST, "/v1/imports?mode=preview", key).header("content-type", "text/csv");
+    let answer = world.send(request.body(Full::from(file)).expect("a request")).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", String::from_utf8_lossy(&answer.body));
+    answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
 fn filled(path: &str, holding: &Holding) -> String {
@@ -80,7 +92,10 @@ async fn ask(world: &World, method: &str, path: &str, key: &str) -> Answer {
     if method == Method::GET {
         return world.get_as(key, path).await;
     }
-    world.send_json(method, path, key, &json!({})).await
+    // What a body says is looked at before what the address names.
+    let body =
+        if path.starts_with("/v1/deployments/") { json!({ "fault": "the disk is full" }) } else { json!({}) };
+    world.send_json(method, path, key, &body).await
 }
 
 /// Whatever names the other one, unless it was sent.
@@ -127,8 +142,9 @@ async fn another_tenants_ids_open_nothing_on_any_route(pool: PgPool) {
             if !leaked.is_empty() {
                 told.push(format!("{method} {path} tells {leaked:?}"));
             }
-            let of_others =
-                ["tenant", "hostname", "certificate", "order", "authorization", "key", "webhook", "event"];
+            let of_others = [
+                "tenant", "hostname", "certificate", "order", "authorization", "key", "import", "webhook", "event",
+            ];
             let names_other = of_others.iter().any(|name| path.contains(&format!("{{{name}}}")));
             let asks = ASKS_FOR_OTHERS.contains(&(method.as_str(), path.as_str()));
             if !names_other || asks {

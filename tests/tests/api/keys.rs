@@ -100,6 +100,30 @@ async fn a_key_is_replaced_without_a_gap(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn an_agents_key_stays_bound_to_its_labels(pool: PgPool) {
+    let world = World::start(pool).await;
+    let made = make(&world, &world.operator, &json!({ "name": "web17", "selector": "server=web17" })).await;
+    let key = text(&made);
+    assert!(key.starts_with("lockkeeper_agent_"), "its kind is to be seen");
+    assert_eq!(made.json()["scopes"], json!(["bundles:read", "deployments:manage"]));
+    assert_eq!(made.json()["selector"], json!({ "server": "web17" }));
+    assert_eq!(world.get_as(&key, "/v1/bundles").await.status, StatusCode::OK);
+    let rotate = format!("{}/rotate", path(&made));
+    let next = world.send_json(Method::POST, &rotate, &world.operator, &json!({})).await;
+    assert!(text(&next).starts_with("lockkeeper_agent_"));
+    assert_eq!(next.json()["selector"], json!({ "server": "web17" }), "its successor is bound as well");
+    for wanted in [
+        json!({ "name": "n", "selector": "server=web17", "scopes": ["orders:read"] }),
+        json!({ "name": "n", "selector": "server" }),
+    ] {
+        assert_eq!(make(&world, &world.operator, &wanted).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let more = json!({ "scopes": ["bundles:read", "certificates:read"] });
+    let more = world.send_json(Method::PATCH, &path(&made), &world.operator, &more).await;
+    assert_eq!(more.json()["errors"][0]["code"], "not-with-a-selector");
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
 async fn the_operators_last_key_stays(pool: PgPool) {
     let world = World::start(pool).await;
     let only = world.get("/v1/api-keys").await.json()["data"][0]["id"].as_str().expect("an id").to_owned();

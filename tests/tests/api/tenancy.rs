@@ -5,7 +5,8 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::world::{World, counts};
+use crate::import_jobs::intake;
+use crate::world::{HEADER, World, counts};
 
 async fn set(world: &World, slug: &str, change: &Value) -> Value {
     let path = format!("/v1/tenants/{slug}");
@@ -117,4 +118,34 @@ async fn a_suspended_tenant_begins_nothing_and_keeps_what_it_has(pool: PgPool) {
     set(&world, "acme", &json!({ "status": "active" })).await;
     let report = world.import_as(&key, "acme,a2,a2.com,http-01,\n").await.json();
     assert_eq!(counts(&report), [1, 1, 0, 0, 0, 1], "{report}");
+}
+
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn a_job_keeps_to_the_quota_too(pool: PgPool) {
+    let world = World::start(pool).await;
+    world.import("acme,a1,a1.com,http-01,\n").await;
+    set(&world, "acme", &json!({ "quotas": { "hostnames": 2, "new_certificates_per_day": 9 } })).await;
+    let file = format!(
+        "{HEADER}acme,a1,a1.com,http-01,\nacme,a2,a2.com,http-01,\nacme,a3,a3.com,http-01,\nother,o1,o1.com,http-01,\n"
+    );
+    let request = world
+        .request(Method::POST, "/v1/imports?mode=commit", &world.operator)
+        .header("content-type", "text/csv");
+    let answer = world.send(request.body(Full::from(file)).expect("a request")).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.json());
+    let id = answer.json()["id"].as_str().expect("an id").to_owned();
+    intake(&world, 1).work_off_now().await.expect("the database is there");
+    let import = world.get(&format!("/v1/imports/{id}")).await.json();
+    let counts = ["rows_created", "rows_unchanged", "rows_refused"].map(|name| import[name].as_u64());
+    assert_eq!(counts, [Some(2), Some(1), Some(1)], "{import}");
+    let items = world.get(&format!("/v1/imports/{id}/items")).await.json();
+    let fault = &items["data"][2]["errors"][0];
+    assert_eq!(
+        (&items["data"][2]["line"], &fault["code"]),
+        (&json!(4), &json!("tenant_quota_exceeded")),
+        "{items}"
+    );
+    assert_eq!(world.rows("hostnames where hostname = 'a3.com'").await, 0, "what was refused is nobody's");
+    let usage = world.get("/v1/tenants/acme").await.json()["usage"].clone();
+    assert_eq!(usage, json!({ "hostnames": 2, "new_certificates_today": 2 }));
 }

@@ -52,6 +52,9 @@ pub struct CreateArgs {
     /// What it opens, such as certificates:read; may be given more than once [default: all that one's own key opens].
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<String>,
+    /// Labels, such as server=web17: it is an agent's key, for the certificates alone that have all of them.
+    #[arg(long)]
+    pub selector: Option<String>,
     /// From where it may be used, such as 192.0.2.0/24; may be given more than once [default: from anywhere].
     #[arg(long = "from", value_name = "CIDR")]
     pub cidrs: Vec<String>,
@@ -92,6 +95,7 @@ pub async fn run(command: &KeyCommand, api: &ApiClient, output: Output) -> Resul
                 name: args.name.clone(),
                 tenant: args.tenant.clone(),
                 scopes: (!args.scopes.is_empty()).then(|| args.scopes.clone()),
+                selector: args.selector.clone(),
                 cidrs: args.cidrs.clone(),
                 expires_at: args.expires,
             };

@@ -69,6 +69,15 @@ impl Token {
             Viewer::Operator => "operator",
             Viewer::Tenant(_) => "tenant",
         };
+        Self::draw(kind)
+    }
+
+    /// A new one for an agent, whoever's it is.
+    pub fn for_agent() -> Self {
+        Self::draw("agent")
+    }
+
+    fn draw(kind: &str) -> Self {
         let random: String =
             rand::rng().sample_iter(Alphanumeric).take(RANDOM_CHARS).map(char::from).collect();
         let body = format!("{PREFIX}_{kind}_{random}");

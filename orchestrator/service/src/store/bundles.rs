@@ -206,7 +206,7 @@ pub async fn wishes_for(store: &Store, audience: &Audience, hostname: &Hostname)
                select 1 from certificates
                where ($1::uuid is null or tenant_id = $1)
                    and labels @> $2
-                   and (names @> array[$3] or names @> array[$4])
+                   and certificate_id in (select * from certificates_named(array[$3, $4]))
            ) as "exists!""#,
         audience.viewer.tenant_id(),
         audience.labels(),

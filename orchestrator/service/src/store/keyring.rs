@@ -5,6 +5,7 @@ use std::time::Duration;
 use issuance::ids::{ApiKeyId, TenantId};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
 use utoipa::ToSchema;
@@ -33,6 +34,8 @@ pub struct ApiKeyView {
     pub shown: String,
     #[schema(value_type = Vec<String>)]
     pub scopes: Vec<Scope>,
+    /// The labels of the certificates that it may have, of an agent's key; `null`: it may have all of its holder's.
+    pub selector: Option<Value>,
     /// From where it may be used; none: from anywhere.
     pub cidrs: Vec<String>,
     /// `null`: it is good until it is revoked.
@@ -58,6 +61,8 @@ impl ApiKeyView {
 pub struct KeyTerms {
     pub name: String,
     pub scopes: Vec<Scope>,
+    /// Labels, as the row has them; never changes.
+    pub selector: Option<Value>,
     pub cidrs: Vec<Cidr>,
     pub expires_at: Option<Timestamp>,
 }
@@ -131,7 +136,7 @@ pub async fn create(
     holder: Viewer,
     terms: &KeyTerms,
 ) -> Result<(ApiKeyView, Token), StoreError> {
-    let token = Token::generate(holder);
+    let token = token_for(holder, terms);
     let view = insert(work, holder, terms, &token, None).await?;
     Ok((view, token))
 }
@@ -240,10 +245,11 @@ pub async fn rotate(
     let terms = KeyTerms {
         name: old.name.clone(),
         scopes: old.scopes.clone(),
+        selector: old.selector.clone(),
         cidrs: old.cidrs.iter().filter_map(|block| block.parse().ok()).collect(),
         expires_at: old.expires_at.map(|ends| at.after(old.created_at.until(ends))),
     };
-    let token = Token::generate(holder);
+    let token = token_for(holder, &terms);
     let mut view = insert(work, holder, &terms, &token, principal.principal_id).await?;
     if scopes.iter().any(|word| word == Scopes::EVERYTHING) {
         // What opens everything goes on to, also what later releases bring.
@@ -254,6 +260,10 @@ pub async fn rotate(
         view = again(work, view.id).await?;
     }
     Ok(Ok((view, token)))
+}
+
+fn token_for(holder: Viewer, terms: &KeyTerms) -> Token {
+    if terms.selector.is_some() { Token::for_agent() } else { Token::generate(holder) }
 }
 
 async fn insert(
@@ -269,9 +279,10 @@ async fn insert(
     let cidrs: Vec<String> = terms.cidrs.iter().map(ToString::to_string).collect();
     sqlx::query!(
         "insert into api_keys (
-             key_id, principal_id, tenant_id, name, sha256, shown, scopes, cidrs, expires_at, created_at, created_by
+             key_id, principal_id, tenant_id, name, sha256, shown, scopes, cidrs, expires_at, created_at, created_by,
+             selector
          )
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         id,
         principal.unwrap_or(id),
         holder.tenant_id(),
@@ -283,6 +294,7 @@ async fn insert(
         terms.expires_at.map(sql_instant),
         at,
         created_by,
+        terms.selector,
     )
     .execute(work.conn())
     .await
@@ -309,8 +321,8 @@ async fn select(
     rows: i64,
 ) -> Result<Vec<ApiKeyView>, StoreError> {
     let found = sqlx::query!(
-        r#"select key_id, api_keys.tenant_id, tenants.slug as "tenant?", api_keys.name, shown, scopes, cidrs, expires_at,
-               last_used_at, revoked_at, api_keys.created_at, created_by, api_keys.version
+        r#"select key_id, api_keys.tenant_id, tenants.slug as "tenant?", api_keys.name, shown, scopes, selector, cidrs,
+               expires_at, last_used_at, revoked_at, api_keys.created_at, created_by, api_keys.version
            from api_keys
            left join tenants on tenants.tenant_id = api_keys.tenant_id
            where ($1::uuid is null or api_keys.tenant_id = $1)
@@ -341,6 +353,7 @@ async fn select(
             name: row.name,
             shown: row.shown,
             scopes: Scopes::of_row(&row.scopes, holder).iter().collect(),
+            selector: row.selector,
             cidrs: row.cidrs,
             expires_at: row.expires_at.map(Timestamp::from),
             last_used_at: row.last_used_at.map(Timestamp::from),

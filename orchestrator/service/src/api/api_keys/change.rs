@@ -7,7 +7,7 @@ use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{check_expiry, check_name, read_cidrs, read_scopes, require_no_more, told};
+use super::{check_agents_scopes, check_expiry, check_name, read_cidrs, read_scopes, require_no_more, told};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::body::given;
@@ -70,6 +70,7 @@ pub(super) async fn change(
             Some(words) => read_scopes(words, &caller, before.tenant_id.is_some(), &mut errors),
             None => before.scopes.clone(),
         },
+        selector: before.selector.clone(),
         cidrs: read_cidrs(wanted.cidrs.as_ref().unwrap_or(&before.cidrs), &mut errors),
         expires_at: match wanted.expires_at {
             Some(expires_at) => {
@@ -79,6 +80,9 @@ pub(super) async fn change(
             None => before.expires_at,
         },
     };
+    if before.selector.is_some() {
+        check_agents_scopes(&terms.scopes, &mut errors);
+    }
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
     }

@@ -6,7 +6,7 @@ use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{check_expiry, check_name, read_cidrs, read_scopes, told};
+use super::{OF_AGENTS, check_expiry, check_name, read_cidrs, read_scopes, read_selector, told};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
@@ -28,6 +28,10 @@ pub struct WantedKey {
     /// Absent: all that the key has with which this is asked, and its holder may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// Labels, as in `server=web17`: it is an agent's, and has the certificates alone that have all of them. Its scopes
+    /// are `bundles:read` and `deployments:manage`, or one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
     /// From where it may be used; none: from anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cidrs: Vec<String>,
@@ -75,8 +79,13 @@ pub(super) async fn create(
     check_expiry(wanted.expires_at, api.clock.now(), &mut errors);
     let scopes = match &wanted.scopes {
         Some(words) => read_scopes(words, &caller, for_tenant, &mut errors),
+        None if wanted.selector.is_some() => {
+            let words = OF_AGENTS.map(|scope| scope.to_string());
+            read_scopes(&words, &caller, for_tenant, &mut errors)
+        }
         None => caller.scopes().iter().filter(|scope| !for_tenant || scope.is_for_tenants()).collect(),
     };
+    let selector = read_selector(wanted.selector.as_deref(), &scopes, &mut errors);
     let cidrs = read_cidrs(&wanted.cidrs, &mut errors);
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
@@ -85,8 +94,13 @@ pub(super) async fn create(
         Begun::Fresh(write) => write,
         Begun::Answered(response) => return Ok(response),
     };
-    let terms =
-        KeyTerms { name: wanted.name.trim().to_owned(), scopes, cidrs, expires_at: wanted.expires_at };
+    let terms = KeyTerms {
+        name: wanted.name.trim().to_owned(),
+        scopes,
+        selector,
+        cidrs,
+        expires_at: wanted.expires_at,
+    };
     let (view, token) = keyring::create(&mut write.work, holder, &terms).await?;
     write.work.tell(told("api_key.created", None, Some(&view))).await?;
     let location = format!("/v1/api-keys/{}", view.id);

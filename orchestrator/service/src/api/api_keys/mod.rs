@@ -13,6 +13,7 @@ pub use change::KeyChange;
 pub use create::{MadeKey, WantedKey};
 pub use rotate::WantedRotation;
 
+use issuance::selector::Selector;
 use issuance::time::Timestamp;
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,10 +23,13 @@ use super::ApiState;
 use super::auth::Caller;
 use super::problem::{Problem, ProblemEntry};
 use crate::config::Cidr;
+use crate::store::bundles::selector_labels;
 use crate::store::events::Event;
 use crate::store::keyring::ApiKeyView;
 use crate::store::scope::Scope;
 
+/// What a key that is bound to labels may open: nothing else knows of labels.
+const OF_AGENTS: [Scope; 2] = [Scope::BundlesRead, Scope::DeploymentsManage];
 const NAME_CHARS_MAX: usize = 200;
 /// Blocks of one key.
 const BLOCKS_MAX: usize = 64;
@@ -83,6 +87,27 @@ fn read_scopes(
     scopes.sort_unstable();
     scopes.dedup();
     scopes
+}
+
+fn check_agents_scopes(scopes: &[Scope], errors: &mut Vec<ProblemEntry>) {
+    if let Some(other) = scopes.iter().find(|scope| !OF_AGENTS.contains(scope)) {
+        let detail =
+            format!("a key with a selector opens bundles:read and deployments:manage alone, not {other}");
+        errors.push(ProblemEntry::at("/scopes", "not-with-a-selector", detail));
+    }
+}
+
+/// As a row has it.
+fn read_selector(text: Option<&str>, scopes: &[Scope], errors: &mut Vec<ProblemEntry>) -> Option<Value> {
+    let text = text?;
+    check_agents_scopes(scopes, errors);
+    match Selector::parse(text) {
+        Ok(selector) => Some(selector_labels(&selector)),
+        Err(error) => {
+            errors.push(ProblemEntry::at("/selector", "not-a-selector", error.to_string()));
+            None
+        }
+    }
 }
 
 fn read_cidrs(words: &[String], errors: &mut Vec<ProblemEntry>) -> Vec<Cidr> {

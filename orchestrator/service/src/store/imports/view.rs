@@ -119,13 +119,15 @@ pub async fn list(
     filter: &ImportFilter,
     page: &Page,
 ) -> Result<Listing<ImportView>, StoreError> {
-    let found = select(store.pool(), viewer, None, filter, page.after(), page.rows_to_read()).await?;
+    let mut conn = store.read_as(viewer).await?;
+    let found = select(&mut *conn, viewer, None, filter, page.after(), page.rows_to_read()).await?;
     Ok(page.listing(found, |import| import.id.0))
 }
 
 /// `None` where it does not exist, or not for this viewer.
 pub async fn find(store: &Store, viewer: Viewer, id: ImportId) -> Result<Option<ImportView>, StoreError> {
-    let found = select(store.pool(), viewer, Some(id), &ImportFilter::default(), None, 1).await?;
+    let mut conn = store.read_as(viewer).await?;
+    let found = select(&mut *conn, viewer, Some(id), &ImportFilter::default(), None, 1).await?;
     Ok(found.into_iter().next())
 }
 
