@@ -91,6 +91,8 @@ pub enum Answer {
     Submitted(Vec<(usize, Result<(), Trouble>)>),
     Order(OrderSeen),
     Request(CertificateRequest),
+    /// There is no request that this order may be finalized with, and there will be none by waiting.
+    NoRequest(Fault),
     /// The chain fits key and names, and is stored with this commit.
     Chain,
     /// The chain does not fit.

@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::identifier::Hostname;
+use crate::problem::Problem;
 use crate::settle;
 use crate::time::Timestamp;
 
@@ -230,4 +231,6 @@ pub struct AuthorizationSeen {
     pub challenge_taken: bool,
     /// Why the validation failed.
     pub fault: Option<Fault>,
+    /// The same in the CA's words.
+    pub problem: Option<Problem>,
 }

@@ -96,6 +96,7 @@ impl Check {
             | FailureClass::PresentationFailed
             | FailureClass::ProviderApi
             | FailureClass::OrderExpired
+            | FailureClass::CsrNeeded
             | FailureClass::Internal => return None,
         })
     }

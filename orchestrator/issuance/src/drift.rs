@@ -103,6 +103,7 @@ mod tests {
             challenge: None,
             challenge_taken,
             fault: None,
+            problem: None,
         })
     }
 

@@ -108,6 +108,8 @@ classes! {
     /// The CA's policy refuses this name.
     RejectedIdentifier, "rejected_identifier", Tenant, "remove the name: the CA's policy refuses it";
     BadCsr, "bad_csr", Operator, "make a new key and request: the CA refuses this one";
+    /// The tenant keeps the key, and its request may not be used (again).
+    CsrNeeded, "csr_needed", Tenant, "send a new certificate request (CSR) for exactly the names of the certificate";
     /// The account is unknown, deactivated, or needs a person's consent.
     Account, "account", Operator, "look at the CA account: it is unknown, deactivated, or has new terms to accept";
     /// The CA fails inside.

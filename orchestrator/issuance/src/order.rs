@@ -28,10 +28,11 @@ pub struct Reservation {
     pub asks: u32,
 }
 
-/// The key, sealed, and the request made with it (RFC 8555 §7.4), committed before finalize is sent.
+/// The request (RFC 8555 §7.4) and the key it was made with, sealed, committed before finalize is sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertificateRequest {
-    pub key_sealed: Vec<u8>,
+    /// `None`: whoever made the request keeps the key.
+    pub key_sealed: Option<Vec<u8>>,
     pub csr_der: Vec<u8>,
 }
 

@@ -20,7 +20,7 @@ const ROOM_MAX: Duration = Duration::from_hours(2);
 /// A certificate that expires within this goes before everything else.
 pub const URGENT_BEFORE_EXPIRY: Duration = DAY;
 /// The next look at a renewal that is on its way, or came to nothing.
-const LOOK_AGAIN: Duration = DAY;
+pub const LOOK_AGAIN: Duration = DAY;
 /// The same once the certificate has expired: whoever still wants it has not been able to have it for long.
 const LOOK_AGAIN_EXPIRED: Duration = Duration::from_hours(7 * 24);
 

@@ -23,6 +23,7 @@ from paused_names
 union all
 select 'certificates', 'wished', '', count(*)
 from certificates
+where deleted_at is null
 union all
 select
     'expiry',

@@ -17,6 +17,7 @@ left join lateral (
     where issued_certificates.certificate_id = certificates.certificate_id
         and issued_certificates.names @> array[$1::text]
 ) as current on true
-where certificates.certificate_id in (select * from certificates_named(array[$1::text])) and ($3::uuid is null or certificates.tenant_id = $3)
+where certificates.certificate_id in (select * from certificates_named(array[$1::text])) and certificates.deleted_at is null
+    and ($3::uuid is null or certificates.tenant_id = $3)
 order by coalesce(current.not_after > $2, false), certificates.certificate_id
 limit 1

@@ -17,6 +17,7 @@ with judged as (
     left join tenants on tenants.slug = items.tenant
     left join certificates
         on certificates.tenant_id = tenants.tenant_id and certificates.external_id = items.external_id
+            and certificates.deleted_at is null
     where items.import_id = $1 and items.line > $2 and items.line <= $3
         and (items.verdict is null or items.verdict in ('created', 'changed', 'unchanged'))
 )

@@ -11,4 +11,5 @@ where import_id = $1
     and not exists (
         select from certificates
         where certificates.names && array[hostnames.hostname, '*.' || hostnames.hostname]
+            and certificates.deleted_at is null
     )

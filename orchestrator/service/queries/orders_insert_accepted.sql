@@ -1,11 +1,13 @@
 -- $1 orders, $2 their certificates, $3 lane, $4 now, $5 tags, $6 for how many seconds a CA remembers an exact set
 insert into orders (
     order_id, tenant_id, certificate_id, account_id, names, challenge, profile, lane, stage, due_at, accepted_at, fair_tag,
-    in_line, set_exempt_until
+    in_line, split, set_exempt_until
 )
 select
     wished.order_id, certificates.tenant_id, certificates.certificate_id, certificates.account_id,
     certificates.names, certificates.challenge, certificates.profile, $3, 'accepted', $4, $4, wished.fair_tag, true,
+    -- A request that its tenant has sent is for all of its names.
+    certificates.csr_der is not null,
     (
         -- Issued lately for the same names: the CA takes it for a renewal.
         select issued_sets.issued_at + $6 * interval '1 second'

@@ -7,7 +7,7 @@ select
     orders.hold_until, orders.reserved_authorizations, orders.asks, orders.ca_order_url,
     orders.ca_expires_at, orders.certificate_url,
     orders.fault_class, orders.fault_detail, orders.fault_hostname,
-    orders.accepted_at, orders.ended_at
+    orders.accepted_at, orders.cancel_requested_at, orders.ended_at
 from orders
 join tenants using (tenant_id)
 where ($1::uuid is null or orders.tenant_id = $1)

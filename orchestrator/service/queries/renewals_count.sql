@@ -1,4 +1,4 @@
--- How the renewals of account $1 stand at $2. Late is what should have been renewed before $3; what expires by $4 does
+-- How the renewals of account $1 stand at $2, but for those that their owners do not wish. Late is what should have been renewed before $3; what expires by $4 does
 -- so soon.
 select
     count(*) filter (where due.renew_at <= $2 and due.queued_at is null) as "due!",
@@ -7,13 +7,13 @@ select
     (
         select count(*)
         from renewals
-        where account_id = $1 and not_after > $2 and not_after <= $4
+        where account_id = $1 and not_after > $2 and not_after <= $4 and not held
     ) as "expiring!",
-    (select count(*) from renewals where account_id = $1 and not_after <= $2) as "expired!",
+    (select count(*) from renewals where account_id = $1 and not_after <= $2 and not held) as "expired!",
     (
         select min(renew_at)
         from renewals
-        where account_id = $1 and renew_at > $2
+        where account_id = $1 and renew_at > $2 and not held
     ) as "next_at?"
 from renewals as due
-where due.account_id = $1 and due.renew_at <= $2
+where due.account_id = $1 and due.renew_at <= $2 and not due.held

@@ -6,7 +6,13 @@ select
     certificates.names as wished_names,
     coalesce(underway.wished, false) as "wished_is_underway!",
     coalesce(underway.issued, false) as "issued_is_underway!",
-    coalesce(underway.at_ca, false) as "at_ca!"
+    coalesce(underway.at_ca, false) as "at_ca!",
+    -- Its owner keeps the key, and has to send another request first.
+    coalesce(
+        certificates.csr_der is not null and (
+            (not certificates.reuse_key and issued.issued_at > certificates.csr_received_at)
+            or certificates.csr_received_at + certificates.key_days_max * interval '24 hours' <= $2),
+        false) as "needs_request!"
 from renewals
 join issued_certificates as issued using (order_id)
 join certificates on certificates.certificate_id = renewals.certificate_id and certificates.given_up_at is null
@@ -20,6 +26,7 @@ left join lateral (
 ) as underway on true
 where renewals.account_id = $1
     and renewals.look_at <= $2
+    and not renewals.held
     and (renewals.poll_at is null or renewals.polled_at is not null)
 order by renewals.look_at
 limit $3

@@ -15,9 +15,12 @@ latest as (
     from planned
     order by certificate_id, issued_at desc, order_id desc
 )
-insert into renewals (certificate_id, account_id, order_id, renewal_id, not_after, renew_at, poll_at, look_at)
-select certificate_id, account_id, order_id, renewal_id, not_after, renew_at, poll_at, renew_at
-from latest
+insert into renewals (certificate_id, account_id, order_id, renewal_id, not_after, renew_at, poll_at, look_at, held)
+select
+    latest.certificate_id, latest.account_id, latest.order_id, latest.renewal_id, latest.not_after, latest.renew_at, latest.poll_at,
+    latest.renew_at,
+    not certificates.auto_renew or certificates.paused_at is not null or certificates.deleted_at is not null
+from latest join certificates using (certificate_id)
 where not exists (
     select 1
     from issued_certificates as later
@@ -42,5 +45,6 @@ set order_id = excluded.order_id,
     polled_at = null,
     poll_failures = 0,
     look_at = excluded.look_at,
+    held = excluded.held,
     queued_at = null,
     told_expiring = 0

@@ -36,7 +36,7 @@ queued as (
     select
         fenced.order_id, certificates.tenant_id, certificates.certificate_id, certificates.account_id,
         string_to_array(fenced.names, ','), certificates.challenge, certificates.profile, case when fenced.replaces then fenced.renewal_id end,
-        fenced.lane, 'accepted', $1, $1, not fenced.may_split, fenced.set_exempt_until, fenced.ari_exempt_from,
+        fenced.lane, 'accepted', $1, $1, not fenced.may_split or certificates.csr_der is not null, fenced.set_exempt_until, fenced.ari_exempt_from,
         fenced.ari_exempt_until
     from fenced
     join certificates using (certificate_id)
@@ -53,8 +53,9 @@ queued as (
 -- It goes to the first lane, looks at its names at once, and may leave some behind: the old certificate runs out.
 hastened as (
     update orders
-    set lane = 0, split = false, due_at = $1, in_line = false
+    set lane = 0, split = certificates.csr_der is not null, due_at = $1, in_line = false
     from fenced
+    join certificates using (certificate_id)
     where fenced.what = 'hasten'
         and orders.certificate_id = fenced.certificate_id
         and orders.ended_at is null

@@ -143,7 +143,15 @@ async fn another_tenants_ids_open_nothing_on_any_route(pool: PgPool) {
                 told.push(format!("{method} {path} tells {leaked:?}"));
             }
             let of_others = [
-                "tenant", "hostname", "certificate", "order", "authorization", "key", "import", "webhook", "event",
+                "tenant",
+                "hostname",
+                "certificate",
+                "order",
+                "authorization",
+                "key",
+                "import",
+                "webhook",
+                "event",
             ];
             let names_other = of_others.iter().any(|name| path.contains(&format!("{{{name}}}")));
             let asks = ASKS_FOR_OTHERS.contains(&(method.as_str(), path.as_str()));

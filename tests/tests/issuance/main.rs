@@ -7,6 +7,7 @@ mod evidence;
 mod farm;
 mod fleet;
 mod imports;
+mod keys;
 mod killed_writes;
 mod outages;
 mod precision;

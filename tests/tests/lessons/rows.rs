@@ -73,6 +73,7 @@ async fn scene(pool: &PgPool) -> (Store, Claim) {
 /// Back at the gate, with what was learnt.
 fn refused(claim: &Claim, lessons: Lessons) -> StepEnd {
     StepEnd {
+        problems: Vec::new(),
         lease: claim.lease,
         ledger: Vec::new(),
         order: Order { stage: Stage::Accepted { proven_at: None }, ..claim.order.clone() },

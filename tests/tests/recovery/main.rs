@@ -4,6 +4,7 @@
 //! A death is a request that never returns, or a commit that the database refuses, and a service that is stopped at
 //! that point: for whoever loads the order afterwards it is the same as `kill -9`.
 
+mod cancels;
 mod charges;
 mod commits;
 mod crashes;

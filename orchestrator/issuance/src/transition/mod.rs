@@ -113,6 +113,8 @@ impl Order {
                 let stage = Stage::Finalizing { reservation, ca, request, certificate_url: None };
                 Ok(self.moved(stage).commit(Knowledge::Certain))
             }
+            // Every authorization is valid: nothing is left to settle, and nothing to try again.
+            (Stage::Ready { .. }, Answer::NoRequest(fault)) => Ok(self.failed(fault, false, context)),
             (Stage::Finalizing { reservation, ca, request, .. }, Answer::Order(seen)) => {
                 Ok(self.finalized(reservation, ca, request, seen, context))
             }

@@ -89,7 +89,8 @@ pub(super) fn all() -> Vec<(&'static str, Answer)> {
         }),
         ("order valid, no address", Answer::Order(order(CaOrderStatus::Valid))),
         ("order invalid", Answer::Order(order(CaOrderStatus::Invalid))),
-        ("request", Answer::Request(CertificateRequest { key_sealed: vec![1], csr_der: vec![2] })),
+        ("request", Answer::Request(CertificateRequest { key_sealed: Some(vec![1]), csr_der: vec![2] })),
+        ("no request", Answer::NoRequest(Fault::new(FailureClass::CsrNeeded, "it has served its time"))),
         ("chain", Answer::Chain),
         ("bad chain", Answer::BadChain(Fault::new(FailureClass::Internal, "another key"))),
         ("deactivated", deactivated(Ok(AuthorizationStatus::Deactivated))),
@@ -183,6 +184,7 @@ fn authorization(status: AuthorizationStatus) -> AuthorizationSeen {
         challenge: Some(challenge()),
         challenge_taken: false,
         fault: (status == AuthorizationStatus::Invalid).then(fault),
+        problem: None,
     }
 }
 

@@ -89,7 +89,7 @@ fn ca() -> CaOrder {
 }
 
 fn request() -> CertificateRequest {
-    CertificateRequest { key_sealed: vec![1], csr_der: vec![2] }
+    CertificateRequest { key_sealed: Some(vec![1]), csr_der: vec![2] }
 }
 
 fn fault() -> Fault {

@@ -221,6 +221,7 @@ impl Ca {
             challenge: Some(challenge),
             challenge_taken: authz.taken_at.is_some(),
             fault: failed.then(|| Fault::new(FailureClass::DnsNxdomain, "NXDOMAIN")),
+            problem: None,
         }
     }
 

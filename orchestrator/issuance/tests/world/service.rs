@@ -260,7 +260,7 @@ impl World {
             Step::PrepareRequest => {
                 self.rows[at].keys_made += 1;
                 let key = format!("key {} of row {at}", self.rows[at].keys_made).into_bytes();
-                Answer::Request(CertificateRequest { key_sealed: key.clone(), csr_der: key })
+                Answer::Request(CertificateRequest { key_sealed: Some(key.clone()), csr_der: key })
             }
             // A record on its way through the name servers.
             Step::CheckServed(_)

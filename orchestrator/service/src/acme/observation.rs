@@ -121,5 +121,6 @@ pub fn authorization_seen(
         challenge,
         challenge_taken,
         fault,
+        problem: problem.cloned(),
     })
 }

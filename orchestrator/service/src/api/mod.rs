@@ -11,7 +11,7 @@ pub mod authorizations;
 mod body;
 mod bundles;
 mod caddy;
-mod certificates;
+pub mod certificates;
 pub mod checks;
 mod delivery_instruments;
 mod deployments;
@@ -26,7 +26,7 @@ mod instruments;
 mod last_uses;
 pub mod limit_overrides;
 mod livez;
-mod orders;
+pub mod orders;
 mod parameters;
 pub mod paused_names;
 mod prefer;
@@ -39,6 +39,7 @@ pub mod settlings;
 mod summary;
 pub mod tenants;
 mod throttle;
+pub mod wanted;
 pub mod webhooks;
 mod write;
 
@@ -67,6 +68,9 @@ pub use throttle::ThrottleSettings;
 const IMPORTS_AT_ONCE: usize = 4;
 /// Import files that arrive row by row at once: each holds a piece of it.
 const UPLOADS_AT_ONCE: usize = 16;
+
+/// Clients whose answers are held until something happens; the others are answered at once.
+const WAITERS_MAX: usize = 1_000;
 
 /// What the endpoints work with.
 #[derive(Debug, Clone)]
@@ -102,6 +106,7 @@ pub struct ApiState {
     import_seats: Arc<Semaphore>,
     upload_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
+    wait_seats: Arc<Semaphore>,
 }
 
 impl ApiState {
@@ -136,6 +141,7 @@ impl ApiState {
             import_seats: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             upload_seats: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
+            wait_seats: Arc::new(Semaphore::new(WAITERS_MAX)),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod refusals;
+mod wishes;
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -24,6 +25,7 @@ use crate::store::scope::Scope;
 
 use self::refusals::Extras;
 pub use self::refusals::QuotaReached;
+pub(super) use self::wishes::ItemProblem;
 
 const TYPE_BASE: &str = "https://lockkeeper.dev/problems/";
 /// What a client sends it knows: more of it is not given back.

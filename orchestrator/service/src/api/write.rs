@@ -100,6 +100,12 @@ impl Answer {
         Self { status: StatusCode::NO_CONTENT, location: None, etag: None, body: Vec::new() }
     }
 
+    /// `location`: where it is read, as a path.
+    #[must_use]
+    pub(super) fn with_location(self, location: impl Into<String>) -> Self {
+        Self { location: Some(location.into()), ..self }
+    }
+
     /// `etag` as the header has it, with its quotes.
     #[must_use]
     pub(super) fn with_etag(self, etag: impl Into<String>) -> Self {
@@ -149,7 +155,6 @@ impl WriteRequest {
     }
 
     /// For a request that a client may not repeat without a name for it.
-    #[expect(dead_code, reason = "for the resources that are built on this")]
     pub(super) fn require_idempotency_key(&self) -> Result<(), Problem> {
         if self.headers.contains_key(IDEMPOTENCY_KEY) {
             Ok(())

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::Scheme;
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::Frame;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -141,7 +141,8 @@ impl ApiClient {
     /// The same, for an answer that takes up to so many seconds (`Prefer: wait`, RFC 7240).
     pub async fn post_waiting<T: DeserializeOwned>(&self, path: &str, seconds: u64) -> Result<T, ApiError> {
         let wait = HeaderValue::try_from(format!("wait={seconds}")).expect("digits");
-        let body = self.exchange(Method::POST, path, None, Some(("prefer", wait))).await?;
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("prefer"), wait)]);
+        let body = self.exchange(Method::POST, path, None, headers).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
@@ -214,6 +215,30 @@ impl ApiClient {
         Ok(Ok(()))
     }
 
+    /// Changes something: with an Idempotency-Key of its own, and held for up to `wait` seconds if there is something to
+    /// wait for.
+    pub async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<&serde_json::Value>,
+        wait: Option<u64>,
+    ) -> Result<T, ApiError> {
+        let mut headers = HeaderMap::new();
+        let key = uuid::Uuid::new_v4().to_string();
+        headers.insert("idempotency-key", HeaderValue::try_from(key).expect("hexadecimal digits"));
+        if let Some(seconds) = wait.filter(|seconds| *seconds > 0) {
+            headers.insert("prefer", HeaderValue::try_from(format!("wait={seconds}")).expect("digits"));
+        }
+        let sent = document.map(|document| {
+            let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
+            ("application/json", Bytes::from(json))
+        });
+        let body = self.exchange(method, path, sent, headers).await?;
+        let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+    }
+
     /// `POST path` with a JSON document.
     pub async fn post_json<T: DeserializeOwned>(
         &self,
@@ -262,13 +287,13 @@ impl ApiClient {
     ) -> Result<T, ApiError> {
         let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
         let sent = Some(("application/json", Bytes::from(json)));
-        let body = self.exchange(Method::PATCH, path, sent, Some(if_match(version))).await?;
+        let body = self.exchange(Method::PATCH, path, sent, if_match(version)).await?;
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
     /// `DELETE path`, of the version that is removed.
     pub async fn delete_version(&self, path: &str, version: i64) -> Result<(), ApiError> {
-        self.exchange(Method::DELETE, path, None, Some(if_match(version))).await.map(drop)
+        self.exchange(Method::DELETE, path, None, if_match(version)).await.map(drop)
     }
 
     /// `DELETE path`.
@@ -282,7 +307,7 @@ impl ApiClient {
         path: &str,
         sent: Option<(&'static str, Bytes)>,
     ) -> Result<Bytes, ApiError> {
-        self.exchange(method, path, sent, None).await
+        self.exchange(method, path, sent, HeaderMap::new()).await
     }
 
     async fn exchange(
@@ -290,7 +315,7 @@ impl ApiClient {
         method: Method,
         path: &str,
         sent: Option<(&'static str, Bytes)>,
-        header: Option<(&'static str, HeaderValue)>,
+        headers: HeaderMap,
     ) -> Result<Bytes, ApiError> {
         let url = format!("{}{path}", self.base);
         let mut request = Request::builder()
@@ -298,7 +323,7 @@ impl ApiClient {
             .uri(&url)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json, application/problem+json");
-        if let Some((name, value)) = header {
+        for (name, value) in &headers {
             request = request.header(name, value);
         }
         let mut body = Bytes::new();
@@ -387,8 +412,9 @@ pub(super) fn with_segment(path: &str, segment: &str) -> String {
     format!("{path}/{}", utf8_percent_encode(segment, SEGMENT))
 }
 
-fn if_match(version: i64) -> (&'static str, HeaderValue) {
-    ("if-match", HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes"))
+fn if_match(version: i64) -> HeaderMap {
+    let tag = HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes");
+    HeaderMap::from_iter([(http::header::IF_MATCH, tag)])
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -37,6 +37,7 @@ mod rehearse;
 mod serve;
 pub mod tenant;
 pub mod webhook;
+mod wishes;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 use clap::{Args, Subcommand};
+use http::Method;
 use serde::Serialize;
 
 use super::api_client::{ApiClient, with_segment};
@@ -6,10 +7,12 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::output::Output;
+use crate::api::orders::cancel::CancelReport;
 use crate::store::authorizations_view::AuthorizationView;
 use crate::store::fetches::FetchView;
 use crate::store::orders_view::OrderView;
 use crate::store::page::Listing;
+use crate::store::timelines::Timeline;
 
 /// Fetches that are shown with an order; there is a list of all of them.
 const FETCHES_SHOWN: usize = 20;
@@ -20,6 +23,10 @@ pub enum OrderCommand {
     Show(ShowArgs),
     /// Lists who has fetched the order's challenge responses from the responder, from where, and what they got.
     Fetches(FetchesArgs),
+    /// Tells what has happened to an order: what was done, what the CA said, who fetched its responses, what it cost.
+    Timeline(ShowArgs),
+    /// Ends an order; what it has at the CA is settled first.
+    Cancel(ShowArgs),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +58,15 @@ pub async fn run(command: &OrderCommand, api: &ApiClient, output: Output) -> Res
     match command {
         OrderCommand::Show(args) => show(args, api, output).await,
         OrderCommand::Fetches(args) => fetches(args, api, output).await,
+        OrderCommand::Timeline(args) => timeline(args, api, output).await,
+        OrderCommand::Cancel(args) => {
+            let path = format!("{}/cancel", with_segment("/v1/orders", &args.order));
+            let report: CancelReport = api.write(Method::POST, &path, None, None).await?;
+            output.show(&report, ["order", ""], |report| {
+                vec![[report.order_id.to_string(), report.detail.clone()]]
+            })?;
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -82,6 +98,23 @@ async fn fetches(args: &FetchesArgs, api: &ApiClient, output: Output) -> Result<
             or_dash(fetch.user_agent.as_ref()),
         ]
     })
+}
+
+async fn timeline(args: &ShowArgs, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
+    let path = format!("{}/timeline", with_segment("/v1/orders", &args.order));
+    let timeline: Timeline = api.get(&path).await?;
+    output.show(&timeline, ["at", "what", "name", ""], |timeline| {
+        let told = timeline.data.iter().map(|moment| {
+            [
+                moment.at.to_string(),
+                moment.kind.clone(),
+                or_dash(moment.identifier.as_ref()),
+                moment.summary.clone(),
+            ]
+        });
+        told.collect()
+    })?;
+    Ok(Exit::Done)
 }
 
 fn fetches_of(order: &str) -> String {

@@ -22,6 +22,7 @@ use crate::store::Store;
 use crate::store::admissions::AdmissionRequest;
 use crate::store::aftermath::Aftermath;
 use crate::store::leases::Claim;
+use crate::store::order_problems::OrderProblem;
 use crate::store::steps::{IssuedChain, StepEnd};
 
 use super::EngineSettings;
@@ -34,6 +35,7 @@ use super::inbox::Inbox;
 use super::instruments::Instruments;
 use super::lessons::Class;
 use super::performer::{Downloaded, Performer};
+use super::problems;
 use super::seat::Seat;
 
 /// An order that takes more steps than this without a wait goes round in circles.
@@ -83,18 +85,19 @@ pub(super) enum AttemptEnd {
 }
 
 /// An order in the hands of an attempt.
-struct InHand {
-    claim: Claim,
+pub(super) struct InHand {
+    pub(super) claim: Claim,
     /// Its authorizations as they stand in the ledger.
     ledger: Vec<Authorization>,
     /// Changes since the last commit that a crash would undo.
-    uncommitted: Pending,
+    pub(super) uncommitted: Pending,
 }
 
 #[derive(Default)]
-struct Pending {
+pub(super) struct Pending {
     chain: Option<IssuedChain>,
-    events: Vec<crate::store::steps::Event>,
+    pub(super) events: Vec<crate::store::steps::Event>,
+    problems: Vec<OrderProblem>,
 }
 
 impl Executor {
@@ -146,6 +149,9 @@ impl Executor {
         let mut knowledge = Knowledge::Loaded;
         for _ in 0..STEPS_MAX {
             let now = self.clock.now();
+            if hand.claim.cancel_requested && knowledge == Knowledge::Loaded {
+                self.end_if_possible(&mut hand, now).await?;
+            }
             let step = hand.claim.order.next_step(knowledge, &self.profile, now);
             if self.stop.is_cancelled() && knowledge == Knowledge::Loaded {
                 // A safe point: nothing is intended that was not sent.
@@ -177,6 +183,7 @@ impl Executor {
                 }
             };
             hand.uncommitted.chain = chain;
+            hand.uncommitted.problems.extend(problems::told(&step, &answer, &hand.claim.order));
             let before = hand.claim.order.stage.clone();
             let context = Context { now: self.clock.now(), jitter: draw(), profile: &self.profile };
             let applied = match hand.claim.order.clone().apply(answer, &context) {
@@ -241,7 +248,7 @@ impl Executor {
             Step::CheckServed(indexes) => performer.check_served(&hand.claim, indexes).await,
             Step::Submit(indexes) => performer.submit(order, indexes).await,
             Step::ReadOrder => performer.read_order(order).await,
-            Step::PrepareRequest => performer.prepare_request(id, order),
+            Step::PrepareRequest => performer.prepare_request(&hand.claim).await,
             Step::Finalize => performer.finalize(order).await,
             Step::Download => {
                 let (answer, chain) = performer.download(id, order).await;
@@ -371,7 +378,12 @@ impl Executor {
         }
     }
 
-    async fn commit(&self, hand: &mut InHand, wake: Wake, aftermath: Aftermath) -> Result<(), CommitError> {
+    pub(super) async fn commit(
+        &self,
+        hand: &mut InHand,
+        wake: Wake,
+        aftermath: Aftermath,
+    ) -> Result<(), CommitError> {
         let lease_until = self.lease_until(hand.claim.lease.expires_at);
         let pending = std::mem::take(&mut hand.uncommitted);
         let order = hand.claim.order.clone();
@@ -384,6 +396,7 @@ impl Executor {
             lease_until,
             chain: pending.chain,
             events: pending.events,
+            problems: pending.problems,
             aftermath,
             deferred_as: hand.claim.deferred_as.clone(),
         };

@@ -19,6 +19,7 @@ mod batch;
 mod committer;
 mod consequences;
 mod dispatcher;
+mod ends;
 mod executor;
 mod gate;
 mod inbox;
@@ -27,7 +28,9 @@ mod lessons;
 mod notes;
 mod performer;
 mod persisting;
+mod problems;
 mod proof;
+mod request;
 mod seat;
 
 use std::sync::Arc;

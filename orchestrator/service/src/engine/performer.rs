@@ -16,8 +16,7 @@ use issuance::time::Clock;
 use crate::acme::objects::{ChallengeKind, OrderObject, OrderStatus};
 use crate::acme::observation::{authorization_seen, order_seen, status, trouble};
 use crate::acme::{Account, AcmeError, Bystander};
-use crate::keys::csr::key_context;
-use crate::keys::{CertificateKey, ChainError, CheckedChain, KeyKind, Sealer};
+use crate::keys::{ChainError, CheckedChain, KeyKind, Sealer};
 use crate::records::{Presented, Records};
 use crate::store::Store;
 use crate::store::leases::Claim;
@@ -249,25 +248,6 @@ impl Performer {
         ordered(&ca.url, self.account.order(&ca.url).await)
     }
 
-    /// Makes the key, seals it for this order, and signs the request with it (RFC 8555 §7.4).
-    pub(super) fn prepare_request(&self, id: OrderId, order: &Order) -> Answer {
-        let prepared = || -> Result<CertificateRequest, String> {
-            let key = CertificateKey::generate(self.key_kind).map_err(|error| error.to_string())?;
-            let csr_der = key.csr_der(&order.names).map_err(|error| error.to_string())?;
-            let key_sealed = {
-                use secrecy::ExposeSecret as _;
-                self.sealer
-                    .seal(&key_context(id), key.pkcs8().expose_secret())
-                    .map_err(|error| error.to_string())?
-            };
-            Ok(CertificateRequest { key_sealed, csr_der })
-        };
-        match prepared() {
-            Ok(request) => Answer::Request(request),
-            Err(detail) => Answer::Trouble(Trouble::NotSent { detail: detail.into() }),
-        }
-    }
-
     pub(super) async fn finalize(&self, order: &Order) -> Answer {
         let Stage::Finalizing { ca, request, .. } = &order.stage else { return no_ca_order() };
         ordered(&ca.url, self.account.finalize(&ca.finalize_url, &request.csr_der).await)
@@ -295,15 +275,9 @@ impl Performer {
         request: &CertificateRequest,
         pem: String,
     ) -> Result<IssuedChain, Box<Answer>> {
-        use secrecy::ExposeSecret as _;
-        let unusable = |what: String| Box::new(Answer::BadChain(Fault::new(FailureClass::Internal, what)));
-        let opened = self
-            .sealer
-            .open(&key_context(id), &request.key_sealed)
-            .map_err(|error| unusable(format!("the order's key does not open: {error}")))?;
-        let key = CertificateKey::from_pkcs8(opened.expose_secret())
-            .map_err(|error| unusable(format!("the order's key cannot be read: {error}")))?;
-        let spki_sha256 = key.spki_sha256();
+        let spki_sha256 = self
+            .key_of(id, request)
+            .map_err(|what| Box::new(Answer::BadChain(Fault::new(FailureClass::Internal, what))))?;
         let chain =
             CheckedChain::check(&pem, &spki_sha256, &order.names, self.clock.now()).map_err(|error| {
                 let detail = error.to_string();

@@ -156,7 +156,7 @@ mod tests {
     use secrecy::ExposeSecret;
     use time::OffsetDateTime;
 
-    use super::super::csr::{CertificateKey, KeyKind};
+    use super::super::{CertificateKey, KeyKind};
     use super::*;
 
     const START: i64 = 1_795_000_000;

@@ -5,34 +5,14 @@ use std::fmt;
 use aws_lc_rs::digest::{SHA256, digest};
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::OrderId;
+use issuance::key_kind::KeyKind;
 use rcgen::{
     CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
     PKCS_RSA_SHA256, PublicKeyData, RsaKeySize,
 };
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use secrecy::{SecretSlice, SecretString};
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
-
-/// The kinds of keys that are made here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyKind {
-    #[default]
-    EcdsaP256,
-    EcdsaP384,
-    Rsa2048,
-}
-
-impl fmt::Display for KeyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::EcdsaP256 => "ecdsa_p256",
-            Self::EcdsaP384 => "ecdsa_p384",
-            Self::Rsa2048 => "rsa2048",
-        })
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -51,16 +31,18 @@ pub fn key_context(order: OrderId) -> String {
     format!("orders/{order}/key")
 }
 
-/// The private key of one certificate. One key serves one certificate.
+/// The private key of a certificate.
 pub struct CertificateKey(KeyPair);
 
 impl CertificateKey {
-    /// A new key. RSA takes some hundred milliseconds of one core.
+    /// A new key. RSA takes some hundred milliseconds of one core, with 4096 bits a second or two.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
         let made = match kind {
             KeyKind::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
             KeyKind::EcdsaP384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
             KeyKind::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+            KeyKind::Rsa3072 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),
+            KeyKind::Rsa4096 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
         };
         made.map(Self).map_err(|_| KeyError::Generate { kind })
     }
@@ -68,6 +50,24 @@ impl CertificateKey {
     /// From PKCS#8 in DER.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         KeyPair::try_from(&PrivatePkcs8KeyDer::from(der)).map(Self).map_err(KeyError::Pkcs8)
+    }
+
+    /// Of what kind it is; `None` where it is none that is made here.
+    pub fn kind(&self) -> Option<KeyKind> {
+        let algorithm = self.0.algorithm();
+        if *algorithm == PKCS_ECDSA_P256_SHA256 {
+            return Some(KeyKind::EcdsaP256);
+        }
+        if *algorithm == PKCS_ECDSA_P384_SHA384 {
+            return Some(KeyKind::EcdsaP384);
+        }
+        // The public key of RSA is a sequence of the modulus, whose length tells the size, and the exponent.
+        match self.0.public_key_raw().len() {
+            256..384 => Some(KeyKind::Rsa2048),
+            384..512 => Some(KeyKind::Rsa3072),
+            512..640 => Some(KeyKind::Rsa4096),
+            _ => None,
+        }
     }
 
     /// As PKCS#8 in DER: what is sealed and stored.

@@ -6,9 +6,11 @@ pub mod chain;
 pub mod csr;
 pub mod master;
 pub mod pkcs12;
+pub mod request;
 pub mod seal;
 
 pub use chain::{ChainError, CheckedChain};
-pub use csr::{CertificateKey, KeyError, KeyKind};
+pub use csr::{CertificateKey, KeyError};
+pub use issuance::key_kind::KeyKind;
 pub use master::{MasterKey, MasterKeyError};
 pub use seal::{SealError, Sealer};

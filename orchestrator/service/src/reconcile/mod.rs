@@ -11,6 +11,7 @@
 //! renew    certificates whose renewal is due
 //! evidence names that are not ready, until they are
 //! precision what checks said against what the CA said
+//! revoke   certificates to be revoked, and names that are given up
 //! sweep    TXT records whose challenges are over
 //! transfers hostnames that tenants ask for, until their name servers show who has them
 //! forget   answers and logs that nobody may ask for any more
@@ -33,6 +34,7 @@ mod precision;
 mod renew;
 mod renewal_instruments;
 mod rescue;
+mod revoke;
 mod settle;
 mod sweep;
 mod transfers;
@@ -69,6 +71,7 @@ pub use self::orphans::Orphans;
 pub use self::precision::Precision;
 pub use self::renew::Renew;
 pub use self::rescue::Rescue;
+pub use self::revoke::Revoke;
 pub use self::settle::Settle;
 pub use self::sweep::Sweep;
 pub use self::transfers::Transfers;
@@ -189,6 +192,7 @@ impl Reconcilers {
         reconcilers.run(Rescue::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Settle::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Orphans::new(parts.clone()), settings.interval, parts);
+        reconcilers.run(Revoke::new(parts.clone()), settings.interval, parts);
         reconcilers.run(HeadroomWatch::new(parts.clone()), settings.interval, parts);
         reconcilers.run(CensusTaker::new(parts.clone()), settings.interval, parts);
         let transfers = Transfers::new(parts.clone(), Arc::clone(&records));

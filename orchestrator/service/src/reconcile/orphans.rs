@@ -151,6 +151,7 @@ impl Orphans {
             }
         };
         let end = StepEnd {
+            problems: Vec::new(),
             lease: claim.lease,
             ledger: applied.order.authorizations.clone(),
             order: applied.order,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use issuance::renewal::{self, Plan};
+use issuance::renewal::{self, Plan, Turn};
 use issuance::time::Timestamp;
 use tracing::info;
 
@@ -87,7 +87,8 @@ fn planned(one: &Unplanned, asks: bool, now: Timestamp) -> Planned {
 }
 
 fn decided(due: &DueRenewal, now: Timestamp) -> RenewalTurn<'_> {
-    RenewalTurn { due, turn: due.standing.turn(now), look_at: due.standing.look_again(now) }
+    let turn = if due.needs_request { Turn::Wait } else { due.standing.turn(now) };
+    RenewalTurn { due, turn, look_at: due.standing.look_again(now) }
 }
 
 impl Reconciler for Renew {

@@ -16,6 +16,9 @@ use super::{StoreError, sql_instant};
 /// Of one name, what is wrong with it is told no more often, however it flutters.
 pub(super) const NAME_TOLD_EVERY: Duration = Duration::from_mins(10);
 
+/// An order of a certificate that is paused waits until somebody says otherwise.
+pub(super) const PAUSED_FOR: Duration = Duration::from_hours(24 * 365 * 100);
+
 /// A hostname that failed, with its new state already decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameRests {
@@ -137,16 +140,19 @@ impl Successor {
                 sqlx::query!(
                     "insert into orders
                         (order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage,
-                         due_at, proven_at, split, accepted_at, fair_tag, in_line)
-                     select $1, tenant_id, certificate_id, account_id, $2, challenge, profile, null, lane, 'accepted',
-                         $3, $4, true, $3, fair_tag, true
-                     from orders where order_id = $5
+                         due_at, proven_at, split, accepted_at, fair_tag, in_line, paused)
+                     select $1, orders.tenant_id, certificate_id, orders.account_id, $2, orders.challenge, orders.profile,
+                         null, lane, 'accepted', case when paused_at is null then $3::timestamptz else $6::timestamptz end, $4, true, $3, fair_tag,
+                         paused_at is null, paused_at is not null
+                     from orders join certificates using (certificate_id)
+                     where order_id = $5 and deleted_at is null
                      on conflict (order_id) do nothing",
                     order_id,
                     &names,
                     sql_instant(now),
                     sql_instant(*proven_at),
-                    order.0
+                    order.0,
+                    sql_instant(now.after(PAUSED_FOR))
                 )
                 .execute(connection)
                 .await
@@ -157,10 +163,12 @@ impl Successor {
                 "insert into orders
                     (order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage,
                      due_at, failures, split, fault_class, fault_detail, fault_hostname, accepted_at,
-                     set_exempt_until, ari_exempt_from, ari_exempt_until)
-                 select $1, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, 'parked',
-                     $2, $3, split, $4, $5, $6, $7, set_exempt_until, ari_exempt_from, ari_exempt_until
-                 from orders where order_id = $8
+                     set_exempt_until, ari_exempt_from, ari_exempt_until, paused)
+                 select $1, orders.tenant_id, certificate_id, orders.account_id, orders.names, orders.challenge, orders.profile,
+                     replaces, lane, 'parked', case when paused_at is null then $2::timestamptz else $9::timestamptz end, $3, split, $4, $5, $6, $7,
+                     set_exempt_until, ari_exempt_from, ari_exempt_until, paused_at is not null
+                 from orders join certificates using (certificate_id)
+                 where order_id = $8 and deleted_at is null and cancel_requested_at is null
                  on conflict (order_id) do nothing",
                 order_id,
                 sql_instant(*due_at),
@@ -169,7 +177,8 @@ impl Successor {
                 &*fault.detail,
                 fault.hostname.as_ref().map(Hostname::as_str),
                 sql_instant(now),
-                order.0
+                order.0,
+                sql_instant(now.after(PAUSED_FOR))
             )
             .execute(connection)
             .await

@@ -1,17 +1,24 @@
 //! Certificates: what tenants wish for, and how far each wish has come.
 
+use std::collections::BTreeMap;
+
+use issuance::fault::{Actor, FailureClass};
 use issuance::identifier::Hostname;
 use issuance::ids::{CertificateId, OrderId, TenantId};
 use issuance::renewal::Basis;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::PgConnection;
 use sqlx::types::Uuid;
+use sqlx::types::time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::faults::FaultView;
+use super::order_problems::CaDocument;
 use super::page::{Listing, Page};
 use super::viewer::Viewer;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 
 /// One word for how a certificate is.
@@ -30,9 +37,29 @@ pub enum CertificateStatus {
     Failed,
     /// A name is not ready; it is looked at again.
     Parked,
+    /// Its owner wishes that nothing is ordered for it.
+    Paused,
+    /// The CA has revoked the latest one, at its owner's wish.
+    Revoked,
 }
 
 impl CertificateStatus {
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Issuing,
+        Self::Active,
+        Self::Attention,
+        Self::Failed,
+        Self::Parked,
+        Self::Paused,
+        Self::Revoked,
+    ];
+
+    /// Nothing is going to happen within moments: whoever waits is told.
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Pending | Self::Issuing)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -41,13 +68,13 @@ impl CertificateStatus {
             Self::Attention => "attention",
             Self::Failed => "failed",
             Self::Parked => "parked",
+            Self::Paused => "paused",
+            Self::Revoked => "revoked",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Issuing, Self::Active, Self::Attention, Self::Failed, Self::Parked]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -63,6 +90,10 @@ pub struct CertificateView {
     pub challenge: String,
     pub labels: Value,
     pub status: CertificateStatus,
+    pub key: KeyView,
+    /// It is renewed by itself.
+    pub auto_renew: bool,
+    pub paused_at: Option<Timestamp>,
     /// The latest one issued, valid or not.
     pub current: Option<IssuedView>,
     /// When and how that one is renewed. `None` for a moment after it was issued.
@@ -71,9 +102,81 @@ pub struct CertificateView {
     pub order_id: Option<OrderId>,
     pub stage: Option<String>,
     pub last_fault: Option<FaultView>,
+    /// Attempts that failed since the last success.
+    pub attempts: u32,
+    /// What went wrong last, in the CA's words too; a list leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
     /// `None` where nothing is going to happen by itself.
     pub next_attempt_at: Option<Timestamp>,
+    /// A limit of the CA keeps it until then, and nothing else does.
+    pub rate_limited_until: Option<Timestamp>,
+    /// Where it stands in line; a list leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueView>,
+    pub revocation: Option<RevocationView>,
     pub created_at: Timestamp,
+    pub updated_at: Option<Timestamp>,
+    /// One up at each change of the wish.
+    pub version: i64,
+}
+
+/// Whose key it is, and how long it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyView {
+    /// `null`: as the service is set up to make them; of a certificate whose owner keeps the key, what was sent.
+    pub r#type: Option<String>,
+    /// The owner keeps the key and has sent a certificate request.
+    pub kept_by_owner: bool,
+    /// When that request came.
+    pub csr_received_at: Option<Timestamp>,
+    /// A renewal keeps the key.
+    pub reuse: bool,
+    /// For so many days at the most.
+    pub days_max: Option<i32>,
+    /// The next order takes a new request.
+    pub needs_csr: bool,
+}
+
+/// What the owner wishes to be revoked, and whether it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevocationView {
+    /// RFC 5280 §5.3.1.
+    pub reason: i16,
+    pub requested_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What went wrong last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LastError {
+    /// The failure class.
+    #[schema(value_type = String)]
+    pub class: FailureClass,
+    pub summary: String,
+    /// The name it is about.
+    pub identifier: Option<String>,
+    /// Who can mend it: `tenant`, `operator` or `nobody`.
+    #[schema(value_type = String)]
+    pub actor: Actor,
+    /// What to do.
+    pub advice: String,
+    /// The CA's document, where it was the CA that said so.
+    pub acme: Option<CaDocument>,
+    pub first_seen: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
+    pub count: Option<u32>,
+}
+
+/// How far from its turn an order is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueView {
+    /// Orders whose turn is before this one's.
+    pub ahead: u32,
+    /// There are more than that.
+    pub ahead_at_least: bool,
+    /// When its turn is likely to come, by what the CA lets through; `null` where that is not known.
+    pub expected_at: Option<Timestamp>,
 }
 
 /// What the CA has signed; never its key.
@@ -117,6 +220,10 @@ pub struct CertificateFilter {
     pub tenant: Option<String>,
     pub external_id: Option<String>,
     pub hostname: Option<Hostname>,
+    /// All of these it has.
+    pub labels: Option<BTreeMap<String, String>>,
+    pub failure_class: Option<FailureClass>,
+    pub not_after_lt: Option<Timestamp>,
 }
 
 pub async fn list(
@@ -126,7 +233,8 @@ pub async fn list(
     filter: &CertificateFilter,
     page: &Page,
 ) -> Result<Listing<CertificateView>, StoreError> {
-    let found = select(store, viewer, now, None, filter, page.after(), page.rows_to_read()).await?;
+    let mut conn = store.read_as(viewer).await?;
+    let found = select(&mut conn, viewer, now, None, filter, page.after(), page.rows_to_read()).await?;
     Ok(page.listing(found, |certificate| certificate.id.0))
 }
 
@@ -137,12 +245,31 @@ pub async fn find(
     now: Timestamp,
     id: CertificateId,
 ) -> Result<Option<CertificateView>, StoreError> {
-    let found = select(store, viewer, now, Some(id.0), &CertificateFilter::default(), None, 1).await?;
+    find_on(&mut *store.read_as(viewer).await?, viewer, now, id).await
+}
+
+/// The same, in the middle of a change.
+pub async fn find_within(
+    work: &mut Work,
+    id: CertificateId,
+    now: Timestamp,
+) -> Result<Option<CertificateView>, StoreError> {
+    let viewer = work.viewer();
+    find_on(work.conn(), viewer, now, id).await
+}
+
+async fn find_on(
+    conn: &mut PgConnection,
+    viewer: Viewer,
+    now: Timestamp,
+    id: CertificateId,
+) -> Result<Option<CertificateView>, StoreError> {
+    let found = select(conn, viewer, now, Some(id.0), &CertificateFilter::default(), None, 1).await?;
     Ok(found.into_iter().next())
 }
 
 async fn select(
-    store: &Store,
+    conn: &mut PgConnection,
     viewer: Viewer,
     now: Timestamp,
     id: Option<Uuid>,
@@ -150,7 +277,6 @@ async fn select(
     after: Option<Uuid>,
     rows: i64,
 ) -> Result<Vec<CertificateView>, StoreError> {
-    let mut conn = store.read_as(viewer).await?;
     let found = sqlx::query_file!(
         "queries/certificates_list.sql",
         viewer.tenant_id(),
@@ -162,8 +288,11 @@ async fn select(
         filter.external_id.as_deref(),
         filter.hostname.as_ref().map(Hostname::as_str),
         filter.status.map(CertificateStatus::as_str),
+        filter.labels.as_ref().map(|labels| serde_json::json!(labels)) as Option<Value>,
+        filter.failure_class.map(FailureClass::as_str),
+        filter.not_after_lt.map(sql_instant) as Option<OffsetDateTime>,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await
     .map_err(StoreError::of("certificates.list"))?;
     found
@@ -209,8 +338,29 @@ async fn select(
                 order_id: row.order_id.map(OrderId),
                 stage: row.stage,
                 last_fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
-                next_attempt_at: row.due_at.map(Timestamp::from),
+                attempts: row.failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or(0),
+                last_error: None,
+                // A paused one is due in a time that never comes.
+                next_attempt_at: row.due_at.filter(|_| row.paused_at.is_none()).map(Timestamp::from),
+                rate_limited_until: row.limited_until.map(Timestamp::from).filter(|until| *until > now),
+                queue: None,
+                revocation: row.revocation_requested_at.zip(row.revocation_reason).map(|(at, reason)| {
+                    let revoked_at = row.revoked_at.map(Timestamp::from);
+                    RevocationView { reason, requested_at: at.into(), revoked_at }
+                }),
+                key: KeyView {
+                    r#type: row.key_type,
+                    kept_by_owner: row.csr_received_at.is_some(),
+                    csr_received_at: row.csr_received_at.map(Timestamp::from),
+                    reuse: row.reuse_key,
+                    days_max: row.key_days_max,
+                    needs_csr: row.needs_request,
+                },
+                auto_renew: row.auto_renew,
+                paused_at: row.paused_at.map(Timestamp::from),
                 created_at: row.created_at.into(),
+                updated_at: row.updated_at.map(Timestamp::from),
+                version: row.version,
             })
         })
         .collect()
@@ -228,7 +378,7 @@ pub async fn chain(
         r#"select issued_certificates.chain_pem as "chain_pem?"
            from certificates
            left join issued_certificates using (certificate_id)
-           where certificates.certificate_id = $2 and ($1::uuid is null or certificates.tenant_id = $1)
+           where certificates.certificate_id = $2 and certificates.deleted_at is null and ($1::uuid is null or certificates.tenant_id = $1)
            order by issued_certificates.issued_at desc
            limit 1"#,
         viewer.tenant_id(),

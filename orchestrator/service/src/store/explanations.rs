@@ -8,9 +8,11 @@ use issuance::precision::Standing;
 use issuance::problem::Problem;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
+use super::certificates::CertificateStatus;
 use super::check_overrides::{self, CheckOverrideView};
 use super::check_records;
 use super::faults::FaultView;
@@ -43,6 +45,27 @@ pub enum HostnameStatus {
 }
 
 impl HostnameStatus {
+    pub const ALL: [Self; 9] = [
+        Self::Active,
+        Self::Issuing,
+        Self::RateLimited,
+        Self::NotReady,
+        Self::Resting,
+        Self::Suspended,
+        Self::PausedAtCa,
+        Self::Failed,
+        Self::Unused,
+    ];
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Nothing is going to happen within moments: whoever waits is told.
+    pub fn is_settled(self) -> bool {
+        self != Self::Issuing
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -83,7 +106,19 @@ pub struct HostnameView {
     /// The last validation that failed at the CA, in its own words.
     pub ca_problem: Option<CaProblemView>,
     pub certificate_id: Option<CertificateId>,
+    /// The certificate that the name is to have, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateBrief>,
+    /// The name's own; where it has none, its certificate's.
     pub external_id: Option<String>,
+    pub labels: Value,
+    /// A certificate is kept for it.
+    pub auto_certificate: bool,
+    /// What a person should look at, though nothing hinders it.
+    #[serde(default)]
+    pub warnings: Vec<WarningView>,
+    /// One up at each change of the wish.
+    pub version: i64,
     pub order_id: Option<OrderId>,
     pub stage: Option<String>,
     /// `null` where nothing is going to happen by itself.
@@ -99,6 +134,21 @@ pub struct HostnameView {
     /// The CA has offered to prove it by a record that stays (dns-persist-01): it is used where it
     /// stands, and `lockkeeper dns01 persist` tells what it is to say.
     pub dns_persist_offered_at: Option<Timestamp>,
+}
+
+/// A certificate in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateBrief {
+    pub id: CertificateId,
+    pub status: CertificateStatus,
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// What is odd about a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WarningView {
+    pub code: String,
+    pub detail: String,
 }
 
 /// One finding, with what follows from it.
@@ -160,7 +210,8 @@ async fn explain(
     now: Timestamp,
 ) -> Result<Option<HostnameView>, StoreError> {
     let row = sqlx::query!(
-        r#"select hostnames.tenant_id, tenants.slug as tenant,
+        r#"select hostnames.tenant_id, tenants.slug as tenant, hostnames.external_id, hostnames.labels,
+               hostnames.auto_certificate, hostnames.version,
                verdict as "verdict?", checked_at as "checked_at?", wished_at as "wished_at?",
                findings as "findings?", ca_problem as "ca_problem?", ca_problem_at as "ca_problem_at?",
                persist_offered_at as "persist_offered_at?",
@@ -174,7 +225,7 @@ async fn explain(
            left join hostname_backoffs
                on hostname_backoffs.account_id = $3 and hostname_backoffs.hostname = $4
            left join accounts on accounts.account_id = $3
-           where hostnames.hostname = $4 and ($1::uuid is null or hostnames.tenant_id = $1)"#,
+           where hostnames.hostname = $4 and hostnames.releasing_since is null and ($1::uuid is null or hostnames.tenant_id = $1)"#,
         viewer.tenant_id(),
         hostname.as_str(),
         account.0,
@@ -264,7 +315,12 @@ async fn explain(
         dns_persist_offered_at: row.persist_offered_at.map(Timestamp::from),
         certificate_id: wished.as_ref().map(|one| one.certificate),
         order_id: wished.as_ref().and_then(|one| one.order),
-        external_id: wished.map(|one| one.external_id),
+        certificate: None,
+        external_id: row.external_id.or_else(|| wished.map(|one| one.external_id)),
+        labels: row.labels,
+        auto_certificate: row.auto_certificate,
+        warnings: Vec::new(),
+        version: row.version,
         stage,
     }))
 }

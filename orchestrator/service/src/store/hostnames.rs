@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use issuance::identifier::Hostname;
 use issuance::time::Timestamp;
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
@@ -85,4 +86,15 @@ pub(super) async fn unclaim(conn: &mut PgConnection, names: &[String]) -> Result
             .map_err(StoreError::of("hostnames.unclaim"))?;
     }
     Ok(())
+}
+
+/// From the name above it to its registered domain.
+pub(super) fn ancestors(name: &Hostname) -> impl Iterator<Item = &str> {
+    let registered = name.registered_domain();
+    let mut next = Some(name.validation_target()).filter(|target| *target != registered);
+    std::iter::from_fn(move || {
+        let (_, parent) = next.take()?.split_once('.')?;
+        next = Some(parent).filter(|parent| *parent != registered);
+        Some(parent)
+    })
 }

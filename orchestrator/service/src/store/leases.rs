@@ -32,6 +32,8 @@ pub struct Claim {
     pub rescues: u32,
     /// Why it waits for the gate, as it was told.
     pub deferred_as: Option<String>,
+    /// Somebody wants it to end.
+    pub cancel_requested: bool,
 }
 
 /// What one claim brought.
@@ -245,6 +247,7 @@ fn claimed(
                 order,
                 rescues: u32::try_from(row.rescues).unwrap_or(0),
                 deferred_as: row.deferred_as,
+                cancel_requested: row.cancel_requested_at.is_some(),
             }),
             Err(error) => claimed.unreadable.push(error),
         }

@@ -99,7 +99,7 @@ impl Store {
         let due = sqlx::query!(
             "select order_id, account_id, tenant_id, lane
              from orders
-             where queue < 2 and not in_line and due_at <= $1
+             where queue < 2 and not in_line and not paused and due_at <= $1
              order by due_at
              limit $2
              for update skip locked",

@@ -17,11 +17,14 @@ pub mod authorizations_view;
 pub mod backoffs;
 pub mod bundles;
 pub mod census;
+pub mod certificate_actions;
+pub mod certificate_wishes;
 pub mod certificates;
 pub mod charges;
 pub mod check_overrides;
 pub mod check_records;
 pub mod checks;
+pub mod claims;
 pub mod deployments;
 pub mod diagnoses;
 pub mod dns_delegations;
@@ -35,28 +38,38 @@ pub mod fetches;
 mod flights;
 pub mod forecast;
 pub mod headroom;
+pub mod hostname_wishes;
 pub mod hostnames;
+pub mod hostnames_view;
 pub mod idempotent_answers;
 pub mod imports;
+pub mod key_plans;
 pub mod keyring;
+pub mod last_errors;
 pub mod leases;
 pub mod lessons;
 pub mod limit_overrides;
 pub mod lines;
 mod meters;
 mod mint;
+pub mod order_ends;
+pub mod order_problems;
 mod order_row;
 pub mod orders_view;
 pub mod orphans;
 mod outage;
 pub mod page;
 pub mod pauses;
+pub mod positions;
+mod queueing;
 pub mod quotas;
 pub mod rehearsals;
+pub mod relinquishments;
 pub mod renewal_orders;
 pub mod renewals;
 pub mod rescues;
 pub mod responses;
+pub mod revocations;
 pub mod schema;
 pub mod scope;
 pub mod settle_wishes;
@@ -67,6 +80,7 @@ pub mod steps;
 pub mod strays;
 pub mod summary;
 pub mod tenants;
+pub mod timelines;
 pub mod transfers;
 pub mod versions;
 pub mod viewer;
@@ -91,6 +105,9 @@ use sqlx::types::time::OffsetDateTime;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::sync::OnceCell;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 use self::mint::Mint;
 
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
@@ -104,6 +121,9 @@ pub struct Store {
     pool: PgPool,
     /// Whether the second fence between tenants stands, once that was asked.
     fence: Arc<OnceCell<bool>>,
+    /// Rung when a step was committed by this process: whoever waits for a change looks again. Other replicas' are seen by
+    /// looking now and then.
+    moved: Arc<Notify>,
 }
 
 /// The connections of one process to the database.
@@ -211,7 +231,12 @@ impl Store {
     }
 
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool, fence: Arc::default() }
+        Self { pool, fence: Arc::default(), moved: Arc::default() }
+    }
+
+    /// Comes when an order has moved in this process, from the moment it is asked for.
+    pub fn moved(&self) -> Notified<'_> {
+        self.moved.notified()
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -51,6 +51,7 @@ pub(super) struct OrderRow {
     pub(super) fault_hostname: Option<String>,
     pub(super) ended_at: Option<OffsetDateTime>,
     pub(super) deferred_as: Option<String>,
+    pub(super) cancel_requested_at: Option<OffsetDateTime>,
 }
 
 /// The columns of `authorizations` that an attempt needs.
@@ -142,7 +143,7 @@ impl OrderRow {
 
     fn request(&self) -> Result<CertificateRequest, StoreError> {
         Ok(CertificateRequest {
-            key_sealed: self.require("key_sealed", self.key_sealed.as_ref())?,
+            key_sealed: self.key_sealed.clone(),
             csr_der: self.require("csr_der", self.csr_der.as_ref())?,
         })
     }

@@ -45,6 +45,8 @@ pub struct OrderView {
     pub certificate_url: Option<String>,
     pub fault: Option<FaultView>,
     pub accepted_at: Timestamp,
+    /// Somebody wants it to end.
+    pub cancel_requested_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     /// Present where one order was asked for; a list leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +156,7 @@ async fn select(
         certificate_url: row.certificate_url,
         fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
         accepted_at: row.accepted_at.into(),
+        cancel_requested_at: row.cancel_requested_at.map(Timestamp::from),
         ended_at: row.ended_at.map(Timestamp::from),
         authorizations: None,
     });

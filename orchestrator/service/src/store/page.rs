@@ -15,10 +15,12 @@ const CURSOR_VERSION: u8 = 1;
 const FILTERS_BYTES: usize = 8;
 
 /// Which page of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     limit: u32,
     after: Option<Uuid>,
+    /// Of a list that is walked by a text.
+    after_text: Option<String>,
     /// A digest of the filters: a cursor is worth something only for the list it came from.
     filters: [u8; FILTERS_BYTES],
 }
@@ -49,33 +51,47 @@ impl Page {
             return Err(PageError::Limit);
         }
         let digest = Sha256::digest(filters.as_bytes());
-        let mut page = Self { limit, after: None, filters: [0; FILTERS_BYTES] };
+        let mut page = Self { limit, after: None, after_text: None, filters: [0; FILTERS_BYTES] };
         page.filters.copy_from_slice(&digest[..FILTERS_BYTES]);
         if let Some(cursor) = cursor {
-            page.after = Some(page.read_cursor(cursor)?);
+            let key = page.read_cursor(cursor)?;
+            page.after = Some(Uuid::from_slice(&key).map_err(|_| PageError::Cursor)?);
+        }
+        Ok(page)
+    }
+
+    /// The same of a list that is walked by a text and not by ids.
+    pub fn by_text(limit: Option<u32>, cursor: Option<&str>, filters: &str) -> Result<Self, PageError> {
+        let mut page = Self::new(limit, None, filters)?;
+        if let Some(cursor) = cursor {
+            let key = page.read_cursor(cursor)?;
+            page.after_text = Some(String::from_utf8(key).map_err(|_| PageError::Cursor)?);
         }
         Ok(page)
     }
 
     /// The first page, as large as a page can be.
     pub(super) fn largest() -> Self {
-        Self { limit: LIMIT_MAX, after: None, filters: [0; FILTERS_BYTES] }
+        Self { limit: LIMIT_MAX, after: None, after_text: None, filters: [0; FILTERS_BYTES] }
     }
 
-    fn read_cursor(&self, cursor: &str) -> Result<Uuid, PageError> {
+    fn read_cursor(&self, cursor: &str) -> Result<Vec<u8>, PageError> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| PageError::Cursor)?;
         let (version, rest) = bytes.split_first().ok_or(PageError::Cursor)?;
-        let (filters, id) = rest.split_at_checked(FILTERS_BYTES).ok_or(PageError::Cursor)?;
-        let id = Uuid::from_slice(id).map_err(|_| PageError::Cursor)?;
+        let (filters, key) = rest.split_at_checked(FILTERS_BYTES).ok_or(PageError::Cursor)?;
         match (*version == CURSOR_VERSION, filters == self.filters) {
             (false, _) => Err(PageError::Cursor),
             (true, false) => Err(PageError::Filters),
-            (true, true) => Ok(id),
+            (true, true) => Ok(key.to_vec()),
         }
     }
 
     pub(super) fn after(&self) -> Option<Uuid> {
         self.after
+    }
+
+    pub(super) fn after_text(&self) -> Option<&str> {
+        self.after_text.as_deref()
     }
 
     /// One more than the page holds: its presence says that there is a next page.
@@ -84,12 +100,20 @@ impl Page {
     }
 
     /// Cuts what was read down to the page.
-    pub(super) fn listing<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Listing<T> {
+    pub(super) fn listing<T>(&self, rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Listing<T> {
+        self.cut(rows, |row| id(row).as_bytes().to_vec())
+    }
+
+    pub(super) fn listing_by_text<T>(&self, rows: Vec<T>, text: impl Fn(&T) -> &str) -> Listing<T> {
+        self.cut(rows, |row| text(row).as_bytes().to_vec())
+    }
+
+    fn cut<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> Vec<u8>) -> Listing<T> {
         let has_more = rows.len() > self.limit as usize;
         rows.truncate(self.limit as usize);
         let next_cursor = rows.last().filter(|_| has_more).map(|last| {
-            let key = [&[CURSOR_VERSION], self.filters.as_slice(), id(last).as_bytes()].concat();
-            URL_SAFE_NO_PAD.encode(key)
+            let cursor = [&[CURSOR_VERSION], self.filters.as_slice(), &key(last)].concat();
+            URL_SAFE_NO_PAD.encode(cursor)
         });
         Listing { data: rows, next_cursor, has_more }
     }

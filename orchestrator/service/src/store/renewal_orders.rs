@@ -20,6 +20,8 @@ pub struct DueRenewal {
     pub order: OrderId,
     /// `can_replace` says only that the certificate has a name for that, and not what the CA offers.
     pub standing: Standing,
+    /// Its tenant keeps the key, and has to send another request before it can be renewed.
+    pub needs_request: bool,
     look_at: Timestamp,
 }
 
@@ -139,6 +141,7 @@ impl Store {
                         at_ca: row.at_ca,
                     },
                 },
+                needs_request: row.needs_request,
                 look_at: row.look_at.into(),
             });
         }

@@ -197,7 +197,7 @@ impl Store {
             r#"select least(
                    (select min(issued_at) from issued_certificates where account_id = $1 and not renewal_planned),
                    (select min(poll_at) from renewals where account_id = $1 and poll_at is not null),
-                   (select min(look_at) from renewals where account_id = $1)) as "next?""#,
+                   (select min(look_at) from renewals where account_id = $1 and not held)) as "next?""#,
             account.0
         )
         .fetch_one(self.pool())

@@ -17,6 +17,7 @@ use sqlx::types::time::OffsetDateTime;
 use super::aftermath::Aftermath;
 use super::leases::Lease;
 use super::mint::Mint;
+use super::order_problems::OrderProblem;
 use super::{Store, StoreError, sql_instant};
 use crate::mishaps::reach_write;
 
@@ -56,6 +57,8 @@ pub struct StepEnd {
     pub lease_until: Timestamp,
     pub chain: Option<IssuedChain>,
     pub events: Vec<Event>,
+    /// What the CA has said against it since the last commit.
+    pub problems: Vec<OrderProblem>,
     pub aftermath: Aftermath,
     /// Why it waits for the gate, as it was told: kept for as long as it may wait there.
     pub deferred_as: Option<String>,
@@ -132,7 +135,7 @@ impl OrderColumns {
             Stage::Issued { request, .. } => (Some(request), None),
             _ => (None, None),
         };
-        self.key_sealed.push(request.map(|one| one.key_sealed.clone()));
+        self.key_sealed.push(request.and_then(|one| one.key_sealed.clone()));
         self.csr_der.push(request.map(|one| one.csr_der.clone()));
         self.certificate_url.push(certificate_url.map(ToString::to_string));
         let fault = match stage {
@@ -256,13 +259,14 @@ impl Store {
         #[cfg(feature = "fault-injection")]
         let ends = &self.reached_commit(ends).await?;
         let written = self.write_steps(ends, now).await?;
+        self.moved.notify_waiters();
         #[cfg(feature = "fault-injection")]
         Self::passed_commit(ends).await?;
         Ok(written)
     }
 
     async fn write_steps(&self, ends: &[StepEnd], now: Timestamp) -> Result<HashSet<OrderId>, StoreError> {
-        if ends.iter().all(|end| end.aftermath.is_empty()) {
+        if ends.iter().all(|end| end.aftermath.is_empty() && end.problems.is_empty()) {
             // One statement is a transaction of its own: no round trips for begin and commit.
             let mut connection =
                 self.pool().acquire().await.map_err(StoreError::of("steps.commit: connect"))?;
@@ -271,6 +275,9 @@ impl Store {
         let mut tx = self.begin("steps.commit").await?;
         let written = write(&mut tx, ends, now).await?;
         for end in ends.iter().filter(|end| written.contains(&end.lease.order)) {
+            for problem in &end.problems {
+                problem.write(&mut tx, end.lease.order, now).await?;
+            }
             end.aftermath.write(&mut tx, end.lease.order, now).await?;
         }
         reach_write!(Before, "aftermath", "steps.commit");

@@ -38,7 +38,8 @@ pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> 
     .map_err(StoreError::of("summary.orders"))?;
     let totals = sqlx::query!(
         r#"select
-               (select count(*) from certificates where $1::uuid is null or tenant_id = $1) as "certificates!",
+               (select count(*) from certificates
+                   where deleted_at is null and ($1::uuid is null or tenant_id = $1)) as "certificates!",
                (select count(*) from issued_certificates where $1::uuid is null or tenant_id = $1) as "issued!",
                (select count(*) from authorizations
                    where settled_at is null and ($1::uuid is null or tenant_id = $1)) as "open!""#,

@@ -2,13 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
+use issuance::time::Timestamp;
 use serde::Deserialize;
 
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::{self, Parameters};
+use crate::api::wanted;
 use crate::store::certificates::{self, CertificateFilter, CertificateStatus, CertificateView};
 use crate::store::page::Listing;
 use crate::store::scope::Scope;
@@ -27,6 +30,9 @@ pub(in crate::api) struct ListParameters {
     tenant: Option<String>,
     external_id: Option<String>,
     hostname: Option<String>,
+    label: Option<String>,
+    failure_class: Option<FailureClass>,
+    not_after_lt: Option<Timestamp>,
 }
 
 /// Certificates: what is wished for, what there is of it, and what comes next.
@@ -52,6 +58,9 @@ pub(in crate::api) async fn list(
         tenant: asked.tenant,
         external_id: asked.external_id,
         hostname: hostname.map_err(|error| Problem::bad_parameter(Some("hostname"), error.to_string()))?,
+        labels: wanted::label_filter(asked.label.as_slice())?,
+        failure_class: asked.failure_class,
+        not_after_lt: asked.not_after_lt,
     };
     let page = query::page(asked.limit, asked.cursor.as_deref(), &filter)?;
     Ok(Json(certificates::list(&api.store, viewer, api.clock.now(), &filter, &page).await?))

@@ -1,7 +1,9 @@
 //! `/v1/hostnames/{hostname}`: one name, and what can be done about it.
 
 pub(super) mod check;
+pub(super) mod list;
 pub(super) mod overrides;
+pub mod put;
 pub(super) mod read;
 pub(super) mod resume;
 pub(super) mod transfer;
@@ -10,6 +12,7 @@ use std::net::IpAddr;
 
 use issuance::caa::Permission;
 use issuance::check::{Check, Outcome};
+use issuance::homograph;
 use issuance::identifier::Hostname;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,8 +20,9 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::problem::Problem;
+use crate::store::certificates;
 use crate::store::events::Event;
-use crate::store::explanations::{self, HostnameView, RecordView};
+use crate::store::explanations::{self, CertificateBrief, HostnameView, RecordView, WarningView};
 use crate::store::viewer::Viewer;
 use crate::store::work::Work;
 
@@ -27,7 +31,8 @@ pub use transfer::{TransferReport, WantedTransfer};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(read::read))
+        .routes(routes!(list::list))
+        .routes(routes!(read::read, put::put, put::delete))
         .routes(routes!(check::create))
         .routes(routes!(resume::create))
         .routes(routes!(overrides::write, overrides::delete))
@@ -39,6 +44,15 @@ async fn explained(api: &ApiState, viewer: Viewer, hostname: &Hostname) -> Resul
     let found = explanations::find(&api.store, viewer, api.account, hostname, now).await?;
     let mut view = found.ok_or_else(|| Problem::not_found("hostname"))?;
     view.records = records(hostname, &view, &api.publish);
+    view.warnings = warnings(hostname);
+    if let Some(id) = view.certificate_id {
+        let found = certificates::find(&api.store, viewer, now, id).await?;
+        view.certificate = found.map(|found| CertificateBrief {
+            id,
+            status: found.status,
+            next_attempt_at: found.next_attempt_at,
+        });
+    }
     Ok(view)
 }
 
@@ -47,7 +61,22 @@ async fn explained_in(work: &mut Work, api: &ApiState, hostname: &Hostname) -> R
     let found = explanations::find_in(work, api.account, hostname).await?;
     let mut view = found.ok_or_else(|| Problem::not_found("hostname"))?;
     view.records = records(hostname, &view, &api.publish);
+    view.warnings = warnings(hostname);
+    if let Some(id) = view.certificate_id {
+        let found = certificates::find_within(work, id, work.at()).await?;
+        view.certificate = found.map(|found| CertificateBrief {
+            id,
+            status: found.status,
+            next_attempt_at: found.next_attempt_at,
+        });
+    }
     Ok(view)
+}
+
+/// What a person should look at: a name that is made to be read as another one.
+fn warnings(hostname: &Hostname) -> Vec<WarningView> {
+    let told = homograph::suspicions(hostname).into_iter();
+    told.map(|one| WarningView { code: one.code().to_owned(), detail: one.to_string() }).collect()
 }
 
 fn told(kind: &'static str, view: &HostnameView, before: Value, after: Value) -> Event {

@@ -1,8 +1,10 @@
 //! Orders.
 
-mod fetches;
-mod list;
-mod read;
+pub mod cancel;
+pub(super) mod fetches;
+pub(super) mod list;
+pub(super) mod read;
+pub(super) mod timeline;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,4 +16,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list::list))
         .routes(routes!(read::read))
         .routes(routes!(fetches::list))
+        .routes(routes!(timeline::read))
+        .routes(routes!(cancel::create))
 }

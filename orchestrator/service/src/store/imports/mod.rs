@@ -201,7 +201,9 @@ async fn grant<'a>(
         let foreign = foreign.or_else(|| {
             // Whoever owns a name owns what is below it, where a record that we publish is all the proof there is.
             let theirs = |name: &&str| above.get(*name).is_some_and(|owner| owner != tenant);
-            wish.names.iter().find(|name| wish.challenge == DNS_01 && ancestors(name).any(|one| theirs(&one)))
+            wish.names
+                .iter()
+                .find(|name| wish.challenge == DNS_01 && hostnames::ancestors(name).any(|one| theirs(&one)))
         });
         if let Some(name) = foreign {
             let reason = Reason::HostnameOwnedByOtherTenant(name.clone());
@@ -219,18 +221,7 @@ const DNS_01: &str = "dns-01";
 /// The names above those of a wish that a record of ours would prove.
 fn names_above<'a>(wish: &Wish<'a>) -> impl Iterator<Item = &'a str> {
     let names = (wish.challenge == DNS_01).then_some(wish.names);
-    names.into_iter().flatten().flat_map(ancestors)
-}
-
-/// From the name above it to its registered domain.
-fn ancestors(name: &Hostname) -> impl Iterator<Item = &str> {
-    let registered = name.registered_domain();
-    let mut next = Some(name.validation_target()).filter(|target| *target != registered);
-    std::iter::from_fn(move || {
-        let (_, parent) = next.take()?.split_once('.')?;
-        next = Some(parent).filter(|parent| *parent != registered);
-        Some(parent)
-    })
+    names.into_iter().flatten().flat_map(hostnames::ancestors)
 }
 
 /// As the columns hold it.

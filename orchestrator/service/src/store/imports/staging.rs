@@ -12,8 +12,9 @@ use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, ImportId};
 use issuance::time::Timestamp;
 
-use super::{DNS_01, ancestors, count};
+use super::{DNS_01, count};
 use crate::mishaps::reach_write;
+use crate::store::hostnames::ancestors;
 use crate::store::mint::Mint;
 use crate::store::viewer::Viewer;
 use crate::store::work::Work;
