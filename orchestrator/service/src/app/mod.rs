@@ -198,7 +198,6 @@ impl App {
             state.import_bell = import_bell;
             state.publish = config.addresses.publish();
             state.receivers = webhooks::receivers(&config)?;
-            state.stop = edge_stop.clone();
             state.trusted_proxies = config.api.trusted_proxies.clone().into();
             let state = state.with_throttle(ThrottleSettings {
                 requests: NonZeroU32::new(config.api.requests_per_minute),
