@@ -17,6 +17,7 @@ mod forecast;
 mod fuzz;
 mod hostile;
 mod hostnames;
+mod import_ends;
 mod import_jobs;
 mod imports;
 mod isolation;
