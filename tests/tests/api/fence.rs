@@ -36,7 +36,7 @@ async fn every_table_with_a_tenant_is_fenced(pool: PgPool) {
     .fetch_all(&pool)
     .await
     .expect("the catalogue");
-    assert_eq!(open, Vec::<String>::new(), "see migrations/20261128019900_fence_tenants_rows.sql");
+    assert_eq!(open, Vec::<String>::new(), "see migrations/20261128015800_fence_tenants_rows.sql");
 }
 
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]

@@ -3,7 +3,7 @@
 //! The first is in the statements: each that a tenant can reach takes the viewer, and asks for its rows alone. The second
 //! holds where one of them forgets to. What a tenant reads is read as the role `lockkeeper_tenant`, to which Postgres
 //! shows the rows of one tenant, and what it writes as `lockkeeper_tenant_writer`, who can write those alone
-//! (`migrations/20261128019900_fence_tenants_rows.sql`). The engine, the reconcilers and the operator are the tables'
+//! (`migrations/20261128015800_fence_tenants_rows.sql`). The engine, the reconcilers and the operator are the tables'
 //! owner, whom no policy concerns: neither their rows nor their plans change.
 //!
 //! Roles belong to a whole server. Where the service's user may not make them, the first fence stands alone, `doctor`
