@@ -153,6 +153,10 @@ async fn a_parameter_that_is_not_known_is_refused_everywhere(pool: PgPool) {
     let world = World::start(pool).await;
     for operation in world.operations().await {
         let what = format!("{} {}", operation.method, operation.path);
+        // Caddy sends what it likes with its questions.
+        if operation.path.starts_with("/v1/caddy/") {
+            continue;
+        }
         let address = operation.address();
         let separator = if address.contains('?') { '&' } else { '?' };
         let address = format!("{address}{separator}nonsense=1");

@@ -8,10 +8,13 @@ use std::sync::LazyLock;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::problem::ProblemDocument;
+use super::problem::codes::CODES;
 
 const ABOUT: &str = "Certificates for hosting providers. A request carries an API key as a bearer token; what a key opens \
 is its scopes. What a tenant's key may not see does not exist for it (404). An error is a problem document (RFC 9457) \
@@ -19,7 +22,7 @@ with a code from a closed list. Lists are walked with `cursor`. A request that c
 `Idempotency-Key`: however often it is sent, it is carried out once.";
 const WRITES: [&str; 4] = ["post", "put", "patch", "delete"];
 /// They are sent with a body and change nothing.
-const QUESTIONS: [&str; 1] = ["/v1/headroom/forecast"];
+const QUESTIONS: [&str; 2] = ["/v1/headroom/forecast", "/v1/certificates/{certificate}/bundle"];
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(make);
@@ -88,6 +91,15 @@ fn make() -> Value {
         "description": ABOUT,
         "license": { "name": "MIT", "identifier": "MIT" },
     });
+    // What problems are made of is named by no operation itself.
+    let mut nested = Vec::new();
+    ProblemDocument::schemas(&mut nested);
+    for (name, schema) in nested {
+        document["components"]["schemas"][name] =
+            serde_json::to_value(schema).expect("a document of texts and numbers serializes");
+    }
+    let codes: Vec<&str> = CODES.iter().map(|known| known.code).collect();
+    document["components"]["schemas"]["ProblemDocument"]["properties"]["code"]["enum"] = json!(codes);
     document["security"] = json!([{ "bearer": [] }]);
     document["components"]["securitySchemes"] = json!({
         "bearer": {

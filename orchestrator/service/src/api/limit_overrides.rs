@@ -106,6 +106,7 @@ fn is_registered_domain(key: &str) -> bool {
     Hostname::parse(key).is_ok_and(|name| name.registered_domain() == key)
 }
 
+/// Where the CA counts otherwise than its profile says.
 #[utoipa::path(
     get,
     path = "/v1/limit-overrides",
@@ -225,6 +226,7 @@ pub(super) async fn seek(
     Ok(response)
 }
 
+/// Ends the search for more.
 #[utoipa::path(
     delete,
     path = "/v1/limit-overrides/search",
@@ -254,6 +256,7 @@ fn searched(api: &ApiState, before: Option<Timestamp>, after: Option<Timestamp>)
     Event { kind: "account.search", tenant: None, certificate: None, subject, data }
 }
 
+/// Takes an override back.
 #[utoipa::path(
     delete,
     path = "/v1/limit-overrides/{override}",

@@ -11,12 +11,13 @@ use crate::api::query::PathId;
 use crate::store::events_view::{self, EventView};
 use crate::store::scope::Scope;
 
+/// One event.
 #[utoipa::path(
     get,
     path = "/v1/events/{event}",
     tag = "events",
     security(("bearer" = ["events:read"])),
-    params(("event" = String, Path, description = "The event's id, `evt_…`")),
+    params(("event" = EventId, Path, description = "The event's id, `evt_…`")),
     responses((status = 200, description = "As it is now", body = EventView), Problems)
 )]
 #[tracing::instrument(name = "api.events.read", skip_all, fields(event.id = %id))]

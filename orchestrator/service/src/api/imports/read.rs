@@ -21,6 +21,7 @@ pub(in crate::api) struct ListParameters {
     status: Option<String>,
 }
 
+/// Imports.
 #[utoipa::path(
     get,
     path = "/v1/imports",
@@ -45,6 +46,7 @@ pub(super) async fn list(
     Ok(Json(view::list(&api.store, caller.viewer, &filter, &page).await?))
 }
 
+/// One import: how far it is, and what became of its rows.
 #[utoipa::path(
     get,
     path = "/v1/imports/{import}",

@@ -68,7 +68,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathDelivery {
     path = "/v1/webhooks/{webhook}/rotate-secret",
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
-    params(("webhook" = String, Path, description = "The webhook's id, `whk_…`")),
+    params(("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`")),
     responses((status = 200, description = "As it is now", body = CreatedWebhook), Problems)
 )]
 #[tracing::instrument(name = "api.webhooks.rotate", skip_all, fields(webhook.id = %id))]
@@ -98,7 +98,7 @@ pub(in crate::api) async fn rotate(
     path = "/v1/webhooks/{webhook}/test",
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
-    params(("webhook" = String, Path, description = "The webhook's id, `whk_…`")),
+    params(("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`")),
     responses((status = 202, description = "It is on its way: its attempts tell how it went", body = SentAgain), Problems)
 )]
 #[tracing::instrument(name = "api.webhooks.test", skip_all, fields(webhook.id = %id))]
@@ -130,8 +130,8 @@ pub(in crate::api) async fn test(
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
     params(
-        ("webhook" = String, Path, description = "The webhook's id, `whk_…`"),
-        ("delivery" = String, Path, description = "The delivery's id, `dlv_…`")
+        ("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`"),
+        ("delivery" = DeliveryId, Path, description = "The delivery's id, `dlv_…`")
     ),
     responses((status = 202, description = "On its way", body = SentAgain), Problems)
 )]
@@ -165,7 +165,7 @@ pub(in crate::api) async fn resend(
     path = "/v1/webhooks/{webhook}/recover",
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
-    params(("webhook" = String, Path, description = "The webhook's id, `whk_…`")),
+    params(("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`")),
     request_body = WantedRecovery,
     responses((status = 202, description = "On its way", body = RecoverReport), Problems)
 )]

@@ -101,7 +101,7 @@ pub(super) fn sealed(api: &ApiState, id: WebhookId) -> Result<(Secret, Vec<u8>),
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
     params(
-        ("webhook" = String, Path, description = "The webhook's id, `whk_…`"),
+        ("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`"),
         ("If-Match" = String, Header, description = "The ETag of what is changed")
     ),
     request_body = WantedChange,
@@ -146,7 +146,7 @@ pub(in crate::api) async fn change(
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
     params(
-        ("webhook" = String, Path, description = "The webhook's id, `whk_…`"),
+        ("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`"),
         ("If-Match" = String, Header, description = "The ETag of what is removed")
     ),
     responses((status = 204, description = "It is told of nothing more"), Problems)

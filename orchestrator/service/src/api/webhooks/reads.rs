@@ -32,6 +32,7 @@ pub(in crate::api) struct ListParameters {
     external_id: Option<String>,
 }
 
+/// Webhooks.
 #[utoipa::path(
     get,
     path = "/v1/webhooks",
@@ -51,12 +52,13 @@ pub(in crate::api) async fn list(
     Ok(Json(webhooks::list(&api.store, caller.viewer, asked.external_id.as_deref(), &page).await?))
 }
 
+/// One webhook.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/{webhook}",
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
-    params(("webhook" = String, Path, description = "The webhook's id, `whk_…`")),
+    params(("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`")),
     responses((status = 200, description = "As it is now", body = WebhookView, headers(("ETag" = String))), Problems)
 )]
 #[tracing::instrument(name = "api.webhooks.read", skip_all, fields(webhook.id = %id))]
@@ -88,7 +90,7 @@ pub(in crate::api) struct AttemptParameters {
     path = "/v1/webhooks/{webhook}/attempts",
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
-    params(("webhook" = String, Path, description = "The webhook's id, `whk_…`"), AttemptParameters),
+    params(("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`"), AttemptParameters),
     responses((status = 200, description = "A page", body = Listing<AttemptView>), Problems)
 )]
 #[tracing::instrument(name = "api.webhooks.attempts", skip_all, fields(webhook.id = %id))]
@@ -124,7 +126,7 @@ pub(in crate::api) struct DeliveryParameters {
     path = "/v1/webhooks/{webhook}/deliveries",
     tag = "webhooks",
     security(("bearer" = ["webhooks:manage"])),
-    params(("webhook" = String, Path, description = "The webhook's id, `whk_…`"), DeliveryParameters),
+    params(("webhook" = WebhookId, Path, description = "The webhook's id, `whk_…`"), DeliveryParameters),
     responses((status = 200, description = "A page", body = Listing<DeliveryView>), Problems)
 )]
 #[tracing::instrument(name = "api.webhooks.deliveries", skip_all, fields(webhook.id = %id))]
