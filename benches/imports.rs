@@ -125,14 +125,14 @@ async fn measure_on(rows: usize, settings: &str, folder: &Path, database: &str) 
     let ratio = per_second(committed) / per_second(plain);
     let megabytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     say(&format!(
-        "{:>10} rows: COPY {}/s, keyed {}/s, received {}/s, previewed {}/s, committed {}/s (ratio {ratio:.3}, to keyed {:.3}); \
+        "{:>10} rows: COPY {:.0}/s, keyed {:.0}/s, received {:.0}/s, previewed {:.0}/s, committed {:.0}/s (ratio {ratio:.3}, to keyed {:.3}); \
          service {:.0} MB at its peak, {:.0} before; read p99 {:.1} ms, {:.1} idle",
         rows,
-        format!("{:.0}", per_second(plain)),
-        format!("{:.0}", per_second(keyed)),
-        format!("{:.0}", per_second(received)),
-        format!("{:.0}", per_second(previewed)),
-        format!("{:.0}", per_second(committed)),
+        per_second(plain),
+        per_second(keyed),
+        per_second(received),
+        per_second(previewed),
+        per_second(committed),
         per_second(committed) / per_second(keyed),
         megabytes(memory),
         megabytes(memory_before),
@@ -232,7 +232,7 @@ async fn until(api: &ApiClient, import: &ImportView, status: &str) -> Result<Imp
 /// How long a page of certificates takes, again and again: one after the other, so that what is slow is not asked for more.
 async fn latencies(api: &ApiClient, ended: &AtomicBool, most: usize) -> Result<Vec<Duration>> {
     let mut took = Vec::new();
-    while took.len() < most && !(ended.load(Ordering::SeqCst) && !took.is_empty()) {
+    while took.is_empty() || (took.len() < most && !ended.load(Ordering::SeqCst)) {
         let started = Instant::now();
         let _: Value = api.get("/v1/certificates?limit=50").await?;
         took.push(started.elapsed());

@@ -60,7 +60,7 @@ async fn waiting_ends_when_nothing_moves(pool: PgPool) {
             .execute("update orders set stage = 'parked', fault_class = 'dns_nxdomain', fault_detail = 'x'")
             .await;
     };
-    let deadline = std::time::Duration::from_secs(20);
+    let deadline = Duration::from_secs(20);
     let both = async { tokio::join!(import_csv(&api, "t1,s1,a.com,http-01,\n", true), engine).0 };
     let ended = tokio::time::timeout(deadline, both).await.expect("it ends");
     assert_eq!(ended.expect("imported"), Exit::Done);

@@ -186,7 +186,9 @@ impl<'a> Line<'a> {
         let at = self.offset(raw);
         let given = pairs.0.iter().map(|(key, value)| (at, key.as_str(), value.as_str()));
         fields::labels_of(given, Vec::new()).map_err(|mut faults| {
-            faults.iter_mut().for_each(|fault| fault.offset = at);
+            for fault in &mut faults {
+                fault.offset = at;
+            }
             faults
         })
     }
@@ -259,11 +261,15 @@ fn complaint(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    fn read(line: &[u8]) -> Result<Row, Vec<(u32, Option<&'static str>, &'static str)>> {
+    /// Where and why it is refused: column, field, code.
+    #[derive(Debug, PartialEq)]
+    struct Place(u32, Option<&'static str>, &'static str);
+
+    fn read(line: &[u8]) -> Result<Row, Vec<Place>> {
         RowReader::new(100, None).read(7, line).map_err(|faults| {
             let place = |fault: &RowFault| {
                 assert!(fault.line == 7 && fault.detail.len() > 10, "{fault:?}");
-                (fault.column, fault.field.map(Field::as_str), fault.code.as_str())
+                Place(fault.column, fault.field.map(Field::as_str), fault.code.as_str())
             };
             faults.iter().map(place).collect()
         })
@@ -305,9 +311,9 @@ mod tests {
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"],\"labels\":{\"a\":1}}", 62, Some("labels"), "bad_label"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"],\"labels\":{\"a\":\"1\",\"a\":\"2\"}}", 62, Some("labels"), "bad_label"),
         ];
-        for (line, column, field, code) in cases {
+        for &(line, column, field, code) in cases {
             let found = read(line).expect_err("it is bad");
-            assert_eq!(found, [(*column, *field, *code)], "{}", String::from_utf8_lossy(line));
+            assert_eq!(found, [Place(column, field, code)], "{}", String::from_utf8_lossy(line));
         }
         assert_eq!(read(&deep).expect_err("it is deep")[0].2, "not_an_object");
         assert_eq!(read(&b" ".repeat(9_000)).expect_err("it is long")[0].2, "row_too_long");

@@ -33,7 +33,7 @@ pub enum Read {
 
 #[derive(Debug)]
 enum Reader {
-    Csv { rows: csv::RowReader, header_read: bool },
+    Csv { rows: Box<csv::RowReader>, header_read: bool },
     Ndjson(ndjson::RowReader),
 }
 
@@ -54,7 +54,7 @@ impl RowStream {
     /// `names_max` is the CA's. `own_tenant` is whose rows they are that do not say it, in NDJSON.
     pub fn new(format: Format, names_max: u32, own_tenant: Option<String>, rows_max: usize) -> Self {
         let reader = match format {
-            Format::Csv => Reader::Csv { rows: csv::RowReader::new(names_max), header_read: false },
+            Format::Csv => Reader::Csv { rows: Box::new(csv::RowReader::new(names_max)), header_read: false },
             Format::Ndjson => Reader::Ndjson(ndjson::RowReader::new(names_max, own_tenant)),
         };
         Self { reader, rest: Vec::new(), skipping: false, line: 0, rows: 0, rows_max }
@@ -231,7 +231,7 @@ mod tests {
     fn a_file_that_is_none_is_refused_as_a_whole() {
         assert_eq!(stream(b"", 1).map(drop), Err(FileError::Empty));
         assert_eq!(stream(b"tenant,names\n", 3).map(drop), Err(FileError::Header { column: 8 }));
-        assert_eq!(stream(&[b'x'; 20_000], 999).map(drop), Err(FileError::Header { column: 1 }));
+        assert_eq!(stream(&vec![b'x'; 20_000], 999).map(drop), Err(FileError::Header { column: 1 }));
         let many = format!("{HEADER}{}", "x\n".repeat(101));
         assert_eq!(stream(many.as_bytes(), 50).map(drop), Err(FileError::TooManyRows { most: 100 }));
         let mut rows = RowStream::new(Format::Ndjson, 100, None, 100);

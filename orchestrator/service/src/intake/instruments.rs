@@ -44,13 +44,13 @@ impl Instruments {
         self.oldest_due_seconds.set(standing.oldest_due.as_secs_f64());
     }
 
-    pub(super) fn advanced(&self, status: &str, rows: u64, took: Duration) {
+    pub(super) fn advanced(status: &str, rows: u64, took: Duration) {
         let Some(status) = WORKED_ON.into_iter().find(|known| *known == status) else { return };
         histogram!(BATCHES, "status" => status).record(took.as_secs_f64());
         counter!(ROWS, "status" => status).increment(rows);
     }
 
-    pub(super) fn became(&self, status: &str) {
+    pub(super) fn became(status: &str) {
         if let Some(status) = BECAME.into_iter().find(|known| *known == status) {
             counter!(IMPORTS, "outcome" => status).increment(1);
         }

@@ -78,30 +78,25 @@ impl Intake {
             instruments.counted(&job::standing(&self.store, now).await?);
             let Some(mut job) = job::claim(&self.store, self.replica, now).await? else { return Ok(()) };
             let span = info_span!("intake.slice", import.id = %job.id, import.status = job.status);
-            self.slice(&mut job, instruments, stop).instrument(span).await?;
+            self.slice(&mut job, stop).instrument(span).await?;
         }
         Ok(())
     }
 
-    async fn slice(
-        &self,
-        job: &mut Job,
-        instruments: &Instruments,
-        stop: &CancellationToken,
-    ) -> Result<(), StoreError> {
+    async fn slice(&self, job: &mut Job, stop: &CancellationToken) -> Result<(), StoreError> {
         for _ in 0..SLICE {
             let before = job.status.clone();
             let started = tokio::time::Instant::now();
             let advanced = job::advance(&self.store, self.clock.now(), job).await;
             match advanced {
                 Ok(advance) => {
-                    instruments.advanced(&before, advance.rows, started.elapsed());
+                    Instruments::advanced(&before, advance.rows, started.elapsed());
                     if advance.orders > 0 {
                         self.wake.notify_one();
                     }
                     if before != job.status {
                         info!(import.id = %job.id, "Import {} is {} now", job.id, job.status);
-                        instruments.became(&job.status);
+                        Instruments::became(&job.status);
                     }
                     if advance.next != Next::On {
                         return Ok(());
@@ -109,7 +104,7 @@ impl Intake {
                 }
                 // The lease ends by itself, and somebody goes on.
                 Err(away) if away.is_unavailable() => return Err(away),
-                Err(error) => return self.stumble(job, &error, instruments).await,
+                Err(error) => return self.stumble(job, &error).await,
             }
             if stop.is_cancelled() {
                 break;
@@ -120,12 +115,7 @@ impl Intake {
         job::give_back(&self.store, self.clock.now(), job).await
     }
 
-    async fn stumble(
-        &self,
-        job: &Job,
-        why: &StoreError,
-        instruments: &Instruments,
-    ) -> Result<(), StoreError> {
+    async fn stumble(&self, job: &Job, why: &StoreError) -> Result<(), StoreError> {
         error!(
             import.id = %job.id,
             error = why as &dyn std::error::Error,
@@ -134,7 +124,7 @@ impl Intake {
             job.id
         );
         if job::stumble(&self.store, self.clock.now(), job).await? {
-            instruments.became("failed");
+            Instruments::became("failed");
         }
         Ok(())
     }

@@ -158,12 +158,11 @@ pub(in crate::adopt) fn labels(text: &str) -> Result<BTreeMap<String, String>, V
     let mut faults = Vec::new();
     let mut pairs = Vec::new();
     for (offset, word) in words(text, |c| c == ';' || c.is_whitespace()) {
-        match word.split_once('=') {
-            Some((key, value)) => pairs.push((offset, key, value)),
-            None => {
-                let detail = format!("{} is no label: write key=value", quoted(word));
-                faults.push(FieldFault::new(offset, FaultCode::BadLabel, detail));
-            }
+        if let Some((key, value)) = word.split_once('=') {
+            pairs.push((offset, key, value));
+        } else {
+            let detail = format!("{} is no label: write key=value", quoted(word));
+            faults.push(FieldFault::new(offset, FaultCode::BadLabel, detail));
         }
     }
     labels_of(pairs, faults)
