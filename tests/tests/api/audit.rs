@@ -9,12 +9,14 @@ use lockkeeper::config::Registration;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use crate::delivery::{Site, issue};
 use crate::import_jobs::intake;
 use crate::routes;
-use crate::world::{Answer, HEADER, World};
+use crate::world::{Answer, HEADER, START, World};
 
-/// Writes nothing.
-const NO_WRITES: [(&str, &str); 1] = [("POST", "/v1/headroom/forecast")];
+/// Write nothing: what they are sent is a question.
+const NO_WRITES: [(&str, &str); 2] =
+    [("POST", "/v1/headroom/forecast"), ("POST", "/v1/certificates/{certificate}/bundle")];
 
 /// One request for each route, each of which has an effect.
 async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Value)> {
@@ -168,12 +170,68 @@ async fn every_write_of_every_route_is_in_the_audit(pool: PgPool) {
         assert_told(&world, &answer, "key", method, path).await;
         missing.remove(&(method.to_owned(), "/v1/hostnames/{hostname}/transfer".to_owned()));
     }
+    for (method, route, answer) in resources(&world).await {
+        assert!(answer.status.is_success(), "{route}: {}", String::from_utf8_lossy(&answer.body));
+        assert_told(&world, &answer, "key", method, route).await;
+        missing.remove(&(method.to_owned(), route.to_owned()));
+    }
     for (route, answer) in imports(&world).await {
         assert!(answer.status.is_success(), "{route}: {}", String::from_utf8_lossy(&answer.body));
         assert_told(&world, &answer, "key", "POST", route).await;
         missing.remove(&("POST".to_owned(), route.to_owned()));
     }
     assert!(missing.is_empty(), "write down how each of these is asked: {missing:?}");
+}
+
+/// The life of a certificate, by what is asked for it.
+async fn resources(world: &World) -> Vec<(&'static str, &'static str, Answer)> {
+    let made = write(
+        world,
+        "POST",
+        "/v1/certificates",
+        &world.operator,
+        &json!({ "tenant": "beta-co", "names": ["c1.com"] }),
+    )
+    .await;
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let order = made.json()["order_id"].as_str().expect("an order").to_owned();
+    let own = format!("/v1/certificates/{id}");
+    let site = Site { id: id.parse().expect("an id"), names: vec!["c1.com".to_owned()] };
+    let mut answers = vec![("POST", "/v1/certificates", made)];
+    let nothing = || json!({});
+    let batch = json!({ "items": [{ "tenant": "beta-co", "names": ["c2.com"] }] });
+    let steps: [(&'static str, &'static str, String, Value); 12] = [
+        ("POST", "/v1/certificates/batch", "/v1/certificates/batch".into(), batch),
+        ("PATCH", "/v1/certificates/{certificate}", own.clone(), json!({ "labels": { "server": "web1" } })),
+        ("POST", "/v1/certificates/{certificate}/pause", format!("{own}/pause"), nothing()),
+        ("POST", "/v1/certificates/{certificate}/resume", format!("{own}/resume"), nothing()),
+        ("POST", "/v1/orders/{order}/cancel", format!("/v1/orders/{order}/cancel"), nothing()),
+        ("POST", "/v1/certificates/{certificate}/retry", format!("{own}/retry"), nothing()),
+        ("POST", "/v1/certificates/{certificate}/renew", format!("{own}/renew"), nothing()),
+        (
+            "POST",
+            "/v1/certificates/{certificate}/revoke",
+            format!("{own}/revoke"),
+            json!({ "reason": "superseded", "replace": false }),
+        ),
+        ("DELETE", "/v1/certificates/{certificate}", own, nothing()),
+        ("PUT", "/v1/hostnames/{hostname}", "/v1/hostnames/h1.com".into(), json!({ "tenant": "beta-co" })),
+        (
+            "PUT",
+            "/v1/hostnames/{hostname}",
+            "/v1/hostnames/h1.com".into(),
+            json!({ "tenant": "beta-co", "labels": { "a": "b" } }),
+        ),
+        ("DELETE", "/v1/hostnames/{hostname}", "/v1/hostnames/h1.com".into(), nothing()),
+    ];
+    for (method, route, path, body) in steps {
+        if route.ends_with("/revoke") {
+            issue(world, &site, START).await;
+        }
+        let body = if method == "DELETE" { Value::Null } else { body };
+        answers.push((method, route, write(world, method, &path, &world.operator, &body).await));
+    }
+    answers
 }
 
 /// What is asked of imports: one is taken back, another called off.
@@ -208,7 +266,8 @@ async fn write(world: &World, method: &str, path: &str, token: &str, body: &Valu
     let method: Method = method.parse().expect("a method");
     let body = (!body.is_null()).then(|| body.clone());
     // Whatever version it is.
-    world.json_as(token, method, path, &[("if-match", "*")], body).await
+    let name = uuid::Uuid::new_v4().to_string();
+    world.json_as(token, method, path, &[("if-match", "*"), ("idempotency-key", &name)], body).await
 }
 
 async fn update_label(world: &World, registered: &Value) -> Answer {
@@ -223,22 +282,24 @@ async fn update_label(world: &World, registered: &Value) -> Answer {
 
 async fn assert_told(world: &World, answer: &Answer, actor: &str, method: &str, path: &str) {
     let request_id = answer.headers["x-request-id"].to_str().expect("ASCII");
-    let told: Vec<(String, String, Option<String>, Value)> = sqlx::query_as(
-        "select actor_kind, actor_name, host(address), data from events where request_id = $1",
+    let told: Vec<(String, String, String, Option<String>, Value)> = sqlx::query_as(
+        "select kind, actor_kind, actor_name, host(address), data from events where request_id = $1",
     )
     .bind(request_id)
     .fetch_all(&world.pool)
     .await
     .expect("the audit");
     assert!(!told.is_empty(), "{method} {path} is not in the audit");
-    for (kind, name, address, data) in told {
+    for (what, kind, name, address, data) in told {
         assert_eq!((kind.as_str(), address.as_deref()), (actor, Some("127.0.0.1")), "{method} {path}");
         assert!(!name.is_empty(), "{method} {path}");
         let text = data.to_string();
         assert!(!text.contains("lockkeeper_operator_") || text.contains('…'), "{method} {path}: {text}");
+        // What is asked for of a certificate or an order is said by the word for it.
+        let by_word = ["certificate.", "order."].iter().any(|object| what.starts_with(object));
         assert!(
-            ["before", "after"].iter().any(|side| data.get(side).is_some()) || data.get("hostname").is_some(),
-            "{method} {path}: {text}"
+            by_word || ["before", "after"].iter().any(|side| data.get(side).is_some()),
+            "{method} {path}: {what} {text}"
         );
     }
 }
