@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_receiver_is_given_the_time_it_asks_for() {
-        assert_eq!(after(1, Some(120)), Fate::Again(NOW.after(Duration::from_secs(120))));
+        assert_eq!(after(1, Some(120)), Fate::Again(NOW.after(Duration::from_mins(2))));
         assert_eq!(after(3, Some(1)), Fate::Again(NOW.after(Duration::from_mins(30))), "never sooner");
         assert_eq!(after(1, Some(u64::MAX)), Fate::Again(NOW.after(Duration::from_hours(24))), "nor never");
     }

@@ -36,9 +36,6 @@ const IN_HAND_RETRY_SECONDS: u32 = 2;
 /// A request is carried out in this time.
 const IN_PROGRESS_RETRY_SECONDS: u32 = 1;
 
-/// Somebody may have ended by then.
-const QUOTA_RETRY_SECONDS: u32 = 30;
-
 /// What went wrong, for whoever asked.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -179,26 +176,6 @@ impl Problem {
         let title = "The request is being carried out";
         let mut problem = Self::new(StatusCode::CONFLICT, "idempotency-in-progress", title, detail);
         problem.retry_after_seconds = Some(IN_PROGRESS_RETRY_SECONDS);
-        problem
-    }
-
-    /// A change without the version that it is made to.
-    pub(super) fn precondition_missing() -> Self {
-        let detail =
-            "send If-Match with the ETag that reading it has answered: nobody's change is overwritten unseen";
-        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-missing", "If-Match is needed", detail)
-    }
-
-    /// What is there already stands against it.
-    pub(super) fn conflict(title: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", title, detail)
-    }
-
-    /// So many at once, until one ends.
-    pub(super) fn quota_exceeded(detail: impl Into<String>) -> Self {
-        let title = "There are as many as there may be";
-        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", title, detail);
-        problem.retry_after_seconds = Some(QUOTA_RETRY_SECONDS);
         problem
     }
 

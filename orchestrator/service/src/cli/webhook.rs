@@ -205,7 +205,7 @@ fn kinds(webhook: &WebhookView) -> String {
 }
 
 fn show(webhook: &WebhookView, output: Output) -> Result<(), CliError> {
-    output.show(webhook, ["what", "is"], |webhook| rows(webhook))
+    output.show(webhook, ["what", "is"], rows)
 }
 
 fn rows(webhook: &WebhookView) -> Vec<[String; 2]> {

@@ -285,7 +285,7 @@ impl Executor {
             GateAnswer::Denied(denial) if denial.is_the_accounts() => Performed::Refused(denial),
             GateAnswer::Denied(denial) => {
                 debug!(denial = denial.as_str(), until = %denial.until(), "The gate says: not yet");
-                return Performed::Deferred(denial);
+                Performed::Deferred(denial)
             }
             GateAnswer::LeaseLost | GateAnswer::Unavailable => Performed::LeaseLost,
         }

@@ -67,7 +67,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    pub(super) fn failed(outcome: Outcome, detail: impl ToString) -> Self {
+    pub(super) fn failed(outcome: Outcome, detail: &impl ToString) -> Self {
         Self { outcome, status: None, retry_after: None, detail: Some(detail.to_string()) }
     }
 }
@@ -113,7 +113,7 @@ impl Sender {
         let sent = timeout_at(deadline, self.attempt(receiver, message, now)).await;
         sent.unwrap_or_else(|_| {
             let seconds = self.timeout.as_secs();
-            Err(Reply::failed(Outcome::Timeout, format_args!("no whole answer within {seconds} seconds")))
+            Err(Reply::failed(Outcome::Timeout, &format_args!("no whole answer within {seconds} seconds")))
         })
         .unwrap_or_else(|failed| failed)
     }
@@ -126,11 +126,11 @@ impl Sender {
             Scheme::Https => {
                 let name = match &receiver.host {
                     Host::Name(name) => ServerName::try_from(String::from(&**name))
-                        .map_err(|error| Reply::failed(Outcome::Tls, error))?,
+                        .map_err(|error| Reply::failed(Outcome::Tls, &error))?,
                     Host::Address(address) => ServerName::from(*address),
                 };
                 let stream = self.tls.connect(name, stream).await.map_err(|error| {
-                    Reply::failed(Outcome::Tls, format_args!("no encrypted connection: {error}"))
+                    Reply::failed(Outcome::Tls, &format_args!("no encrypted connection: {error}"))
                 })?;
                 exchange(stream, receiver, message, now).await
             }
@@ -145,7 +145,7 @@ impl Sender {
             Host::Name(name) => {
                 let found = self.resolver.lookup_name(name).await;
                 let found = found.map_err(|fault| {
-                    Reply::failed(Outcome::Unreachable, format_args!("the name leads nowhere: {fault}"))
+                    Reply::failed(Outcome::Unreachable, &format_args!("the name leads nowhere: {fault}"))
                 })?;
                 found.iter().collect()
             }
@@ -153,20 +153,20 @@ impl Sender {
         for address in &addresses {
             self.policy
                 .check_reachable(*address)
-                .map_err(|refusal| Reply::failed(Outcome::Forbidden, refusal))?;
+                .map_err(|refusal| Reply::failed(Outcome::Forbidden, &refusal))?;
         }
         Ok(addresses)
     }
 }
 
 async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Reply> {
-    let mut failed = Reply::failed(Outcome::Unreachable, "the name has no address");
+    let mut failed = Reply::failed(Outcome::Unreachable, &"the name has no address");
     for address in addresses.iter().take(ADDRESSES_TRIED) {
         let peer = SocketAddr::new(*address, port);
         failed = match tokio::time::timeout(CONNECT_WAIT, TcpStream::connect(peer)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => Reply::failed(Outcome::Unreachable, format_args!("{peer}: {error}")),
-            Err(_) => Reply::failed(Outcome::Timeout, format_args!("{peer}: no connection")),
+            Ok(Err(error)) => Reply::failed(Outcome::Unreachable, &format_args!("{peer}: {error}")),
+            Err(_) => Reply::failed(Outcome::Timeout, &format_args!("{peer}: no connection")),
         };
     }
     Err(failed)
@@ -182,7 +182,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let broken = |error: hyper::Error| {
-        Reply::failed(Outcome::Unreachable, format_args!("the connection broke: {error}"))
+        Reply::failed(Outcome::Unreachable, &format_args!("the connection broke: {error}"))
     };
     let request = Request::post(&*receiver.path)
         .header(HOST, receiver.authority())
@@ -193,7 +193,7 @@ where
         .header("webhook-timestamp", message.timestamp)
         .header("webhook-signature", &message.signatures)
         .body(Full::new(Bytes::clone(&message.body)))
-        .map_err(|error| Reply::failed(Outcome::Unreachable, error))?;
+        .map_err(|error| Reply::failed(Outcome::Unreachable, &error))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .handshake(TokioIo::new(stream))

@@ -204,7 +204,7 @@ impl Worker {
         // What is allowed may have changed since it was entered.
         let receiver = match Receiver::parse(&claim.url, sender.policy()) {
             Ok(receiver) => receiver,
-            Err(error) => return Reply::failed(error.outcome(), error),
+            Err(error) => return Reply::failed(error.outcome(), &error),
         };
         let (id, timestamp, body) =
             (claim.event.id.to_string(), now.unix_seconds(), message::body(&claim.event));

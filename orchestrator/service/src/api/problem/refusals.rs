@@ -12,6 +12,9 @@ use crate::store::scope::Scope;
 /// Registered by draft-ietf-httpapi-ratelimit-headers-10 §6.1.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
+/// Somebody may have ended by then.
+const SEAT_RETRY_SECONDS: u32 = 30;
+
 /// Members that only some problems have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Extras {
@@ -125,6 +128,26 @@ impl Problem {
             violated_policies: vec![name],
             limit: None,
         }));
+        problem
+    }
+
+    /// A change without the version that it is made to.
+    pub(in crate::api) fn precondition_missing() -> Self {
+        let detail =
+            "send If-Match with the ETag that reading it has answered: nobody's change is overwritten unseen";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-missing", "If-Match is needed", detail)
+    }
+
+    /// What is there already stands against it.
+    pub(in crate::api) fn conflict(title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", title, detail)
+    }
+
+    /// So many at once, until one ends.
+    pub(in crate::api) fn quota_exceeded(detail: impl Into<String>) -> Self {
+        let title = "There are as many as there may be";
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", title, detail);
+        problem.retry_after_seconds = Some(SEAT_RETRY_SECONDS);
         problem
     }
 }
