@@ -94,8 +94,8 @@ impl Leaf {
 mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
-    use super::super::csr::KeyKind;
     use super::*;
+    use issuance::key_kind::KeyKind;
 
     #[test]
     fn a_chain_comes_apart_and_a_foreign_key_is_told() {

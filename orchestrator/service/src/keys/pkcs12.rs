@@ -86,7 +86,9 @@ pub fn encode(
 mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
-    use super::super::csr::{CertificateKey, KeyKind};
+    use issuance::key_kind::KeyKind;
+
+    use super::super::csr::CertificateKey;
     use super::*;
 
     #[test]
