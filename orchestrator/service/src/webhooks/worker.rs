@@ -219,7 +219,7 @@ impl Worker {
                 warn!(webhook.id = %claim.webhook, error = &error as &dyn std::error::Error, "A secret does not open");
                 return Reply::failed(
                     Outcome::Unreachable,
-                    "the service cannot sign: its operator can read why",
+                    &"the service cannot sign: its operator can read why",
                 );
             }
         };
