@@ -11,9 +11,11 @@ cross join lateral (
     limit 1
 ) as found
 where ($1::uuid is null or certificates.tenant_id = $1)
+    and certificates.deleted_at is null
     and certificates.labels @> $2
     and certificates.certificate_id in (select * from certificates_named(array[$4, $5]))
     and (found.names @> array[$4] or found.names @> array[$5])
     and found.not_before <= $3 and found.not_after > $3
-order by found.names @> array[$4] desc, found.not_after desc
+-- One whose name has another owner by now comes last: until that owner has his own, it is better than none.
+order by certificates.given_up_at is not null, found.names @> array[$4] desc, found.not_after desc
 limit 1

@@ -12,5 +12,6 @@ left join lateral (
     limit 1
 ) as found on true
 where certificates.certificate_id = $3
+    and certificates.deleted_at is null
     and ($1::uuid is null or certificates.tenant_id = $1)
     and certificates.labels @> $2

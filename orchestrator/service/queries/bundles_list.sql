@@ -10,6 +10,7 @@ cross join lateral (
     limit 1
 ) as current
 where ($1::uuid is null or certificates.tenant_id = $1)
+    and certificates.deleted_at is null
     and ($2::jsonb = '{}' or certificates.certificate_id in (select * from certificates_labelled($2, $1)))
 order by certificates.certificate_id
 limit $3

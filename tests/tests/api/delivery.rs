@@ -217,6 +217,40 @@ async fn private_keys_are_for_those_who_may_have_them(pool: PgPool) {
     assert!(!String::from_utf8_lossy(&chain.body).contains("PRIVATE KEY"));
 }
 
+#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+async fn what_is_removed_is_handed_out_no_more_and_a_key_that_is_kept_elsewhere_is_told(pool: PgPool) {
+    let world = World::start(pool).await;
+    let sites = sites(&world).await;
+    let issued = issue(&world, &sites[0], START).await;
+    issue(&world, &sites[2], START).await;
+    let path = format!("/v1/certificates/{}/bundle", sites[0].id);
+    let list = "/v1/bundles?selector=server%3Dweb17";
+    let with_key = etag(&world.get(&path).await);
+    world.execute("update issued_certificates set key_sealed = null where 'one.com' = any(names)").await;
+    let pem = world.get(&path).await;
+    assert_eq!(String::from_utf8_lossy(&pem.body), issued.chain, "the chain alone");
+    assert_ne!(etag(&pem), with_key);
+    let json = world.get(&format!("{path}?format=json")).await.json();
+    assert_eq!((&json["key"], &json["key_absent"]), (&Value::Null, &json!("kept_by_requester")));
+    let by_header = [("accept", "application/x-pkcs12"), ("lockkeeper-passphrase", "correct horse")];
+    let refused = get_with(&world, &world.operator, &path, &by_header).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (StatusCode::CONFLICT, "no-private-key"));
+    let listed = world.get(list).await.json();
+    let keys: Vec<&Value> =
+        listed["data"].as_array().expect("a list").iter().map(|one| &one["has_key"]).collect();
+    assert_eq!(keys, [&json!(false), &json!(true)]);
+    let asked = ask(&world, &world.operator, "/v1/caddy/certificate?server_name=one.com").await;
+    assert_eq!(asked.status, StatusCode::NO_CONTENT, "a chain without its key is of no use to a server");
+
+    world.execute("update certificates set deleted_at = created_at").await;
+    assert_eq!(world.get(&path).await.problem(), "not-found");
+    assert_eq!(world.get(list).await.json()["data"].as_array().map(Vec::len), Some(0));
+    let asked = ask(&world, &world.operator, "/v1/caddy/certificate?server_name=three.com").await;
+    assert_eq!(asked.status, StatusCode::NO_CONTENT);
+    let asked = ask(&world, &world.operator, "/v1/caddy/ask?domain=three.com").await;
+    assert_eq!(asked.problem(), "not-found");
+}
+
 /// What OpenSSL makes of a PKCS#12 file: certificates and key, in PEM.
 async fn opened(file: &[u8], passphrase: &str) -> std::process::Output {
     let folder = tempfile::tempdir().expect("a folder");

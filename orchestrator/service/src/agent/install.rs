@@ -118,7 +118,7 @@ fn place(
     state: &mut State,
 ) -> Result<(), String> {
     let Intent { name: own_name, document, hook_was_pending, reload_was_pending } = intent;
-    let written = write(layouts, &own_name, document.fullchain, document.key);
+    let written = write(layouts, &own_name, &document.fullchain, document.key);
     let changed = match &written {
         Ok((_, changed)) => *changed,
         Err(unwritten) => unwritten.in_part,
@@ -170,10 +170,10 @@ impl<S: Into<String>> From<S> for Unwritten {
 fn write(
     layouts: &Layouts,
     own_name: &str,
-    fullchain: String,
+    fullchain: &str,
     key: Option<SecretString>,
 ) -> Result<(Leaf, bool), Unwritten> {
-    let mut bundle = Bundle::new(&fullchain, key)
+    let mut bundle = Bundle::new(fullchain, key)
         .filter(Bundle::fits)
         .ok_or("what the service sent does not fit together: chain and key are not one another's")?;
     let leaf = Leaf::read(&bundle.cert).ok_or("what the service sent is no certificate")?;

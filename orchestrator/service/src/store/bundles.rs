@@ -205,6 +205,7 @@ pub async fn wishes_for(store: &Store, audience: &Audience, hostname: &Hostname)
         r#"select exists (
                select 1 from certificates
                where ($1::uuid is null or tenant_id = $1)
+                   and deleted_at is null
                    and labels @> $2
                    and certificate_id in (select * from certificates_named(array[$3, $4]))
            ) as "exists!""#,

@@ -119,6 +119,7 @@ pub async fn report(
                and issued_certificates.order_id = $4
            where certificates.certificate_id = $3
                and ($1::uuid is null or certificates.tenant_id = $1)
+               and certificates.deleted_at is null
                and certificates.labels @> $2"#,
         audience.viewer.tenant_id(),
         audience.labels(),

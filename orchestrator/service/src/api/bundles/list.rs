@@ -133,14 +133,11 @@ pub(super) async fn list(
 /// For whom it is; `None`: nothing can have the labels asked for and those of the key.
 fn audience(recipient: &Recipient, selector: Option<&str>) -> Result<Option<Audience>, Problem> {
     let Some(text) = selector else {
-        return match &recipient.audience.selector {
-            Some(_) => Ok(Some(recipient.audience.clone())),
-            None => {
-                let detail =
-                    "say which certificates: selector=server%3Dweb17, as key=value separated by commas";
-                Err(Problem::bad_parameter(Some("selector"), detail))
-            }
-        };
+        if recipient.audience.selector.is_some() {
+            return Ok(Some(recipient.audience.clone()));
+        }
+        let detail = "say which certificates: selector=server%3Dweb17, as key=value separated by commas";
+        return Err(Problem::bad_parameter(Some("selector"), detail));
     };
     let wanted =
         Selector::parse(text).map_err(|error| Problem::bad_parameter(Some("selector"), error.to_string()))?;
