@@ -70,10 +70,6 @@ impl Operation {
         kinds.map(|kinds| kinds.keys().cloned().collect()).unwrap_or_default()
     }
 
-    pub(crate) fn is_write(&self) -> bool {
-        self.method != Method::GET
-    }
-
     fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str().and_then(|address| self.document.pointer(address.strip_prefix('#')?)) {
             Some(found) => found,

@@ -6,7 +6,7 @@ use lockkeeper_tests::world::{World, pairs};
 use rehearsal::fleet::{Fault, Site};
 use serde_json::Value;
 
-use crate::lives::{Life, WITHIN, dead, reaches, records, rules, stages, world};
+use crate::lives::{Life, dead, reaches, records, rules, stages, world};
 
 async fn cancel(world: &World) -> anyhow::Result<Value> {
     let front = world.front("front").await?;

@@ -73,6 +73,7 @@ fn parked(store: &Store, claim: &Claim) -> StepEnd {
         events: vec![event],
         aftermath: Aftermath { rests: vec![rest], successors: vec![part], ..Aftermath::default() },
         deferred_as: None,
+        problems: Vec::new(),
     }
 }
 
