@@ -1,4 +1,4 @@
-//! `GET /v1/openapi.json`: the description of the API (OpenAPI 3.1), made from what stands at the handlers.
+//! `GET /v1/openapi.json`: the description of the API (`OpenAPI` 3.1), made from what stands at the handlers.
 //!
 //! Here is added what is the same for all: how a key is sent, the scope in words, the name of a request that is carried
 //! out once, and the headers of every answer.

@@ -108,10 +108,10 @@ pub struct RevokeArgs {
     /// The certificate's id (crt_…).
     #[arg(value_name = "ID")]
     pub certificate: String,
-    /// unspecified, key_compromise, affiliation_changed, superseded or cessation_of_operation.
+    /// unspecified, `key_compromise`, `affiliation_changed`, superseded or `cessation_of_operation`.
     #[arg(long, default_value = "unspecified")]
     pub reason: String,
-    /// Whether another one is ordered in its place [default: for key_compromise and superseded].
+    /// Whether another one is ordered in its place [default: for `key_compromise` and superseded].
     #[arg(long)]
     pub replace: Option<bool>,
 }

@@ -46,7 +46,7 @@ pub struct ListArgs {
     /// How the names begin.
     #[arg(value_name = "BEGINNING")]
     pub q: Option<String>,
-    /// active, issuing, rate_limited, not_ready, resting, suspended, paused_at_ca, failed or unused.
+    /// active, issuing, `rate_limited`, `not_ready`, resting, suspended, `paused_at_ca`, failed or unused.
     #[arg(long)]
     pub status: Option<String>,
     #[arg(long)]

@@ -163,7 +163,7 @@ pub enum Command {
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Prints the description of the API (OpenAPI 3.1).
+    /// Prints the description of the API (`OpenAPI` 3.1).
     Openapi,
     RehearsalCa(rehearsal_ca::RehearsalCaArgs),
     Rehearse(rehearse::RehearseArgs),

@@ -55,6 +55,7 @@ pub struct CertificateChange {
 }
 
 /// `null` is something else than nothing.
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
