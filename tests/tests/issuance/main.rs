@@ -5,6 +5,7 @@ mod caa;
 mod doctor;
 mod evidence;
 mod farm;
+mod first_certificate;
 mod fleet;
 mod imports;
 mod keys;

@@ -29,7 +29,7 @@ use crate::store::scope::Scope;
     post,
     path = "/v1/certificates/{certificate}/renew",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "The certificate's id, `crt_…`")),
+    params(("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`")),
     security(("bearer" = ["certificates:write"])),
     responses((status = 202, description = "It is on its way", body = CertificateView), Problems)
 )]
@@ -55,7 +55,7 @@ pub(in crate::api) async fn renew(
     post,
     path = "/v1/certificates/{certificate}/retry",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "The certificate's id, `crt_…`")),
+    params(("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`")),
     security(("bearer" = ["certificates:write"])),
     responses((status = 202, description = "It is on its way", body = CertificateView), Problems)
 )]
@@ -81,7 +81,7 @@ pub(in crate::api) async fn retry(
     post,
     path = "/v1/certificates/{certificate}/pause",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "The certificate's id, `crt_…`")),
+    params(("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`")),
     security(("bearer" = ["certificates:write"])),
     responses((status = 200, description = "It is paused", body = CertificateView), Problems)
 )]
@@ -108,7 +108,7 @@ pub(in crate::api) async fn pause(
     post,
     path = "/v1/certificates/{certificate}/resume",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "The certificate's id, `crt_…`")),
+    params(("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`")),
     security(("bearer" = ["certificates:write"])),
     responses((status = 200, description = "It is looked after again", body = CertificateView), Problems)
 )]
@@ -150,7 +150,7 @@ pub struct WantedRevocation {
     path = "/v1/certificates/{certificate}/revoke",
     tag = "certificates",
     params(
-        ("certificate" = String, Path, description = "The certificate's id, `crt_…`"),
+        ("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`"),
         ("Idempotency-Key" = String, Header, description = "A string of your own for this request: it is carried out once")
     ),
     request_body = WantedRevocation,

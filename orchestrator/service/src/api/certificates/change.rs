@@ -68,7 +68,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     path = "/v1/certificates/{certificate}",
     tag = "certificates",
     params(
-        ("certificate" = String, Path, description = "The certificate's id, `crt_…`"),
+        ("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read: 412 if it was changed meanwhile")
     ),
     request_body = CertificateChange,
@@ -182,7 +182,7 @@ fn judged(wanted: &CertificateChange, locked: &Locked) -> Result<Change, Problem
     path = "/v1/certificates/{certificate}",
     tag = "certificates",
     params(
-        ("certificate" = String, Path, description = "The certificate's id, `crt_…`"),
+        ("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read: 412 if it was changed meanwhile")
     ),
     security(("bearer" = ["certificates:write"])),

@@ -22,7 +22,7 @@ use axum::http::header::IF_NONE_MATCH;
     path = "/v1/certificates/{certificate}",
     tag = "certificates",
     params(
-        ("certificate" = String, Path, description = "The certificate's id, `crt_…`"),
+        ("certificate" = CertificateId, Path, description = "The certificate's id, `crt_…`"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag that the client has: 304 if it still holds"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds (30 at the most)")
     ),

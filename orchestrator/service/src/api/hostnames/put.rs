@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse as _, Response};
@@ -19,7 +19,7 @@ use crate::api::certificates::create::WantedLane;
 use crate::api::etag::{self, Etag};
 use crate::api::prefer::Wait;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
-use crate::api::query::{Parameters, PathHostname};
+use crate::api::query::{Parameters, PathHostname, PathText};
 use crate::api::wanted::{Faults, WantedChallenge, WantedKey};
 use crate::api::write::{Answer, Begun, WriteRequest};
 use crate::store::events::Event;
@@ -90,7 +90,7 @@ pub struct HostnameWish {
 pub(in crate::api) async fn put(
     State(api): State<ApiState>,
     caller: Caller,
-    Path(text): Path<String>,
+    PathText(text): PathText,
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;

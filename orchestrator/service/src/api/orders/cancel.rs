@@ -34,7 +34,7 @@ pub struct CancelReport {
     post,
     path = "/v1/orders/{order}/cancel",
     tag = "orders",
-    params(("order" = String, Path, description = "The order's id, `ord_…`")),
+    params(("order" = OrderId, Path, description = "The order's id, `ord_…`")),
     security(("bearer" = ["certificates:write"])),
     responses(
         (status = 200, description = "It is over", body = CancelReport),

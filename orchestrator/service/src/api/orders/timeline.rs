@@ -17,7 +17,7 @@ use crate::store::timelines::{self, Timeline};
     get,
     path = "/v1/orders/{order}/timeline",
     tag = "orders",
-    params(("order" = String, Path, description = "The order's id, `ord_…`")),
+    params(("order" = OrderId, Path, description = "The order's id, `ord_…`")),
     security(("bearer" = ["orders:read"])),
     responses((status = 200, description = "Its life so far", body = Timeline), Problems)
 )]

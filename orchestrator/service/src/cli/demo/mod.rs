@@ -5,6 +5,7 @@
 //! configuration file like any other, so that it can be killed: then it is started again and finishes.
 
 mod ca;
+pub mod first;
 mod process;
 mod report;
 mod stage;
@@ -122,6 +123,7 @@ pub(super) async fn run(args: &DemoArgs, output: Output) -> Result<Exit, CliErro
             let json_wanted = wishes.once || output.format() == Format::Json;
             notice(&report.prose(&stage.places()));
             if !wishes.once {
+                notice(&stage.first_certificate());
                 notice("The service stays up. Press Ctrl-C to end the demo.");
                 stage.watch_until(shutdown.asked.cancelled()).await?;
             }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use rehearsal::audit::Audit;
-use rehearsal::fleet::{DemoFleet, Fleet, FleetConfig, FleetError};
+use rehearsal::fleet::{DemoFleet, Fleet, FleetConfig, FleetError, Site};
 use tempfile::TempDir;
 
 use crate::cli::api_client::{self, ApiClient};
@@ -15,6 +15,7 @@ use crate::cli::notice::notice;
 
 use super::Wishes;
 use super::ca::DemoCa;
+use super::first;
 use super::process::{ProcessError, ServiceProcess};
 
 /// Web servers of the demo's fleet.
@@ -79,7 +80,7 @@ impl Stage {
         let [responder, api, metrics] = free_addresses().map_err(DemoError::Port)?;
         let fleet = Fleet::start(FleetConfig {
             servers: SERVERS,
-            sites: planned.into_sites(),
+            sites: planned.into_sites().into_iter().chain([Site::healthy(vec![first::site()])]).collect(),
             ..FleetConfig::new(responder)
         })
         .await?;
@@ -116,6 +117,10 @@ impl Stage {
         let _ = writeln!(text, "Service   http://{}{pid}", self.places.api);
         let _ = write!(text, "Folder    {}", self.folder.display());
         text
+    }
+
+    pub(super) fn first_certificate(&self) -> String {
+        first::told(self.places.api, &self.folder.join("data"))
     }
 
     pub(super) fn places(&self) -> Places {
