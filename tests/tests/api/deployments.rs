@@ -96,8 +96,8 @@ async fn a_deployment_follows_what_is_really_served(pool: PgPool) {
     assert_eq!(targets("stale=true").await, ["web17", "web18"], "a later version was issued");
     assert_eq!(targets("state=failing").await, ["web18"]);
     assert_eq!(targets("state=deployed&target=web17").await, ["web17"]);
-    assert_eq!(targets(&format!("certificate={}&stale=false", sites[0].id)).await, [String::new(); 0]);
-    assert_eq!(targets("reported_before=2020-01-01T00:00:00Z").await, [String::new(); 0]);
+    assert!(targets(&format!("certificate={}&stale=false", sites[0].id)).await.is_empty());
+    assert!(targets("reported_before=2020-01-01T00:00:00Z").await.is_empty());
     assert_eq!(world.get("/v1/deployments?state=stale").await.problem(), "validation-failed");
 
     let gone =

@@ -116,17 +116,7 @@ impl CliError {
                 | AppError::Directory(_)
                 | AppError::Terms { .. },
             ) => Exit::Usage,
-            Self::Agent(AgentError::Service(ServiceError::Unreachable { .. })) => Exit::Unreachable,
-            Self::Agent(AgentError::Service(ServiceError::Refused { status, .. })) => match status.as_u16() {
-                401 | 403 => Exit::Unauthorized,
-                429 => Exit::Deferred,
-                503 => Exit::Unreachable,
-                _ => Exit::Failure,
-            },
-            Self::Agent(AgentError::Service(ServiceError::Foreign)) => Exit::Failure,
-            Self::Agent(AgentError::State(StateError::InUse { .. })) => Exit::Conflict,
-            Self::Agent(AgentError::State(_)) => Exit::Failure,
-            Self::Agent(_) => Exit::Usage,
+            Self::Agent(error) => of_agent(error),
             Self::Api(error) => error.exit(),
             Self::Cluster(_) | Self::Store(StoreError::Connect(_)) | Self::App(AppError::Cluster(_)) => {
                 Exit::Unreachable
@@ -145,5 +135,23 @@ impl CliError {
             | Self::ImportFile { .. }
             | Self::Output(_) => Exit::Failure,
         }
+    }
+}
+
+fn of_agent(error: &AgentError) -> Exit {
+    match error {
+        AgentError::Service(ServiceError::Unreachable { .. }) => Exit::Unreachable,
+        AgentError::Service(ServiceError::Refused { status, .. }) => match status.as_u16() {
+            401 | 403 => Exit::Unauthorized,
+            429 => Exit::Deferred,
+            503 => Exit::Unreachable,
+            _ => Exit::Failure,
+        },
+        AgentError::State(StateError::InUse { .. }) => Exit::Conflict,
+        AgentError::Service(ServiceError::Foreign) | AgentError::State(_) => Exit::Failure,
+        AgentError::Service(_)
+        | AgentError::Owner(_)
+        | AgentError::NoTarget
+        | AgentError::HookWithoutFiles => Exit::Usage,
     }
 }
