@@ -1,5 +1,6 @@
 //! What lies in `deploy/clients`, run against a served API.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -43,7 +44,7 @@ async fn the_cookbook_does_what_it_says_line_by_line(pool: PgPool) {
     // A block that fails ends the shell, and its number is told.
     let mut script = String::from("set -eu\n");
     for (nr, block) in blocks.iter().enumerate() {
-        script.push_str(&format!("echo \"block {nr}\" >&2\n{block}\n"));
+        writeln!(script, "echo \"block {nr}\" >&2\n{block}").expect("written to a text");
     }
     script.push_str("echo all done >&2\n");
     let done = run(&world, kitchen.path(), "bash", &["-c", &script]).await;

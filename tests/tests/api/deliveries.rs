@@ -89,7 +89,7 @@ async fn hear(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     answer
 }
 
-async fn deliveries(world: &World, number: u128) -> Deliveries {
+fn deliveries(world: &World, number: u128) -> Deliveries {
     let nobody =
         ResolverConfig { servers: vec![SocketAddr::from(([127, 0, 0, 1], 9))], ..ResolverConfig::default() };
     let resolver = Arc::new(NameResolver::new(&nobody).expect("a resolver"));
@@ -158,7 +158,7 @@ async fn a_receiver_checks_what_it_is_told_with_openssl(pool: PgPool) {
     let world = World::start(pool).await;
     let receiver = Receiver::start().await;
     let (id, secret) = webhook(&world, json!({ "url": receiver.url(), "kinds": ["certificate.*"] })).await;
-    let outbox = deliveries(&world, 1).await;
+    let outbox = deliveries(&world, 1);
     tell(&world.store, START, "headroom.low", "x", None).await;
     tell(&world.store, START, "certificate.issued", "crt", Some(1)).await;
     let heard = receiver.heard(1).await.remove(0);
@@ -198,7 +198,7 @@ async fn a_failure_is_tried_again_by_the_schedule(pool: PgPool) {
     let receiver = Receiver::start().await;
     receiver.set(StatusCode::SERVICE_UNAVAILABLE);
     let (id, _) = webhook(&world, json!({ "url": receiver.url() })).await;
-    let outbox = deliveries(&world, 1).await;
+    let outbox = deliveries(&world, 1);
     tell(&world.store, START, "certificate.issued", "a", Some(1)).await;
     tell(&world.store, START, "certificate.renewed", "b", Some(1)).await;
     receiver.heard(1).await;
@@ -221,7 +221,7 @@ async fn a_failure_is_tried_again_by_the_schedule(pool: PgPool) {
     let delivery = attempt["delivery_id"].as_str().expect("an id");
     let path = format!("/v1/webhooks/{id}/deliveries/{delivery}/resend");
     assert_eq!(world.post_json(&path, json!({})).await.status, 202);
-    let outbox = deliveries(&world, 1).await;
+    let outbox = deliveries(&world, 1);
     assert_eq!(receiver.heard(4).await[3].id, heard[0].id);
     outbox.stop().await;
 }
@@ -232,7 +232,7 @@ async fn a_receiver_that_is_gone_is_told_nothing_more(pool: PgPool) {
     let receiver = Receiver::start().await;
     receiver.set(StatusCode::GONE);
     let (id, _) = webhook(&world, json!({ "url": receiver.url() })).await;
-    let outbox = deliveries(&world, 1).await;
+    let outbox = deliveries(&world, 1);
     let path = format!("/v1/webhooks/{id}");
     assert_eq!(world.post_json(&format!("{path}/test"), json!({})).await.status, 202);
     assert_eq!(receiver.heard(1).await[0].json()["type"], "webhook.test");
@@ -250,7 +250,7 @@ async fn two_replicas_share_the_work(pool: PgPool) {
     let world = World::start(pool).await;
     let receiver = Receiver::start().await;
     webhook(&world, json!({ "url": receiver.url() })).await;
-    let replicas = [deliveries(&world, 1).await, deliveries(&world, 2).await];
+    let replicas = [deliveries(&world, 1), deliveries(&world, 2)];
     for number in 0..60_u128 {
         tell(&world.store, START, "certificate.issued", &number.to_string(), Some(number % 7)).await;
     }

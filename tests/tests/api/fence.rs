@@ -77,6 +77,7 @@ async fn a_statement_that_forgets_the_tenant_shows_its_own_rows_alone(pool: PgPo
 
 /// What a tenant pays for its fence. Prints both, and fails only where something is badly wrong.
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+#[expect(clippy::print_stdout, reason = "the figures are what one wants to know of it")]
 async fn a_read_behind_the_fence_costs_a_round_trip_more(pool: PgPool) {
     const READS: u32 = 200;
     let world = World::start(pool).await;

@@ -42,6 +42,7 @@ struct Run {
     _folder: TempDir,
 }
 
+#[expect(clippy::print_stdout, reason = "the figures are what one wants to know of it")]
 async fn run(world: &World, token: &str, document: &Value, mode: &str) -> Run {
     let folder = tempfile::tempdir().expect("a folder");
     let description = folder.path().join("openapi.json");
@@ -124,6 +125,7 @@ async fn nothing_that_is_made_of_the_description_is_answered_otherwise(pool: PgP
 
 /// One tenant's key with the other's ids, names and labels: whatever is asked, nothing of the other is told.
 #[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
+#[expect(clippy::print_stdout, reason = "the figures are what one wants to know of it")]
 async fn a_tenants_requests_bring_nothing_of_another(pool: PgPool) {
     let world = World::start(pool).await;
     two_tenants(&world).await;

@@ -22,10 +22,10 @@ async fn one_is_made_shown_changed_and_removed(pool: PgPool) {
     let wanted =
         json!({ "url": URL, "kinds": ["certificate.*"], "description": "the panel", "external_id": "p1" });
     let made = world.post_json("/v1/webhooks", wanted.clone()).await;
-    assert_eq!(made.headers.get("etag").map(|etag| etag.as_bytes()), Some(&b"\"1\""[..]));
+    assert_eq!(made.headers.get("etag").map(http::HeaderValue::as_bytes), Some(&b"\"1\""[..]));
     let webhook = made.json();
     let path = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
-    assert_eq!(made.headers.get("location").map(|at| at.as_bytes()), Some(path.as_bytes()));
+    assert_eq!(made.headers.get("location").map(http::HeaderValue::as_bytes), Some(path.as_bytes()));
     let secret = webhook["secret"].as_str().expect("a secret");
     assert!(secret.starts_with("whsec_") && secret.len() == 6 + 44, "{secret}");
     let sealed: Vec<u8> =
@@ -33,7 +33,7 @@ async fn one_is_made_shown_changed_and_removed(pool: PgPool) {
     assert!(!String::from_utf8_lossy(&sealed).contains(&secret[6..20]));
 
     let shown = world.get(&path).await;
-    assert_eq!(shown.headers.get("etag").map(|etag| etag.as_bytes()), Some(&b"\"1\""[..]));
+    assert_eq!(shown.headers.get("etag").map(http::HeaderValue::as_bytes), Some(&b"\"1\""[..]));
     let shown = shown.json();
     assert!(shown.get("secret").is_none(), "{shown}");
     assert_eq!((&shown["status"], &shown["tenant_id"]), (&json!("active"), &Value::Null));

@@ -291,10 +291,10 @@ pub(in crate::api) fn refused(refusal: Refusal) -> Problem {
 }
 
 /// Whom the request is for.
-pub(in crate::api) fn owned(owner: Owner) -> Result<issuance::ids::TenantId, Problem> {
+pub(in crate::api) fn owned(owner: &Owner) -> Result<issuance::ids::TenantId, Problem> {
     let wrong = |code, detail| Problem::body_invalid(vec![ProblemEntry::at("/tenant", code, detail)]);
     match owner {
-        Owner::Tenant { id, .. } => Ok(id),
+        Owner::Tenant { id, .. } => Ok(*id),
         Owner::Unnamed => Err(wrong("missing", "say whose it is to be: the operator's key is nobody's")),
         Owner::Other => Err(wrong("other_tenant", "this key is another tenant's: leave the tenant out")),
     }

@@ -84,7 +84,7 @@ async fn waited(
 
 /// Whom a request is for: `slug` is whom it names.
 pub(super) async fn tenant(work: &mut Work, slug: Option<&str>) -> Result<TenantId, Problem> {
-    create::owned(claims::owner(work, slug).await?)
+    create::owned(&claims::owner(work, slug).await?)
 }
 
 /// Tells of orders that are over at their owner's wish without having been to the CA.

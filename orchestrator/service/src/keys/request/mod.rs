@@ -196,7 +196,7 @@ impl CheckedRequest {
             .map_err(|_| RequestError::BadSignature)?;
         let names = names(&request)?;
         let spki_sha256 = spki_sha256(info.subject_pki.raw);
-        Ok(Self { names, key_kind, spki_sha256, der })
+        Ok(Self { der, names, key_kind, spki_sha256 })
     }
 
     /// Whether it is for exactly these names, as a CA wants it (RFC 8555 §7.4).
