@@ -7,8 +7,8 @@ with seen as (
         certificates.version, certificates.key_type, certificates.reuse_key, certificates.key_days_max,
         certificates.csr_received_at, certificates.auto_renew, certificates.paused_at,
         latest.order_id, latest.stage, latest.due_at, latest.failures,
-        -- A limit keeps it, and nothing else.
-        case when latest.stage = 'accepted'
+        -- A limit keeps it, and nothing else: no worker has it.
+        case when latest.stage = 'accepted' and latest.lease_expires_at is null
             then greatest(latest.due_at, accounts.held_until, accounts.gate_closed_until) end as limited_until,
         revocations.requested_at as revocation_requested_at, revocations.revoked_at, revocations.reason as revocation_reason,
         coalesce(

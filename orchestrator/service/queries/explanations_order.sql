@@ -3,6 +3,7 @@
 select
     certificates.certificate_id, certificates.external_id,
     latest.order_id as "order_id?", latest.stage as "stage?", latest.due_at as "due_at?",
+    latest.lease_expires_at is not null as "is_in_hand!",
     latest.fault_class as "fault_class?", latest.fault_detail as "fault_detail?", latest.fault_hostname as "fault_hostname?",
     coalesce(current.not_after > $2, false) as "is_certified!"
 from certificates

@@ -18,7 +18,8 @@ with seen as (
             when wished.stage = 'parked' then case when wished.is_certified then 'active' else 'issuing' end
             when wished.stage in ('failed', 'cancelled') then 'failed'
             when wished.is_certified then 'active'
-            when wished.stage = 'accepted' and greatest(wished.due_at, accounts.held_until, accounts.gate_closed_until) > $2
+            when wished.stage = 'accepted' and not wished.is_in_hand
+                and greatest(wished.due_at, accounts.held_until, accounts.gate_closed_until) > $2
                 then 'rate_limited'
             else 'issuing'
         end as status
@@ -29,6 +30,7 @@ with seen as (
     left join lateral (
         select
             certificates.certificate_id, certificates.external_id, latest.stage, latest.due_at,
+            latest.lease_expires_at is not null as is_in_hand,
             case when latest.fault_hostname is null or latest.fault_hostname = hostnames.hostname
                 then latest.fault_class end as fault_class,
             coalesce(current.not_after > $2, false) as is_certified

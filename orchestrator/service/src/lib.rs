@@ -14,6 +14,7 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod intake;
+mod json;
 pub mod keys;
 pub mod mishaps;
 pub mod program;

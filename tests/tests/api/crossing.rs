@@ -94,8 +94,13 @@ async fn ask(world: &World, method: &str, path: &str, key: &str) -> Answer {
         return world.get_as(key, path).await;
     }
     // What a body says is looked at before what the address names.
-    let body =
-        if path.starts_with("/v1/deployments/") { json!({ "fault": "the disk is full" }) } else { json!({}) };
+    let body = if path.starts_with("/v1/deployments/") {
+        json!({ "fault": "the disk is full" })
+    } else if path.ends_with("/bundle") {
+        json!({ "passphrase": "of twelve or more" })
+    } else {
+        json!({})
+    };
     let request = world
         .request(method, path, key)
         .header("content-type", "application/json")

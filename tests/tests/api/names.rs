@@ -142,9 +142,11 @@ async fn hostile_names_are_refused_each_for_its_own_reason_and_nothing_is_stored
         let refused =
             send(&world, &one, Method::POST, "/v1/certificates", &json!({ "names": ["a.com", name] })).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name:?}: {}", refused.json());
+        // A null character is refused wherever it stands in a document.
+        let (pointer, told) = if name.contains('\0') { ("", "null-character") } else { ("/names/1", code) };
         assert_eq!(
-            (refused.problem().as_str(), code_at(&refused, "/names/1").as_str()),
-            ("validation-failed", code)
+            (refused.problem().as_str(), code_at(&refused, pointer).as_str()),
+            ("validation-failed", told)
         );
         let path: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let put =

@@ -6,9 +6,9 @@ use crate::{catches, hold, lets_pass};
 /// A module of the service and the sibling modules it may name. `main` and `lib` are the crate's own root.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("acme", &["clock", "config", "mishaps", "telemetry"]),
-    ("adopt", &["clock", "config", "telemetry"]),
+    ("adopt", &["clock", "config", "json", "telemetry"]),
     ("agent", &["challenge", "chance", "config", "keys", "program"]),
-    ("api", &["adopt", "clock", "config", "keys", "store", "telemetry", "webhooks"]),
+    ("api", &["adopt", "clock", "config", "json", "keys", "store", "telemetry", "webhooks"]),
     ("challenge", &["clock", "config", "program", "telemetry"]),
     (
         "cli",
@@ -50,6 +50,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("intake", &["clock", "store", "telemetry"]),
+    ("json", &[]),
     ("keys", &["clock", "config", "telemetry"]),
     ("mishaps", &[]),
     ("program", &[]),

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::csv::fields::{self, FieldFault, quoted};
 use super::csv::{FaultCode, Field, ROW_BYTES_MAX, Row, RowFault};
+use crate::json::Object;
 
 /// What a fault tells of the parser's complaint, which may quote the line.
 const COMPLAINT_CHARS_MAX: usize = 160;
@@ -62,7 +63,7 @@ impl RowReader {
             let detail = "these bytes are not UTF-8: save the file as UTF-8".to_owned();
             whole(column_after(&before), FaultCode::NotUtf8, detail)
         })?;
-        let members: Members<'_> = serde_json::from_str(text).map_err(|error| {
+        let Object(members): Object<Members<'_>> = serde_json::from_str(text).map_err(|error| {
             let before = text.get(..error.column().saturating_sub(1)).unwrap_or(text);
             whole(column_after(before), FaultCode::NotAnObject, complaint(&error))
         })?;
@@ -283,7 +284,7 @@ mod tests {
         .expect("a row");
         assert_eq!((row.tenant.as_str(), row.external_id.as_str()), ("t1", "a, \"b\""));
         assert_eq!(row.names.canonical(), "shop.com,www.shop.com");
-        assert_eq!(row.name_columns(), [69, 54], "in the order of the names");
+        assert_eq!(row.name_columns(), [65, 50], "in the order of the names");
         assert_eq!(row.challenge, fields::Challenge::Dns01);
         assert_eq!(row.labels["note"], "two words");
         let short = RowReader::new(100, Some("own".to_owned()));
@@ -298,7 +299,7 @@ mod tests {
             (b"", 1, None, "not_an_object"),
             (b"[]", 1, None, "not_an_object"),
             (b"{\"tenant\":\"t1\"", 14, None, "not_an_object"),
-            (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[],\"name\":1}", 52, None, "not_an_object"),
+            (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[],\"name\":1}", 51, None, "not_an_object"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\xff\"]}", 51, None, "not_utf8"),
             (b"{\"external_id\":\"s1\",\"names\":[\"a.com\"]}", 1, Some("tenant"), "bad_tenant"),
             (b"{\"tenant\":\"T1\",\"external_id\":\"s1\",\"names\":[\"a.com\"]}", 11, Some("tenant"), "bad_tenant"),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
 use super::problem::{Problem, ProblemEntry};
+use crate::json::Object;
 
 /// An upload that sends nothing for this long is given up.
 const UPLOAD_STILL_MAX: Duration = Duration::from_secs(30);
@@ -52,7 +53,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         return Err(Problem::body_invalid(vec![ProblemEntry::at("", "null-character", detail)]));
     }
     let mut document = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut document)
+    let Object(parsed) = serde_path_to_error::deserialize(&mut document)
         .map_err(|error| Problem::body_malformed(error.inner(), &pointer(error.path())))?;
     document.end().map_err(|error| Problem::body_malformed(&error, ""))?;
     Ok(parsed)

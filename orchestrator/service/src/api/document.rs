@@ -124,7 +124,7 @@ fn make() -> Value {
             "required": false,
             "description": "A string of the client's own for this request. Sent again within a day, the request gets the \
                             same answer and is not carried out again.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-\\[\\]-~]+$" },
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ !#-\\[\\]-~]+$" },
         },
     });
     let paths = document["paths"].as_object_mut().into_iter().flatten();

@@ -198,7 +198,7 @@ pub struct SearchView {
     path = "/v1/limit-overrides/search",
     tag = "limits",
     security(("bearer" = ["accounts:manage"])),
-    request_body = WantedSearch,
+    request_body = Option<WantedSearch>,
     responses((status = 200, description = "One order at a time goes beyond what is known", body = SearchView), Problems)
 )]
 #[tracing::instrument(name = "api.limit_overrides.seek", skip_all)]

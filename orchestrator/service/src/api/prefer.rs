@@ -21,17 +21,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Where only a look is waited for.
 pub(super) const LOOK_SECONDS_MAX: u64 = 60;
 
-/// `Prefer: wait=N`, at most [`LOOK_SECONDS_MAX`]; what cannot be read is no preference.
+/// `Prefer: wait=N`, at most [`LOOK_SECONDS_MAX`].
 pub(super) fn wait_of(headers: &HeaderMap) -> Duration {
+    Duration::from_secs(preferred(headers).unwrap_or(0).min(LOOK_SECONDS_MAX))
+}
+
+/// The seconds of the first `wait` that can be read: what cannot is no preference.
+fn preferred(headers: &HeaderMap) -> Option<u64> {
     let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    let wait = preferences
+    preferences
         .flat_map(|value| value.split(','))
         .filter_map(|preference| {
-            let (name, value) = preference.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse::<u64>())
+            let (name, value) = preference.split(';').next()?.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>())
         })
-        .find_map(Result::ok);
-    Duration::from_secs(wait.unwrap_or(0).min(LOOK_SECONDS_MAX))
+        .find_map(Result::ok)
 }
 
 /// How long a client prefers to wait.
@@ -41,17 +46,9 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// `None`: not at all. What cannot be read is no preference.
+    /// `None`: not at all.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-        let wait = preferences
-            .flat_map(|value| value.split(','))
-            .filter_map(|preference| {
-                let (name, value) = preference.split(';').next()?.split_once('=')?;
-                let value = value.trim().trim_matches('"');
-                name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>())
-            })
-            .find_map(Result::ok)?;
+        let wait = preferred(headers)?;
         (wait > 0).then_some(Self { seconds: wait.min(WAIT_SECONDS_MAX) })
     }
 

@@ -304,7 +304,8 @@ mod tests {
         }
         let Inner { failures: Some((_, buckets)), .. } = &*throttle.0 else { panic!("counted") };
         assert_eq!(buckets.len(), KEPT_MAX);
-        clock.advance(WINDOW);
+        // It is full after one window, and certain to be after the next.
+        clock.advance(WINDOW * 2);
         let late = Some(IpAddr::V4(u32::MAX.into()));
         throttle.note_failure(late);
         assert_eq!(buckets.len(), 1, "the others are full again");

@@ -230,11 +230,7 @@ impl ApiClient {
         if let Some(seconds) = wait.filter(|seconds| *seconds > 0) {
             headers.insert("prefer", HeaderValue::try_from(format!("wait={seconds}")).expect("digits"));
         }
-        let sent = document.map(|document| {
-            let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
-            ("application/json", Bytes::from(json))
-        });
-        let body = self.exchange(method, path, sent, headers).await?;
+        let body = self.exchange(method, path, document.map(json), headers).await?;
         let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
         serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
@@ -245,9 +241,7 @@ impl ApiClient {
         path: &str,
         document: &impl Serialize,
     ) -> Result<T, ApiError> {
-        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
-        let body = self.send(Method::POST, path, Some(("application/json", json.into()))).await?;
-        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+        self.exchange_json(Method::POST, path, document, HeaderMap::new()).await
     }
 
     /// `PATCH path` with a JSON document.
@@ -256,9 +250,7 @@ impl ApiClient {
         path: &str,
         document: &impl Serialize,
     ) -> Result<T, ApiError> {
-        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
-        let body = self.send(Method::PATCH, path, Some(("application/json", json.into()))).await?;
-        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+        self.exchange_json(Method::PATCH, path, document, HeaderMap::new()).await
     }
 
     /// `PUT path` with a JSON document.
@@ -267,9 +259,7 @@ impl ApiClient {
         path: &str,
         document: &impl Serialize,
     ) -> Result<T, ApiError> {
-        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
-        let body = self.send(Method::PUT, path, Some(("application/json", json.into()))).await?;
-        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+        self.exchange_json(Method::PUT, path, document, HeaderMap::new()).await
     }
 
     /// `DELETE path`, where what is left is told.
@@ -285,10 +275,7 @@ impl ApiClient {
         version: i64,
         document: &impl Serialize,
     ) -> Result<T, ApiError> {
-        let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
-        let sent = Some(("application/json", Bytes::from(json)));
-        let body = self.exchange(Method::PATCH, path, sent, if_match(version)).await?;
-        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
+        self.exchange_json(Method::PATCH, path, document, if_match(version)).await
     }
 
     /// `DELETE path`, of the version that is removed.
@@ -299,6 +286,17 @@ impl ApiClient {
     /// `DELETE path`.
     pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn exchange_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        document: &impl Serialize,
+        headers: HeaderMap,
+    ) -> Result<T, ApiError> {
+        let body = self.exchange(method, path, Some(json(document)), headers).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(StatusCode::OK))
     }
 
     async fn send(
@@ -412,6 +410,11 @@ pub(super) fn with_segment(path: &str, segment: &str) -> String {
     format!("{path}/{}", utf8_percent_encode(segment, SEGMENT))
 }
 
+fn json(document: &impl Serialize) -> (&'static str, Bytes) {
+    let json = serde_json::to_vec(document).expect("a document of texts and numbers serializes");
+    ("application/json", json.into())
+}
+
 fn if_match(version: i64) -> HeaderMap {
     let tag = HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes");
     HeaderMap::from_iter([(http::header::IF_MATCH, tag)])
@@ -423,42 +426,4 @@ fn is_loopback(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::viewer::Viewer;
-
-    #[test]
-    fn a_token_never_travels_in_the_clear_beyond_this_machine() {
-        let token = Token::generate(Viewer::Operator);
-        for base in
-            ["http://127.0.0.1:8400", "http://localhost:8400/", "http://[::1]:8400", "https://api.host.com"]
-        {
-            let client = ApiClient::new(base, &token).expect(base);
-            assert!(!format!("{client:?}").contains(token.reveal()));
-        }
-        for base in
-            ["http://api.host.com", "http://127.0.0.1.host.com", "ftp://127.0.0.1", "127.0.0.1:8400", ""]
-        {
-            let refused = ApiClient::new(base, &token).expect_err(base);
-            assert_eq!(refused.exit(), Exit::Usage, "{base}");
-        }
-    }
-
-    #[test]
-    fn a_query_holds_what_is_given_and_nothing_breaks_out_of_it() {
-        let parameters = [("a", Some("x&y=ü z".to_owned())), ("b", None), ("c", Some("1".to_owned()))];
-        assert_eq!(with_query("/v1/x", &parameters), "/v1/x?a=x%26y%3D%C3%BC%20z&c=1");
-        assert_eq!(with_query("/v1/x", &[("b", None)]), "/v1/x");
-    }
-
-    #[tokio::test]
-    async fn nobody_there_is_told_apart_from_a_refusal() {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
-        let base = format!("http://{}", listener.local_addr().expect("bound"));
-        drop(listener);
-        let client = ApiClient::new(&base, &Token::generate(Viewer::Operator)).expect("an address");
-        let error = client.get::<serde_json::Value>("/v1/summary").await.expect_err("nobody listens");
-        assert_eq!(error.exit().code(), 8);
-        assert!(error.to_string().contains(&base), "{error}");
-    }
-}
+mod tests;

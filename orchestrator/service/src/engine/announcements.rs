@@ -1,12 +1,14 @@
 //! What is told of an order's steps to whoever listens: with the step, in its transaction.
 
 use issuance::admission::Denial;
+use issuance::event::new_deferral;
 use issuance::fault::Fault;
 use issuance::order::{Order, Stage};
 use issuance::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::store::aftermath::{Aftermath, SuccessorKind};
+use crate::store::leases::Claim;
 use crate::store::steps::{Event, IssuedChain};
 use crate::store::{Ownership, Store};
 
@@ -76,14 +78,10 @@ pub(super) fn failure(
     Some(Event { event: store.mint_event(now), kind: "certificate.failed", subject, data })
 }
 
-/// An order that the gate keeps waiting.
-pub(super) fn deferral(
-    store: &Store,
-    owner: Ownership,
-    order: &Order,
-    denial: &Denial,
-    now: Timestamp,
-) -> Event {
+/// An order that the gate keeps waiting: told once for each reason, however often the gate is asked.
+pub(super) fn deferral(store: &Store, claim: &mut Claim, denial: &Denial, now: Timestamp) -> Option<Event> {
+    let told = new_deferral(claim.deferred_as.as_deref(), denial.as_str(), denial.until(), now)?;
+    claim.deferred_as = Some(told);
     let (limit, key) = match denial {
         Denial::Limit { limit, key, .. } => (Some(limit.as_str()), Some(&**key)),
         Denial::Unproven { limit, .. } => (Some(limit.as_str()), None),
@@ -93,13 +91,14 @@ pub(super) fn deferral(
         Denial::NoRoom { .. } | Denial::Held { .. } | Denial::Turn { .. } => (None, None),
     };
     let data = json!({
-        "names": order.names,
+        "names": claim.order.names,
         "reason": denial.as_str(),
         "limit": limit,
         "key": key,
         "next_attempt_at": denial.until(),
     });
-    Event { event: store.mint_event(now), kind: "order.deferred", subject: owner.order.to_string(), data }
+    let subject = claim.owner.order.to_string();
+    Some(Event { event: store.mint_event(now), kind: "order.deferred", subject, data })
 }
 
 fn shown(fault: &Fault) -> Value {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use issuance::admission::Denial;
 use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
 use issuance::authorization::Authorization;
-use issuance::event::new_deferral;
 use issuance::fairness::Lane;
 use issuance::ids::{AccountId, OrderId};
 use issuance::order::{Order, Stage};
@@ -174,7 +173,8 @@ impl Executor {
             let (answer, chain) = match performed.unwrap_or_else(|_| Performed::late()) {
                 Performed::Answer(answered) => *answered,
                 Performed::Deferred(denial) => {
-                    self.tell_deferral(&mut hand, &denial);
+                    let told = deferral(&self.store, &mut hand.claim, &denial, self.clock.now());
+                    hand.uncommitted.events.extend(told);
                     (Answer::Admission(Admission::Denied { until: denial.until() }), None)
                 }
                 Performed::Refused(denial) => return self.back_in_line(hand, &denial).await,
@@ -320,21 +320,11 @@ impl Executor {
         })
     }
 
-    /// Told with the next commit: once for each reason, however often the gate is asked.
-    fn tell_deferral(&self, hand: &mut InHand, denial: &Denial) {
-        let (now, claim) = (self.clock.now(), &mut hand.claim);
-        let news = new_deferral(claim.deferred_as.as_deref(), denial.as_str(), denial.until(), now);
-        if let Some(told) = news {
-            claim.deferred_as = Some(told);
-            hand.uncommitted.events.push(deferral(&self.store, claim.owner, &claim.order, denial, now));
-        }
-    }
-
     /// The account has nothing left for it: it keeps its place in the line, and nobody is fetched from there in vain.
     /// One in doubt is at the CA already, perhaps, and in no line.
     async fn back_in_line(&self, mut hand: InHand, denial: &Denial) -> Result<AttemptEnd, CommitError> {
         let now = self.clock.now();
-        self.tell_deferral(&mut hand, denial);
+        hand.uncommitted.events.extend(deferral(&self.store, &mut hand.claim, denial, now));
         let order = &mut hand.claim.order;
         // What has ceased to be exempt must not be fetched as such again.
         order.exemptions = self.profile.exemptions(order.exemptions).still_at(now);

@@ -160,15 +160,6 @@ pub async fn find(
     }))
 }
 
-/// Whether the certificate is there for this audience, issued or not.
-pub async fn is_for(
-    store: &Store,
-    audience: &Audience,
-    certificate: CertificateId,
-) -> Result<bool, StoreError> {
-    Ok(find(store, audience, certificate, None).await?.is_some())
-}
-
 /// What is to be shown to whoever asks a server for that name now.
 pub async fn covering(
     store: &Store,

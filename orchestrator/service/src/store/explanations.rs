@@ -261,10 +261,10 @@ async fn explain(
     let closed_until = row.closed_until.map(Timestamp::from).filter(is_future);
     let stage = wished.as_ref().and_then(|one| one.stage.clone());
     let due_at = wished.as_ref().and_then(|one| one.due_at);
-    let rate_limited_until = match stage.as_deref() {
-        Some("accepted") => due_at.filter(is_future).max(closed_until),
-        _ => None,
-    };
+    // While a worker has it, it is due when that one's lease ends: no limit keeps it.
+    let waits =
+        wished.as_ref().is_some_and(|one| !one.is_in_hand && one.stage.as_deref() == Some("accepted"));
+    let rate_limited_until = if waits { due_at.filter(is_future).max(closed_until) } else { None };
     let suspended_at = row.suspended_at.map(Timestamp::from);
     let status = status(&Standpoint {
         wished: wished.as_ref(),
@@ -332,6 +332,8 @@ struct Wished {
     order: Option<OrderId>,
     stage: Option<String>,
     due_at: Option<Timestamp>,
+    /// A worker has its order.
+    is_in_hand: bool,
     fault: Option<FaultView>,
     /// A valid certificate has the name.
     is_certified: bool,
@@ -359,6 +361,7 @@ async fn wished(
         order: row.order_id.map(OrderId),
         stage: row.stage,
         due_at: row.due_at.map(Timestamp::from),
+        is_in_hand: row.is_in_hand,
         fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
         is_certified: row.is_certified,
     }))

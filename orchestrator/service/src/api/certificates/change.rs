@@ -6,13 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 use issuance::ids::CertificateId;
 use issuance::key_kind::KeyKind;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::create::refused;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
+use crate::api::body::given;
 use crate::api::etag::{self, Etag};
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
@@ -33,33 +34,29 @@ pub struct CertificateChange {
     /// All of them: an order for the new set follows at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub challenge: Option<WantedChallenge>,
     /// All of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub key_type: Option<Option<KeyKind>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse_key: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u16>)]
     pub key_days_max: Option<Option<u16>>,
     /// In PEM; an order with it follows at once. `null`: keys are made here from now on.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub csr: Option<Option<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_renew: Option<bool>,
-}
-
-/// `null` is something else than nothing.
-#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Changes what is wished. What is at the CA for other names goes on to its end; what waits for them is over.

@@ -43,7 +43,11 @@ pub struct WantedCertificate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Absent: `http-01`, or `dns-01` with a wildcard.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub challenge: Option<WantedChallenge>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -11,6 +11,7 @@ use issuance::identifier::{Hostname, Identifiers};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::Fleet;
 use super::answer::ForecastAnswer;
@@ -39,7 +40,7 @@ pub struct ForecastRequest {
     /// Absent: everything that is queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<Vec<WantedSite>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::object")]
     pub assumptions: Assumptions,
 }
 
@@ -72,7 +73,13 @@ pub struct Assumptions {
     pub partial_share: Option<f64>,
     /// Finishes to find overrides for.
     pub within_seconds: Vec<u64>,
+    #[schema(schema_with = whole)]
     pub seed: u64,
+}
+
+/// Any of 64 bits: `int64`, which an unsigned number is told as otherwise, ends halfway.
+fn whole() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(u64::MAX)).build()
 }
 
 /// When sites, or all that is queued, will be done.

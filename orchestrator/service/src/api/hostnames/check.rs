@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
     params(
         ("hostname" = String, Path, description = "The name, in any spelling", example = "www.example.com",
     ),
-        ("prefer" = Option<String>, Header, description = "`wait=N`: the answer is waited for, up to N seconds (RFC 7240)", example = "wait=10")),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: the answer is waited for, up to N seconds (RFC 7240)", example = "wait=10")),
     security(("bearer" = ["hostnames:write"])),
     responses(
             (status = 200, description = "What was found", body = HostnameView),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse as _, Response};
@@ -19,7 +20,7 @@ use crate::api::certificates::create::WantedLane;
 use crate::api::etag::{self, Etag};
 use crate::api::prefer::Wait;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
-use crate::api::query::{Parameters, PathHostname, PathText};
+use crate::api::query::{Parameters, PathHostname};
 use crate::api::wanted::{Faults, WantedChallenge, WantedKey};
 use crate::api::write::{Answer, Begun, WriteRequest};
 use crate::store::events::Event;
@@ -40,7 +41,11 @@ pub struct HostnameWish {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Absent: `http-01`, or `dns-01` with a wildcard.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub challenge: Option<WantedChallenge>,
     /// A certificate is kept for it. Absent: yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +95,11 @@ pub struct HostnameWish {
 pub(in crate::api) async fn put(
     State(api): State<ApiState>,
     caller: Caller,
-    PathText(text): PathText,
+    path: Result<Path<String>, PathRejection>,
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
+    let Path(text) = path.map_err(|_| Problem::no_route())?;
     let hostname = named(&text)?;
     let wanted: HostnameWish = request.json_or_default()?;
     let (method, certificate) = judged(&hostname, &wanted)?;

@@ -175,7 +175,7 @@ mod tests {
     fn a_bomb_is_put_out() {
         let bomb = gzip(&vec![b'x'; 64 << 20]);
         assert!(bomb.len() < 100_000);
-        for (bytes_max, word) in [(1 << 30, "expands"), (3 << 20, "MiB")] {
+        for (bytes_max, word) in [(1 << 30, "expands"), (1 << 20, "MiB")] {
             let refused = inflate(&bomb, 8_192, bytes_max).expect_err("it is one");
             assert!(format!("{refused:?}").contains(word), "{refused:?}");
         }

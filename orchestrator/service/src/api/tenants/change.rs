@@ -29,7 +29,11 @@ pub struct TenantChange {
     pub external_id: Option<Option<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<TenantStatus>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub quotas: Option<QuotasChange>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,

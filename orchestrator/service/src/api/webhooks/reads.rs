@@ -101,9 +101,9 @@ pub(in crate::api) async fn attempts(
     Parameters(asked): Parameters<AttemptParameters>,
 ) -> Result<Json<Listing<AttemptView>>, Problem> {
     caller.require(Scope::WebhooksManage)?;
+    let page = query::page(asked.limit, asked.cursor.as_deref(), &("attempts", id))?;
     let found = webhooks::find(&api.store, caller.viewer, id).await?;
     found.ok_or_else(|| Problem::not_found("webhook"))?;
-    let page = query::page(asked.limit, asked.cursor.as_deref(), &("attempts", id))?;
     Ok(Json(webhook_attempts::attempts(&api.store, caller.viewer, id, &page).await?))
 }
 
@@ -138,8 +138,8 @@ pub(in crate::api) async fn deliveries(
 ) -> Result<Json<Listing<DeliveryView>>, Problem> {
     caller.require(Scope::WebhooksManage)?;
     let state = query::one_of("state", asked.state.as_deref(), &STATES)?;
+    let page = query::page(asked.limit, asked.cursor.as_deref(), &("deliveries", id, state))?;
     let found = webhooks::find(&api.store, caller.viewer, id).await?;
     found.ok_or_else(|| Problem::not_found("webhook"))?;
-    let page = query::page(asked.limit, asked.cursor.as_deref(), &("deliveries", id, state))?;
     Ok(Json(webhook_attempts::deliveries(&api.store, caller.viewer, id, state, &page).await?))
 }
