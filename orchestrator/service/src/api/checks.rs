@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::auth::Operator;
 use super::problem::{Problem, Problems};
-use super::write::{Answer, Begun, WriteRequest};
+use super::write::{Answer, WriteRequest, or_answered};
 use crate::store::check_records::{self, ChangedBy, CheckRecordView};
 use crate::store::events::Event;
 use crate::store::scope::Scope;
@@ -84,10 +84,7 @@ pub(super) async fn write(
     let Path(check) = path.map_err(|_| Problem::no_route())?;
     let check = check_of(&check)?;
     let WantedStanding { standing } = request.json()?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = check_records::list_in(&mut write.work, api.account).await?;
     let by = ChangedBy::Operator;
     let changed = check_records::change_standing(&mut write.work, api.account, check, standing, by).await?;

@@ -22,7 +22,7 @@ use super::delivery_instruments::REPORTS;
 use super::problem::{Problem, ProblemEntry, Problems};
 use super::query::{Parameters, one_of, page};
 use super::recipient::Recipient;
-use super::write::{Answer, Begun, WriteRequest};
+use super::write::{Answer, WriteRequest, or_answered};
 use crate::store::deployments::{self, Before, DeploymentFilter, DeploymentView, Probe, Reported, Told};
 use crate::store::events::Event;
 use crate::store::page::Listing;
@@ -196,10 +196,7 @@ pub(super) async fn write(
     recipient.caller.require(Scope::DeploymentsManage)?;
     let report: Report = request.json()?;
     let told = report.told(api.clock.now()).map_err(Problem::body_invalid)?;
-    let mut write = match request.begin(&api, &recipient.caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &recipient.caller).await?);
     let kept = deployments::report(&mut write.work, &recipient.audience, certificate, &target, &told).await?;
     let (view, before) = match kept {
         Reported::NoCertificate => return Err(Problem::not_found("certificate")),
@@ -236,10 +233,7 @@ pub(super) async fn delete(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     recipient.caller.require(Scope::DeploymentsManage)?;
-    let mut write = match request.begin(&api, &recipient.caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &recipient.caller).await?);
     let gone = deployments::forget(&mut write.work, &recipient.audience, certificate, &target).await?;
     let view = gone.ok_or_else(|| Problem::not_found("deployment"))?;
     let data = json!({ "before": view, "after": null });

@@ -21,7 +21,7 @@ use super::ApiState;
 use super::auth::Operator;
 use super::problem::{Problem, ProblemEntry, Problems};
 use super::query::PathId;
-use super::write::{Answer, Begun, WriteRequest};
+use super::write::{Answer, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::limit_overrides::{self, NewOverride, OverrideView};
 use crate::store::scope::Scope;
@@ -158,10 +158,7 @@ pub(super) async fn create(
         note: wanted.note.trim().to_owned(),
         expires_at: wanted.expires_at,
     };
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let change = limit_overrides::enter(&mut write.work, api.account, &new).await?;
     let change = change.ok_or_else(Problem::account_missing)?;
     let data = json!({ "before": change.before, "after": change.after });
@@ -215,10 +212,7 @@ pub(super) async fn seek(
         let detail = format!("a search ends within {} days from now", SEARCH_MAX.as_secs() / (24 * 3_600));
         return Err(Problem::body_invalid(vec![ProblemEntry::at("/until", "out-of-range", detail)]));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = limit_overrides::seek(&mut write.work, api.account, Some(until)).await?;
     write.work.tell(searched(&api, before, Some(until))).await?;
     let response = write.finish(Answer::ok(&SearchView { until })).await?;
@@ -241,10 +235,7 @@ pub(super) async fn stop_seeking(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::AccountsManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = limit_overrides::seek(&mut write.work, api.account, None).await?;
     write.work.tell(searched(&api, before, None)).await?;
     write.finish(Answer::no_content()).await
@@ -273,10 +264,7 @@ pub(super) async fn delete(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::AccountsManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = limit_overrides::take_back(&mut write.work, api.account, id).await?;
     let before = before.ok_or_else(|| Problem::not_found("override"))?;
     write.work.tell(told("limit_override.removed", id, json!({ "before": before }))).await?;

@@ -13,7 +13,7 @@ use super::ApiState;
 use super::auth::Operator;
 use super::problem::{Problem, Problems};
 use super::query::Parameters;
-use super::write::{Answer, Begun, WriteRequest};
+use super::write::{Answer, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::pauses::{self, PausedView};
 use crate::store::scope::Scope;
@@ -76,10 +76,7 @@ pub(super) async fn release(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::AccountsManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let released = pauses::release(&mut write.work, api.account, asked.hostname.as_deref()).await?;
     if released.is_empty() && asked.hostname.is_some() {
         return Err(Problem::not_found("paused name"));

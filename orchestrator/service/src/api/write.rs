@@ -4,10 +4,7 @@
 //!
 //! ```ignore
 //! let wanted: Wanted = request.json()?;
-//! let mut write = match request.begin(&api, &caller).await? {
-//!     Begun::Fresh(write) => write,
-//!     Begun::Answered(response) => return Ok(response),
-//! };
+//! let mut write = or_answered!(request.begin(&api, &caller).await?);
 //! let view = things::create(&mut write.work, wanted).await?;
 //! write.work.tell(Event { … }).await?;
 //! write.finish(Answer::created(&view, location)).await
@@ -58,6 +55,17 @@ pub(super) enum Begun {
     /// It was done before: this is the answer that was given.
     Answered(Response),
 }
+
+/// What is left to do; a handler that finds its request carried out ends here, with the answer that was given.
+macro_rules! or_answered {
+    ($begun:expr) => {
+        match $begun {
+            $crate::api::write::Begun::Fresh(write) => write,
+            $crate::api::write::Begun::Answered(response) => return Ok(response),
+        }
+    };
+}
+pub(super) use or_answered;
 
 /// A request that is being carried out. Dropped, it changes nothing.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::api::body::given;
 use crate::api::etag;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::keyring::{self, ApiKeyView, KeyTerms};
 use crate::store::scope::Scope;
 
@@ -49,10 +49,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     caller.require(Scope::KeysManage)?;
     let wanted: KeyChange = request.json()?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = keyring::hold(&mut write.work, id).await?;
     let before = before.ok_or_else(|| Problem::not_found("key"))?;
     require_no_more(&caller, &before)?;

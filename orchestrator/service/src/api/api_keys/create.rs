@@ -10,7 +10,7 @@ use super::{OF_AGENTS, check_expiry, check_name, read_cidrs, read_scopes, read_s
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::keyring::{self, ApiKeyView, KeyTerms};
 use crate::store::scope::Scope;
 use crate::store::tenants;
@@ -90,10 +90,7 @@ pub(super) async fn create(
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let terms = KeyTerms {
         name: wanted.name.trim().to_owned(),
         scopes,

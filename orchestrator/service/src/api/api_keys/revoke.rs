@@ -10,7 +10,7 @@ use crate::api::auth::Caller;
 use crate::api::etag;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::keyring;
 use crate::store::scope::Scope;
 
@@ -30,10 +30,7 @@ pub(super) async fn revoke(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::KeysManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = keyring::hold(&mut write.work, id).await?;
     let before = before.ok_or_else(|| Problem::not_found("key"))?;
     etag::require(&request.headers, before.version)?;

@@ -13,7 +13,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::keyring::{self, RotationRefusal};
 use crate::store::scope::Scope;
 
@@ -56,10 +56,7 @@ pub(super) async fn rotate(
             detail,
         )]));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = keyring::hold(&mut write.work, id).await?;
     let before = before.ok_or_else(|| Problem::not_found("key"))?;
     require_no_more(&caller, &before)?;

@@ -13,7 +13,7 @@ use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::{Parameters, PathId};
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::scope::Scope;
 use crate::store::settle_wishes::{self, Mode, SettleAnswer};
@@ -64,10 +64,7 @@ pub(in crate::api) async fn create(
 ) -> Result<Response, Problem> {
     caller.require(Scope::AuthorizationsManage)?;
     let mode = if asked.dry_run { Mode::DryRun } else { Mode::Write };
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let view = match settle_wishes::wish(&mut write.work, id, mode).await? {
         SettleAnswer::Granted(view) => view.foretold(&api.profile),
         SettleAnswer::Settled(view) => return Err(Problem::already_settled(&view)),

@@ -18,7 +18,7 @@ use crate::api::etag::{self, Etag};
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
 use crate::api::wanted::{Faults, WantedChallenge, WantedKey};
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::certificate_actions;
 use crate::store::certificate_wishes::{self, Change, Locked};
 use crate::store::certificates::CertificateView;
@@ -81,10 +81,7 @@ pub(in crate::api) async fn change(
 ) -> Result<Response, Problem> {
     caller.require(Scope::CertificatesWrite)?;
     let wanted: CertificateChange = request.json()?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let locked = certificate_wishes::lock(&mut write.work, id).await?;
     let locked = locked.ok_or_else(|| Problem::not_found("certificate"))?;
     etag::require(&request.headers, locked.version)?;
@@ -193,10 +190,7 @@ pub(in crate::api) async fn delete(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::CertificatesWrite)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let locked = certificate_wishes::lock(&mut write.work, id).await?;
     let locked = locked.ok_or_else(|| Problem::not_found("certificate"))?;
     etag::require(&request.headers, locked.version)?;

@@ -18,7 +18,7 @@ use crate::api::etag::Etag;
 use crate::api::prefer::Wait;
 use crate::api::problem::{ItemProblem, Problem, ProblemEntry, Problems};
 use crate::api::wanted::{Faults, WantedChallenge, WantedKey};
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::certificate_wishes::{self, NewCertificate, Refusal};
 use crate::store::certificates::CertificateView;
 use crate::store::claims::{self, Owner};
@@ -117,10 +117,7 @@ pub(in crate::api) async fn create(
     request.require_idempotency_key()?;
     let wanted: WantedCertificate = request.json()?;
     let judged = Judged::of(&wanted)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let id = judged.make(&api, &mut write.work, &wanted).await?;
     let view = super::within(&api, &mut write.work, id).await?;
     let tag = Etag::of(view.version, &view);
@@ -183,10 +180,7 @@ pub(in crate::api) async fn batch(
         let detail = format!("a batch has 1 to {BATCH_MAX} items: import a file for more");
         return Err(Problem::body_invalid(vec![ProblemEntry::at("/items", "out-of-range", detail)]));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let mut data = Vec::with_capacity(wanted.items.len());
     // Tenants are held in one order by everybody, so that two batches never wait in a circle.
     let mut tenants: Vec<Option<&str>> = wanted.items.iter().map(|one| one.tenant.as_deref()).collect();

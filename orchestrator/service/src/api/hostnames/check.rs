@@ -17,7 +17,7 @@ use crate::api::auth::Caller;
 use crate::api::prefer::wait_of;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::checks::{self, WishState};
 use crate::store::explanations::HostnameView;
 use crate::store::scope::Scope;
@@ -47,10 +47,7 @@ pub(in crate::api) async fn create(
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
     let viewer = caller.viewer;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let wished = checks::wish(&mut write.work, api.account, &hostname).await?;
     let wished = wished.ok_or_else(|| Problem::not_found("hostname"))?;
     let view = super::explained_in(&mut write.work, &api, &hostname).await?;

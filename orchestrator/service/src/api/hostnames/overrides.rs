@@ -12,7 +12,7 @@ use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::PathCheck;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::check_overrides;
 use crate::store::checks;
 use crate::store::explanations::HostnameView;
@@ -68,10 +68,7 @@ pub(in crate::api) async fn write(
         return Err(Problem::body_invalid(errors));
     }
     let (note, until) = (wanted.note.trim(), wanted.expires_at);
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let work = &mut write.work;
     let before = check_overrides::find(work, &hostname, check).await?;
     if !check_overrides::enter(work, &hostname, check, note, until).await? {
@@ -107,10 +104,7 @@ pub(in crate::api) async fn delete(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let work = &mut write.work;
     let before = check_overrides::find(work, &hostname, check).await?;
     if !check_overrides::take_back(work, &hostname, check).await? {

@@ -22,7 +22,7 @@ use crate::api::prefer::Wait;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::{Parameters, PathHostname};
 use crate::api::wanted::{Faults, WantedChallenge, WantedKey};
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::explanations::HostnameView;
 use crate::store::hostname_wishes::{self, Put, PutRefusal, WantedCertificate, WantedHostname};
@@ -103,10 +103,7 @@ pub(in crate::api) async fn put(
     let hostname = named(&text)?;
     let wanted: HostnameWish = request.json_or_default()?;
     let (method, certificate) = judged(&hostname, &wanted)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let tenant = crate::api::certificates::tenant(&mut write.work, wanted.tenant.as_deref()).await?;
     let before = hostname_wishes::lock(&mut write.work, &hostname).await?.filter(|one| one.tenant == tenant);
     match &before {
@@ -271,10 +268,7 @@ pub(in crate::api) async fn delete(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let locked = hostname_wishes::lock(&mut write.work, &hostname).await?;
     let locked = locked.filter(|_| !hostname.is_wildcard()).ok_or_else(|| Problem::not_found("hostname"))?;
     etag::require(&request.headers, locked.version)?;

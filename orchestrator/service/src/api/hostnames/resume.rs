@@ -8,7 +8,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::explanations::HostnameView;
 use crate::store::scope::Scope;
 use crate::store::watches;
@@ -32,10 +32,7 @@ pub(in crate::api) async fn create(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let resumed = watches::resume(&mut write.work, api.account, &hostname).await?;
     let resumed = resumed.ok_or_else(|| Problem::not_found("hostname"))?;
     let view = super::explained_in(&mut write.work, &api, &hostname).await?;

@@ -16,7 +16,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathHostname;
-use crate::api::write::{Answer, Begun, Write, WriteRequest};
+use crate::api::write::{Answer, Write, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::scope::Scope;
 use crate::store::tenants;
@@ -95,10 +95,7 @@ pub(super) async fn create(
             tenants::find_as(&api.store, viewer, slug).await?.ok_or_else(|| Problem::not_found("tenant"))?
         }
     };
-    let write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let write = or_answered!(request.begin(&api, &caller).await?);
     match caller.viewer {
         Viewer::Operator => move_at_once(write, &hostname, to).await,
         Viewer::Tenant(_) => ask(write, &hostname, to).await,
@@ -153,10 +150,7 @@ pub(super) async fn withdraw(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::HostnamesWrite)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let ended = transfers::withdraw(&mut write.work, &hostname).await?;
     let ended = ended.ok_or_else(|| Problem::not_found("transfer"))?;
     let event = Event {

@@ -18,7 +18,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::body::receive;
 use crate::api::problem::Problem;
-use crate::api::write::{Answer, Begun, begin, idempotency_key};
+use crate::api::write::{Answer, begin, idempotency_key, or_answered};
 use crate::store::events::Event;
 use crate::store::imports::{self, Import, Outcome, Reason, Wish};
 use crate::store::quotas::Excess;
@@ -96,10 +96,7 @@ pub(super) async fn create(
     })
     .await
     .map_err(|error| Problem::internal(&error))??;
-    let mut write = match begin(api, caller, name).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(begin(api, caller, name).await?);
     let outcome = read.record(&mut write.work, api, caller.viewer, lane).await?;
     let report = read.report(outcome);
     if let Some(id) = report.id {

@@ -8,7 +8,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::imports::view::ImportView;
 use crate::store::imports::wish::{self, Granted, ImportWish};
 use crate::store::scope::Scope;
@@ -79,10 +79,7 @@ async fn grant(
     wanted: ImportWish,
 ) -> Result<Response, Problem> {
     caller.require(Scope::ImportsWrite)?;
-    let mut write = match request.begin(api, caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(api, caller).await?);
     let view = match wish::wish(&mut write.work, id, wanted).await? {
         Granted::Now(view) => view,
         Granted::Refused(view) => return Err(Problem::import_not_so(wanted, &view)),

@@ -12,7 +12,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::certificate_wishes;
 use crate::store::events::Event;
 use crate::store::order_ends::{self, CancelAnswer};
@@ -50,10 +50,7 @@ pub(in crate::api) async fn create(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::CertificatesWrite)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let (certificate, ended) = match order_ends::cancel(&mut write.work, id).await? {
         CancelAnswer::Ended { certificate } => (certificate, true),
         CancelAnswer::Requested { certificate } => (certificate, false),

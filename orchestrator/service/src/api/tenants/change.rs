@@ -13,7 +13,7 @@ use crate::api::body::given;
 use crate::api::etag;
 use crate::api::problem::{Problem, Problems};
 use crate::api::query::PathText;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::scope::Scope;
 use crate::store::tenants::{self, TenantStatus, TenantTerms, TenantView};
@@ -82,10 +82,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     caller.require(Scope::TenantsManage)?;
     let wanted: TenantChange = request.json()?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Answered(response) => return Ok(response),
-        Begun::Fresh(write) => write,
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let before = tenants::hold_one(&mut write.work, &named(&tenant)).await?;
     let before = before.ok_or_else(|| Problem::not_found("tenant"))?;
     etag::require(&request.headers, before.version)?;

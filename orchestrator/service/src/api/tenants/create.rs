@@ -11,7 +11,7 @@ use crate::api::ApiState;
 use crate::api::auth::Operator;
 use crate::api::etag;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::events::Event;
 use crate::store::scope::Scope;
 use crate::store::tenants::{self, TenantQuotas, TenantStatus, TenantTerms, TenantView};
@@ -80,10 +80,7 @@ pub(super) async fn create(
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Answered(response) => return Ok(response),
-        Begun::Fresh(write) => write,
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let view = tenants::create(&mut write.work, &wanted.slug, &terms).await?;
     let view = view.map_err(|conflict| refused(&conflict))?;
     write

@@ -19,7 +19,7 @@ use crate::api::auth::Caller;
 use crate::api::etag;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::scope::Scope;
 use crate::store::webhooks::{self, RECOVERED_MAX};
 
@@ -79,10 +79,7 @@ pub(in crate::api) async fn rotate(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::WebhooksManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let (secret, secret_sealed) = sealed(&api, id)?;
     let webhook = webhooks::rotate(&mut write.work, id, &secret_sealed).await.map_err(problem)?;
     let data = json!({ "after": { "previous_secret_until": webhook.previous_secret_until } });
@@ -109,10 +106,7 @@ pub(in crate::api) async fn test(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::WebhooksManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let webhook = webhooks::held(&mut write.work, id).await.map_err(problem)?;
     if webhook.status == "disabled" || webhook.status == "paused" {
         let detail = format!("the webhook is {}: enable it first", webhook.status);
@@ -143,10 +137,7 @@ pub(in crate::api) async fn resend(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::WebhooksManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let webhook = webhooks::held(&mut write.work, id).await.map_err(problem)?;
     if !webhooks::resend(&mut write.work, id, delivery_id).await.map_err(problem)? {
         return Err(Problem::not_found("delivery"));
@@ -177,10 +168,7 @@ pub(in crate::api) async fn recover(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::WebhooksManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let webhook = webhooks::held(&mut write.work, id).await.map_err(problem)?;
     let WantedRecovery { since } = request.json()?;
     let now = write.work.at();

@@ -15,7 +15,7 @@ use crate::api::auth::Caller;
 use crate::api::etag;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
 use crate::api::query::PathId;
-use crate::api::write::{Answer, Begun, WriteRequest};
+use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::scope::Scope;
 use crate::store::viewer::Viewer;
 use crate::store::webhooks::{self, NewWebhook, WebhookChange, WebhookView};
@@ -60,10 +60,7 @@ pub(in crate::api) async fn create(
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let id = api.store.mint_webhook(write.work.at());
     let (secret, secret_sealed) = sealed(&api, id)?;
     let new = NewWebhook {
@@ -120,10 +117,7 @@ pub(in crate::api) async fn change(
     if !errors.is_empty() {
         return Err(Problem::body_invalid(errors));
     }
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let change = WebhookChange {
         external_id: wanted.external_id,
         url: wanted.url,
@@ -159,10 +153,7 @@ pub(in crate::api) async fn delete(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::WebhooksManage)?;
-    let mut write = match request.begin(&api, &caller).await? {
-        Begun::Fresh(write) => write,
-        Begun::Answered(response) => return Ok(response),
-    };
+    let mut write = or_answered!(request.begin(&api, &caller).await?);
     let version = webhooks::held(&mut write.work, id).await.map_err(problem)?.version;
     etag::require_named(&request.headers, version)?;
     let before = webhooks::delete(&mut write.work, id, version).await.map_err(problem)?;
