@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::routes;
-use crate::world::{Answer, HEADER, World};
+use crate::world::{Answer, HEADER, START, World};
 
 /// What one tenant has, by the names that routes give it.
 struct Holding {
@@ -98,6 +98,8 @@ async fn ask(world: &World, method: &str, path: &str, key: &str) -> Answer {
         json!({ "fault": "the disk is full" })
     } else if path.ends_with("/bundle") {
         json!({ "passphrase": "of twelve or more" })
+    } else if path.ends_with("/recover") {
+        json!({ "since": START })
     } else {
         json!({})
     };

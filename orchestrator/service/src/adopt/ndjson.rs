@@ -23,16 +23,21 @@ const COMPLAINT_CHARS_MAX: usize = 160;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Members<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     tenant: Option<&'a RawValue>,
     #[serde(borrow)]
     external_id: &'a RawValue,
     #[serde(borrow)]
     names: &'a RawValue,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     challenge: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     labels: Option<&'a RawValue>,
+}
+
+/// Where a member stands, `null` is what it is said to be, and wrong: what is to be left out is left out.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Reads rows, each by itself.
@@ -300,7 +305,7 @@ mod tests {
             (b"[]", 1, None, "not_an_object"),
             (b"{\"tenant\":\"t1\"", 14, None, "not_an_object"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[],\"name\":1}", 51, None, "not_an_object"),
-            (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\xff\"]}", 51, None, "not_utf8"),
+            (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\xff\"]}", 50, None, "not_utf8"),
             (b"{\"external_id\":\"s1\",\"names\":[\"a.com\"]}", 1, Some("tenant"), "bad_tenant"),
             (b"{\"tenant\":\"T1\",\"external_id\":\"s1\",\"names\":[\"a.com\"]}", 11, Some("tenant"), "bad_tenant"),
             (b"{\"tenant\":\"t1\",\"external_id\":1,\"names\":[\"a.com\"]}", 30, Some("external_id"), "bad_external_id"),
@@ -308,7 +313,7 @@ mod tests {
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":\"a.com\"}", 43, Some("names"), "names_missing"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\",7]}", 52, Some("names"), "bad_characters"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\",\"co.uk\"]}", 52, Some("names"), "public_suffix"),
-            (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"],\"challenge\":null}", 66, Some("challenge"), "unknown_challenge"),
+            (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"],\"challenge\":null}", 65, Some("challenge"), "unknown_challenge"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"],\"labels\":{\"a\":1}}", 62, Some("labels"), "bad_label"),
             (b"{\"tenant\":\"t1\",\"external_id\":\"s1\",\"names\":[\"a.com\"],\"labels\":{\"a\":\"1\",\"a\":\"2\"}}", 62, Some("labels"), "bad_label"),
         ];

@@ -2,7 +2,7 @@
 //!
 //! A handler reads the request, begins, changes, tells, and finishes:
 //!
-//! ```ignore
+//! ```text
 //! let wanted: Wanted = request.json()?;
 //! let mut write = or_answered!(request.begin(&api, &caller).await?);
 //! let view = things::create(&mut write.work, wanted).await?;

@@ -1,7 +1,7 @@
 //! `/v1/imports`: certificates that are to exist, by the file.
 //!
-//! A CSV without a `mode` is committed at once and answered with what became of it ([`at_once`]). With `mode=preview` or
-//! `mode=commit` the file is received row by row ([`upload`]), and the rest is a job of the service: the answer is 202, and
+//! A CSV without a `mode` is committed at once and answered with what became of it (`at_once`). With `mode=preview` or
+//! `mode=commit` the file is received row by row (`upload`), and the rest is a job of the service: the answer is 202, and
 //! `Location` says where to look.
 
 mod at_once;

@@ -168,9 +168,9 @@ pub(in crate::api) async fn recover(
     request: WriteRequest,
 ) -> Result<Response, Problem> {
     caller.require(Scope::WebhooksManage)?;
+    let WantedRecovery { since } = request.json()?;
     let mut write = or_answered!(request.begin(&api, &caller).await?);
     let webhook = webhooks::held(&mut write.work, id).await.map_err(problem)?;
-    let WantedRecovery { since } = request.json()?;
     let now = write.work.at();
     if since > now || since < now.before(RECOVERED_MAX) {
         let detail = "events can be had again from the last 30 days";

@@ -158,6 +158,10 @@ fn difference(missing: &[Hostname], extra: &[Hostname]) -> String {
     }
 }
 
+/// Tags of DER (X.690 §8).
+const SEQUENCE: u8 = 0x30;
+const OBJECT_IDENTIFIER: u8 = 0x06;
+
 impl CheckedRequest {
     /// Reads a request in PEM, one block with either of the two labels in use.
     pub fn from_pem(pem: &str) -> Result<Self, RequestError> {
@@ -184,6 +188,11 @@ impl CheckedRequest {
             return Err(RequestError::Malformed);
         };
         let info = &request.certification_request_info;
+        // The parser takes whatever stands for an identifier there; a CA does not.
+        let signed = info.raw.as_ptr() as usize - der.as_ptr() as usize + info.raw.len();
+        if !matches!(&der[signed..], [SEQUENCE, _, OBJECT_IDENTIFIER, ..]) {
+            return Err(RequestError::Malformed);
+        }
         // What it is signed with first: a broken one proves nothing, whatever the key is.
         let signature = request.signature_algorithm.algorithm.to_id_string();
         if BROKEN_SIGNATURES.contains(&signature.as_str()) {
