@@ -112,6 +112,17 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The spelling in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What one check found in one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {

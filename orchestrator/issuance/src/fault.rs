@@ -23,6 +23,17 @@ pub enum Actor {
     Nobody,
 }
 
+impl Actor {
+    /// The spelling in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Operator => "operator",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
 macro_rules! classes {
     ($($(#[$doc:meta])* $variant:ident, $text:literal, $actor:ident, $advice:literal;)+) => {
         /// What is wrong, as a closed set.

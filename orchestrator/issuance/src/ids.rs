@@ -153,6 +153,11 @@ id!(
     "key"
 );
 id!(
+    /// Somebody who signs in.
+    UserId,
+    "usr"
+);
+id!(
     /// One certificate that the CA has signed: what an order brought.
     VersionId,
     "ver"

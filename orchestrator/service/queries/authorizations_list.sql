@@ -1,5 +1,5 @@
 -- $1 tenant or null, $2 after, $3 rows; then the filters, each null where it does not matter:
--- $4 order, $5 tenant's slug, $6 open or not, $7 status, $8 authorization
+-- $4 order, $5 tenant's slug, $6 open or not, $7 status, $8 authorization, $9 open though its order has ended, or not
 select
     authorizations.authorization_id, authorizations.tenant_id, tenants.slug as tenant,
     authorizations.account_id, authorizations.order_id, authorizations.url, authorizations.identifier,
@@ -20,5 +20,6 @@ where ($1::uuid is null or authorizations.tenant_id = $1)
     and ($6::boolean is null or (authorizations.settled_at is null) = $6)
     and ($7::text is null or authorizations.status = $7)
     and ($8::uuid is null or authorizations.authorization_id = $8)
+    and ($9::boolean is null or (authorizations.settled_at is null and orders.ended_at is not null) = $9)
 order by authorizations.authorization_id
 limit $3

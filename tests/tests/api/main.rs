@@ -6,6 +6,7 @@ mod clients;
 mod commands;
 mod contract;
 mod crossing;
+mod dashboard;
 mod deliveries;
 mod delivery;
 mod deployments;

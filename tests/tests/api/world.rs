@@ -12,9 +12,10 @@ use hyper_util::rt::TokioExecutor;
 use issuance::ids::{AccountId, TenantId};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
-use lockkeeper::api::{self, ApiState};
+use lockkeeper::api::ApiState;
 use lockkeeper::challenge::address::AddressPolicy;
 use lockkeeper::clock::DrivenClock;
+use lockkeeper::dashboard;
 use lockkeeper::keys::{MasterKey, Sealer};
 use lockkeeper::store::viewer::Viewer;
 use lockkeeper::store::{Store, api_keys, tenants};
@@ -115,7 +116,7 @@ impl World {
         let stop = state.stop.clone();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let service = dashboard::beside_api(state).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { pool, store, clock, wake, operator, base, stop, client }

@@ -32,7 +32,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("cluster", &[]),
     ("config", &[]),
-    ("dashboard", &["clock", "config", "store", "telemetry"]),
+    ("dashboard", &["api", "clock", "config", "keys", "store", "telemetry"]),
     ("doctor", &["acme", "challenge", "clock", "cluster", "config", "keys", "store"]),
     (
         "engine",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use issuance::ids::ApiKeyId;
+use issuance::ids::{ApiKeyId, UserId};
 
 use super::ApiState;
 use super::problem::Problem;
@@ -17,11 +17,23 @@ use crate::store::events::{Actor, Who};
 use crate::store::scope::{Scope, Scopes};
 use crate::store::viewer::Viewer;
 
-/// The bearer of a key. What it opens a handler asks for first of all: [`Caller::require`].
+/// Somebody who is signed in, put beside a request by the dashboard. Nothing that comes over the network can bring one.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub viewer: Viewer,
+    pub user: UserId,
+    pub name: String,
+    pub scopes: Scopes,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+/// The bearer of a key, or somebody who is signed in. What it opens a handler asks for first of all: [`Caller::require`].
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// Whose rows it may see.
     pub(super) viewer: Viewer,
+    /// Of somebody signed in, the user's id in its place: it counts what one caller has, and names no key.
     pub(super) key: ApiKeyId,
     /// For the audit.
     pub(super) actor: Actor,
@@ -44,6 +56,16 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        if let Some(user) = parts.extensions.get::<SignedIn>() {
+            let who = Who::User { id: user.user.0, name: user.name.clone() };
+            return Ok(Self {
+                viewer: user.viewer,
+                key: ApiKeyId(user.user.0),
+                actor: Actor { who, address: user.address, request_id },
+                scopes: user.scopes.clone(),
+            });
+        }
         let header = parts
             .headers
             .get(AUTHORIZATION)
@@ -67,7 +89,6 @@ impl FromRequestParts<ApiState> for Caller {
             told.put(allowance);
         }
         state.last_uses.note(&state.store, key.id, state.clock.now());
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         Ok(Self {
             viewer: key.viewer,
             key: key.id,

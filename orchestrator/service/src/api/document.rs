@@ -40,7 +40,7 @@ pub fn text() -> &'static str {
     &TEXT
 }
 
-pub(super) fn document() -> &'static Value {
+pub(crate) fn document() -> &'static Value {
     &DOCUMENT
 }
 

@@ -6,11 +6,12 @@
 pub mod accounts;
 mod acme_dns;
 pub mod api_keys;
-mod auth;
+pub mod auth;
 pub mod authorizations;
 mod body;
 mod bundles;
 mod caddy;
+pub mod census;
 pub mod certificates;
 pub mod checks;
 mod delivery_instruments;
@@ -39,6 +40,7 @@ pub mod settlings;
 mod summary;
 pub mod tenants;
 mod throttle;
+pub mod users;
 pub mod wanted;
 pub mod webhooks;
 mod write;
@@ -151,6 +153,16 @@ impl ApiState {
         Self { throttle: Throttle::new(settings, Arc::clone(&self.clock)), ..self }
     }
 
+    /// Whether an address is heard that may have failed to say who it is too often.
+    pub fn hears(&self, address: Option<IpAddr>) -> bool {
+        self.throttle.hear(address).is_ok()
+    }
+
+    /// Somebody has failed to say who it is.
+    pub fn note_failed_authentication(&self, address: Option<IpAddr>) {
+        self.throttle.note_failure(address);
+    }
+
     /// With the acme-dns protocol for the labels of a zone.
     #[must_use]
     pub fn with_own_zone(self, zone: Option<String>, registration: Registration) -> Self {
@@ -189,8 +201,10 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(checks::routes())
         .merge(settlings::routes())
         .merge(summary::routes())
+        .merge(census::routes())
         .merge(api_keys::routes())
         .merge(tenants::routes())
+        .merge(users::routes())
         .merge(bundles::routes())
         .merge(caddy::routes())
         .merge(deployments::routes())

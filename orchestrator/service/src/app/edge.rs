@@ -11,10 +11,11 @@ use tracing::warn;
 
 use super::responses::StoredResponses;
 use super::{AppError, fetches, responses};
-use crate::api::{self, ApiState};
+use crate::api::ApiState;
 use crate::challenge::http01::{Board, FetchLog, Responder, ResponderConfig};
 use crate::challenge::probe::ProbeSecret;
 use crate::config::Config;
+use crate::dashboard;
 use crate::store::Store;
 
 /// What serves strangers, and is stopped last.
@@ -61,7 +62,7 @@ impl Edge<'_> {
         let address = address(&listener)?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+            let service = dashboard::beside_api(state).into_make_service_with_connect_info::<SocketAddr>();
             let server = axum::serve(listener, service);
             if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
                 warn!(error = &error as &dyn std::error::Error, "The API is no longer served");

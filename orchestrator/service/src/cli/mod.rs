@@ -3,6 +3,7 @@
 //! One command, one file: its arguments, and `run`, which says how it went as an [`Exit`].
 
 pub mod account;
+pub mod admin;
 pub mod agent;
 pub mod api_client;
 pub mod authz;
@@ -150,6 +151,9 @@ pub enum Command {
     /// Keys of the API: who may ask what.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// People who sign in to the dashboard.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Names that the CA has paused until a person acts.
     #[command(subcommand)]
     Paused(paused::PausedCommand),
@@ -194,6 +198,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Paused(command) => paused::run(&command, &cli.server.client(config)?, output).await,
         Command::Tenant(command) => tenant::run(&command, &cli.server.client(config)?, output).await,
         Command::Key(command) => key::run(&command, &cli.server.client(config)?, output).await,
+        Command::Admin(command) => admin::run(&command, &cli.server.client(config)?, output).await,
         Command::Http01(command) => http01::run(&command, &cli.server, config, output).await,
         Command::Agent(command) => agent::run(&command, config, output).await,
         Command::Account(command) => account::run(&command, &cli.server.client(config)?, output).await,

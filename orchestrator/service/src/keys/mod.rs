@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod chain;
 pub mod csr;
 pub mod master;
+pub mod password;
 pub mod pkcs12;
 pub mod request;
 pub mod seal;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::instruments::measured;
 use super::{Pass, ReconcileError, ReconcileParts, Reconciler};
 use crate::store::census::{self, AUTHORIZATION_PHASES, Census, EXPIRY_BANDS, ORDER_STATES};
+use crate::store::fleet_samples::{self, FleetSample};
 
 const TENANTS: &str = "lockkeeper_tenants";
 const HOSTNAMES: &str = "lockkeeper_hostnames";
@@ -85,8 +86,10 @@ impl Reconciler for CensusTaker {
         }
         let started = Instant::now();
         let census = census::take(&self.parts.store, now).await?;
+        let calendar = fleet_samples::calendar(&self.parts.store, now).await?;
         let took = started.elapsed();
         self.rest_after(took);
+        fleet_samples::keep(&self.parts.store, now, &FleetSample::of(&census, calendar)).await?;
         tell(&census);
         gauge!(TAKEN_AT).set(now.unix_seconds() as f64);
         gauge!(TOOK).set(took.as_secs_f64());

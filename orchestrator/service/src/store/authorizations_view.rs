@@ -96,6 +96,8 @@ pub struct AuthorizationFilter {
     /// A tenant's slug.
     pub tenant: Option<String>,
     pub order: Option<OrderId>,
+    /// Open, and its order has ended: nothing but settling is left of it.
+    pub orphaned: Option<bool>,
 }
 
 pub async fn list(
@@ -157,6 +159,7 @@ async fn select(
         filter.open,
         filter.status,
         id,
+        filter.orphaned,
     )
     .fetch_all(executor)
     .await

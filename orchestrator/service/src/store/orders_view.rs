@@ -13,7 +13,8 @@ use super::page::{Listing, Page};
 use super::viewer::Viewer;
 use super::{Store, StoreError};
 
-const LANES: [&str; 4] = ["urgent", "interactive", "renewal", "bulk"];
+/// By number.
+pub const LANES: [&str; 4] = ["urgent", "interactive", "renewal", "bulk"];
 
 /// One order and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -72,6 +73,10 @@ pub struct OrderFilter {
     /// A tenant's slug.
     pub tenant: Option<String>,
     pub certificate: Option<CertificateId>,
+    /// One of [`LANES`].
+    pub lane: Option<&'static str>,
+    /// Nothing is left to do for it, or something is.
+    pub resting: Option<bool>,
 }
 
 pub async fn list(
@@ -127,6 +132,8 @@ async fn select(
         filter.tenant.as_deref(),
         filter.certificate.map(|certificate| certificate.0),
         filter.stage,
+        filter.lane.and_then(|lane| LANES.iter().position(|one| *one == lane)).map(|place| place as i16),
+        filter.resting,
     )
     .fetch_all(&mut *conn)
     .await

@@ -129,8 +129,13 @@ impl Scopes {
     pub(super) fn of_row(words: &[String], holder: Viewer) -> Self {
         let everything = words.iter().any(|word| word == Self::EVERYTHING);
         let named = |scope: &Scope| everything || words.iter().any(|word| word == scope.as_str());
+        Self::of(Scope::ALL.into_iter().filter(named), holder)
+    }
+
+    /// Those of `scopes` that `holder` may have.
+    pub(super) fn of(scopes: impl IntoIterator<Item = Scope>, holder: Viewer) -> Self {
         let may = |scope: &Scope| holder == Viewer::Operator || scope.is_for_tenants();
-        Self(Scope::ALL.into_iter().filter(|scope| named(scope) && may(scope)).collect())
+        Self(scopes.into_iter().filter(may).collect())
     }
 
     pub fn contains(&self, scope: Scope) -> bool {

@@ -27,6 +27,8 @@ pub(in crate::api) struct ListParameters {
     /// Of this tenant alone: its slug.
     tenant: Option<String>,
     order: Option<OrderId>,
+    /// Open though its order has ended: it is still to be settled.
+    orphaned: Option<bool>,
 }
 
 /// The ledger of authorizations.
@@ -51,6 +53,7 @@ pub(in crate::api) async fn list(
         status: query::one_of("status", asked.status.as_deref(), &STATUSES)?,
         tenant: asked.tenant,
         order: asked.order,
+        orphaned: asked.orphaned,
     };
     let page = query::page(asked.limit, asked.cursor.as_deref(), &filter)?;
     let mut found = authorizations_view::list(&api.store, viewer, &filter, &page).await?;

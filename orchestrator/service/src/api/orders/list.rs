@@ -11,7 +11,7 @@ use crate::api::problem::{Problem, Problems};
 use crate::api::query::{self, Parameters};
 use issuance::order::Stage;
 
-use crate::store::orders_view::{self, OrderFilter, OrderView};
+use crate::store::orders_view::{self, LANES, OrderFilter, OrderView};
 use crate::store::page::Listing;
 use crate::store::scope::Scope;
 
@@ -28,6 +28,10 @@ pub(in crate::api) struct ListParameters {
     /// Of this tenant alone: its slug.
     tenant: Option<String>,
     certificate: Option<CertificateId>,
+    /// How it is queued: `urgent`, `interactive`, `renewal` or `bulk`.
+    lane: Option<String>,
+    /// True: nothing is left to do for it. False: something is.
+    resting: Option<bool>,
 }
 
 /// Orders: the attempts at certificates.
@@ -51,6 +55,8 @@ pub(in crate::api) async fn list(
         stage: query::one_of("stage", asked.stage.as_deref(), &Stage::NAMES)?,
         tenant: asked.tenant,
         certificate: asked.certificate,
+        lane: query::one_of("lane", asked.lane.as_deref(), &LANES)?,
+        resting: asked.resting,
     };
     let page = query::page(asked.limit, asked.cursor.as_deref(), &filter)?;
     Ok(Json(orders_view::list(&api.store, viewer, &filter, &page).await?))

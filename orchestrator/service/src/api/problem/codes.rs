@@ -63,6 +63,7 @@ pub const CODES: &[Code] = &[
         "409",
         "nobody could make another key: make one with the scope `keys:manage` first",
     ),
+    code("last-owner", "409", "nobody could let people sign in any more: make another owner first"),
     code("method-not-allowed", "405", "the address takes other methods: `Allow` lists them"),
     code("no-private-key", "409", "the private key is not held here"),
     code("not-acceptable", "406", "it is not served as what `Accept` asks for"),

@@ -80,6 +80,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "last-operator-key", "It is the operator's last key", detail)
     }
 
+    pub(in crate::api) fn last_owner() -> Self {
+        let detail = "nobody could let people sign in any more: make another owner first";
+        Self::new(StatusCode::CONFLICT, "last-owner", "It is the operator's last owner", detail)
+    }
+
     /// Nobody has the name that was asked for.
     pub(in crate::api) fn hostname_free() -> Self {
         let detail = "no other tenant has this hostname: wish for a certificate, and it is yours";

@@ -1,0 +1,222 @@
+//! What the views are made of: tables, filters, badges, buttons.
+
+use maud::{Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
+
+use super::actions::{Action, ONCE};
+use super::guard::Visitor;
+use super::page::token;
+use super::posted::Fields;
+use super::words::plain;
+
+/// What stands in an id or a hostname stays readable.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
+
+/// One part of a path, which nothing in it can break out of.
+pub(super) fn segment(text: &str) -> String {
+    // Alone, they would be taken for a way up.
+    if matches!(text, "." | "..") {
+        return text.replace('.', "%2E");
+    }
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// A path with those of the parameters that are given.
+pub(super) fn address(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    match query.as_slice() {
+        [] => path.to_owned(),
+        query => format!("{path}?{}", query.join("&")),
+    }
+}
+
+/// How good a word is: colour alone never says it, the word does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Moving,
+    Attention,
+    Bad,
+    Off,
+}
+
+impl Tone {
+    /// Of a word that the API has for how something is.
+    pub(super) fn of(word: &str) -> Self {
+        match word {
+            "active" | "issued" | "valid" | "completed" | "installed" | "current" | "delivered"
+            | "passed" | "created" | "ready" | "healthy" => Self::Good,
+            "failed" | "invalid" | "refused" | "expired" | "suspended" | "disabled" | "dead" | "failing"
+            | "mismatch" => Self::Bad,
+            "attention" | "parked" | "not_ready" | "resting" | "rate_limited" | "pending" | "orphaned"
+            | "stale" | "unknown" | "changed" => Self::Attention,
+            "paused" | "paused_at_ca" | "revoked" | "cancelled" | "unused" | "deactivated"
+            | "rolled_back" | "repeated" | "unchanged" => Self::Off,
+            _ => Self::Moving,
+        }
+    }
+
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Moving => "moving",
+            Self::Attention => "attention",
+            Self::Bad => "bad",
+            Self::Off => "off",
+        }
+    }
+}
+
+pub(super) fn badge(word: &str) -> Markup {
+    html! { span.badge.(Tone::of(word).class()) { (plain(word)) } }
+}
+
+/// A table; `what` tells a reader what its rows are.
+pub(super) fn table(what: &str, columns: &[&str], rows: &[Markup]) -> Markup {
+    html! {
+        @if rows.is_empty() {
+            p.empty { "Nothing here." }
+        } @else {
+            div.scroll tabindex="0" role="region" aria-label=(what) {
+                table {
+                    caption { (what) }
+                    thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                    tbody { @for row in rows { tr { (row) } } }
+                }
+            }
+        }
+    }
+}
+
+/// Names and what they are.
+pub(super) fn facts(facts: &[(&str, Markup)]) -> Markup {
+    html! {
+        dl.facts {
+            @for (name, fact) in facts {
+                div { dt { (name) } dd { (fact) } }
+            }
+        }
+    }
+}
+
+/// One control of a filter.
+#[derive(Debug)]
+pub(super) enum Control<'a> {
+    Text {
+        name: &'a str,
+        label: &'a str,
+    },
+    Choice {
+        name: &'a str,
+        label: &'a str,
+        words: Vec<&'a str>,
+    },
+    /// Kept as it is.
+    Hidden {
+        name: &'a str,
+    },
+}
+
+/// A form that goes into the address, so that a page with its filters can be kept and sent.
+pub(super) fn filter(path: &str, asked: &Fields, controls: &[Control<'_>]) -> Markup {
+    html! {
+        form.filter method="get" action=(path) {
+            @for control in controls {
+                @match control {
+                    Control::Text { name, label } => {
+                        label { (label) input type="text" name=(name) value=[asked.get(name)]; }
+                    }
+                    Control::Choice { name, label, words } => {
+                        label {
+                            (label)
+                            select name=(name) {
+                                option value="" { "any" }
+                                @for word in words {
+                                    option value=(word) selected[asked.get(name) == Some(word)] { (plain(word)) }
+                                }
+                            }
+                        }
+                    }
+                    Control::Hidden { name } => {
+                        @if let Some(value) = asked.get(name) { input type="hidden" name=(name) value=(value); }
+                    }
+                }
+            }
+            button type="submit" { "Filter" }
+            a href=(path) { "Clear" }
+        }
+    }
+}
+
+/// The way to the next page of a list.
+pub(super) fn next_page(path: &str, asked: &Fields, names: &[&str], next_cursor: Option<&str>) -> Markup {
+    html! {
+        @if let Some(cursor) = next_cursor {
+            p {
+                a href=(address(path, &with(asked, names, &[("cursor", Some(cursor))]))) rel="next" { "Next page" }
+            }
+        }
+    }
+}
+
+/// Those of the parameters that were asked for, and `more`.
+pub(super) fn with<'a>(
+    asked: &'a Fields,
+    names: &[&'a str],
+    more: &[(&'a str, Option<&'a str>)],
+) -> Vec<(&'a str, Option<&'a str>)> {
+    names.iter().map(|name| (*name, asked.get(name))).chain(more.iter().copied()).collect()
+}
+
+/// A button that has something done; `target` fills the action's places, such as `id`.
+pub(super) fn button(visitor: &Visitor, action: &Action, target: &[(&str, &str)]) -> Markup {
+    form(visitor, action, target, &html! {})
+}
+
+/// The same with what else the action wants to know.
+pub(super) fn form(visitor: &Visitor, action: &Action, target: &[(&str, &str)], inputs: &Markup) -> Markup {
+    html! {
+        @if visitor.may(action.scope) {
+            form.action method="post" action={ "/admin/actions/" (action.name) } {
+                (token(visitor))
+                input type="hidden" name="back" value=(visitor.here);
+                input type="hidden" name=(ONCE) value=(Uuid::new_v4().simple());
+                @for (name, value) in target { input type="hidden" name=(name) value=(value); }
+                (inputs)
+                button type="submit" class=[action.destroys.then_some("danger")] { (action.label) }
+            }
+        }
+    }
+}
+
+/// A text to be copied by a press.
+pub(super) fn copied(text: &str) -> Markup {
+    html! {
+        span.copied {
+            code { (text) }
+            button type="button" data-copy=(text) data-needs-script { "Copy" }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_breaks_out_of_a_segment() {
+        assert_eq!(segment("www.example.com"), "www.example.com");
+        assert_eq!(segment("../x?y#z"), "..%2Fx%3Fy%23z");
+        assert_eq!(segment(".."), "%2E%2E");
+        assert_eq!(address("/a", &[("q", Some("1&x=2")), ("r", None)]), "/a?q=1%26x%3D2");
+    }
+
+    #[test]
+    fn what_was_written_by_others_is_text() {
+        let hostile = "<img src=x onerror=alert(1)>\"'";
+        let rendered = badge(hostile).into_string() + &copied(hostile).into_string();
+        assert!(!rendered.contains("<img") && !rendered.contains("\"'"), "{rendered}");
+    }
+}

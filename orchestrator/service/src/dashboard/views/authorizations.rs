@@ -1,0 +1,103 @@
+//! Authorizations: which are open and why, which have failed, which nobody's order holds any more.
+
+use axum::extract::State;
+use maud::{Markup, html};
+
+use super::Asked;
+use crate::dashboard::actions::SETTLE;
+use crate::dashboard::guard::Visitor;
+use crate::dashboard::page::{self, Fault, Shown};
+use crate::dashboard::parts::{Control, address, badge, button, filter, next_page, table, with};
+use crate::dashboard::words::{instant, instant_or_dash, plain};
+use crate::dashboard::{Dashboard, bulk};
+use crate::store::authorizations_view::AuthorizationView;
+use crate::store::page::Listing;
+use issuance::outlook::Cost;
+use issuance::time::Timestamp;
+
+const PATH: &str = "/admin/authorizations";
+const LIST: &str = "/v1/authorizations";
+const KEPT: [&str; 2] = ["tab", "tenant"];
+
+/// What each tab asks the ledger for.
+const TABS: [(&str, &str, &[(&str, &str)]); 4] = [
+    ("pending", "Pending", &[("open", "true")]),
+    ("failed", "Failed", &[("status", "invalid")]),
+    ("orphaned", "Orphaned", &[("open", "true"), ("orphaned", "true")]),
+    ("all", "All", &[]),
+];
+
+pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
+    let tab = asked.get("tab").unwrap_or("pending");
+    let (word, _, filters) = TABS.iter().find(|(word, ..)| *word == tab).unwrap_or(&TABS[0]);
+    let mut parameters = with(&asked, &["tenant", "cursor"], &[]);
+    parameters.extend(filters.iter().map(|(name, value)| (*name, Some(*value))));
+    let found: Listing<AuthorizationView> =
+        visitor.ask.get(&address(LIST, &parameters)).await.map_err(Fault::of(&visitor))?;
+    let now = dashboard.state.clock.now();
+    let rows: Vec<Markup> = found.data.iter().map(|one| row(&visitor, one, now)).collect();
+    let tenant = [("tenant", asked.get("tenant"))];
+    let whose: Vec<_> =
+        tenant.into_iter().chain(filters.iter().map(|(name, value)| (*name, Some(*value)))).collect();
+    let body = html! {
+        (tabs(word, asked.get("tenant")))
+        (filter(PATH, &asked, &[Control::Hidden { name: "tab" }, Control::Text { name: "tenant", label: "Tenant" }]))
+        @if filters.iter().any(|(name, _)| *name == "open") && !found.data.is_empty() {
+            (bulk::button(&visitor, &bulk::SETTLE_ALL, &whose))
+        }
+        (table(
+            "Authorizations",
+            &["Hostname", "Tenant", "Status", "Challenge", "Opened", "Why", "Expires at the CA", "Cost if dropped", "Order", ""],
+            &rows,
+        ))
+        (next_page(PATH, &asked, &KEPT, found.next_cursor.as_deref()))
+    };
+    Ok(page::show(&visitor, "Authorizations", &body))
+}
+
+fn tabs(current: &str, tenant: Option<&str>) -> Markup {
+    html! {
+        nav.tabs aria-label="Kinds of authorizations" {
+            @for (word, name, _) in TABS {
+                a href=(address(PATH, &[("tab", Some(word)), ("tenant", tenant)]))
+                    aria-current=[(word == current).then_some("true")] { (name) }
+            }
+        }
+    }
+}
+
+fn row(visitor: &Visitor, one: &AuthorizationView, now: Timestamp) -> Markup {
+    let id = one.id.to_string();
+    html! {
+        th scope="row" {
+            @if let Some(name) = &one.identifier {
+                a href={ "/admin/hostnames/" (crate::dashboard::parts::segment(name)) } {
+                    @if one.wildcard { "*." } (name)
+                }
+            } @else { "not read yet" }
+        }
+        td { (one.tenant) }
+        td { (badge(&one.status)) @if one.origin != "order" { " " (badge(&one.origin)) } }
+        td { (one.challenge_type.as_deref().unwrap_or("–")) }
+        td { (instant(now, one.opened_at)) }
+        td.text {
+            @if let Some(outlook) = &one.outlook {
+                (outlook.why.sentence())
+                @if let Some(at) = outlook.next_at { "; next " (instant(now, at)) }
+            }
+            @if let Some(fault) = &one.fault {
+                p { (badge(fault.class.as_str())) " " (fault.detail) }
+            }
+        }
+        td { (instant(now, one.expires_at)) }
+        td {
+            @match one.outlook.map(|outlook| outlook.cost) {
+                Some(Cost::FailureToken) => "1 of the hostname's failure tokens",
+                Some(Cost::Nothing) => "nothing",
+                None => (instant_or_dash(now, one.settled_at)),
+            }
+        }
+        td { a href={ "/admin/orders/" (one.order_id) } { (plain(&one.order_stage)) } }
+        td { @if one.open { (button(visitor, &SETTLE, &[("id", &id)])) } }
+    }
+}

@@ -1,0 +1,59 @@
+//! Users: who may sign in, and as what.
+
+use axum::extract::State;
+use maud::{Markup, html};
+
+use super::Asked;
+use crate::dashboard::Dashboard;
+use crate::dashboard::actions::{CREATE_USER, DISABLE_USER, ENABLE_USER};
+use crate::dashboard::guard::Visitor;
+use crate::dashboard::page::{self, Fault, Shown};
+use crate::dashboard::parts::{address, badge, button, form, next_page, table, with};
+use crate::dashboard::words::instant_or_dash;
+use crate::store::page::Listing;
+use crate::store::users::{Role, UserView};
+
+const PATH: &str = "/admin/users";
+
+pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
+    let path = address("/v1/users", &with(&asked, &[], &[("cursor", asked.get("cursor"))]));
+    let found: Listing<UserView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let now = dashboard.state.clock.now();
+    let rows: Vec<Markup> = found.data.iter().map(|one| row(&visitor, one, now)).collect();
+    let body = html! {
+        (table("Who may sign in", &["Name", "Tenant", "Role", "Signed in", "Made by", ""], &rows))
+        (next_page(PATH, &asked, &[], found.next_cursor.as_deref()))
+        section {
+            h2 { "Let somebody sign in" }
+            (form(&visitor, &CREATE_USER, &[], &html! {
+                label { "Name" input name="name" required autocomplete="off"; }
+                label {
+                    "Role"
+                    select name="role" {
+                        @for role in Role::ALL {
+                            option value=(role) selected[role == Role::Viewer] { (role) }
+                        }
+                    }
+                }
+                @if visitor.is_operator() {
+                    label { "Tenant, if it is to see that one alone" input name="tenant" autocomplete="off"; }
+                }
+                label { "Password, 15 characters at least" input name="password" type="password" required autocomplete="new-password"; }
+            }))
+        }
+    };
+    Ok(page::show(&visitor, "Users", &body))
+}
+
+fn row(visitor: &Visitor, one: &UserView, now: issuance::time::Timestamp) -> Markup {
+    let (id, version) = (one.id.to_string(), one.version.to_string());
+    let target = [("id", id.as_str()), ("version", version.as_str()), ("name", one.name.as_str())];
+    html! {
+        th scope="row" { (one.name) }
+        td { (one.tenant.as_deref().unwrap_or("the operator's")) }
+        td { (one.role) @if one.disabled_at.is_some() { " " (badge("disabled")) } }
+        td { (instant_or_dash(now, one.last_signed_in_at)) }
+        td { (one.created_by) }
+        td { (button(visitor, if one.disabled_at.is_some() { &ENABLE_USER } else { &DISABLE_USER }, &target)) }
+    }
+}
