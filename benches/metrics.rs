@@ -1,4 +1,5 @@
-//! What it takes to watch a large fleet: a scrape of `/metrics`, and the census that its numbers come from.
+//! What it takes to watch a large fleet: a scrape of `/metrics`, the census that its numbers come from, and the pages for
+//! people.
 //!
 //! ```text
 //! cargo bench -p lockkeeper-benches --bench metrics
@@ -7,7 +8,7 @@
 //!
 //! Rows are made by the database itself, and the service runs in this process against a rehearsal CA, with every role and
 //! a PostgreSQL of the bench's own. The last line is one JSON object: milliseconds of a scrape and of the census, and the
-//! number of series.
+//! number of series, and of each view of the dashboard.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,6 +26,7 @@ use lockkeeper::config::Config;
 use lockkeeper::store::{Store, census};
 use lockkeeper::telemetry::install_recorder;
 use lockkeeper_benches::console::{number, say};
+use lockkeeper_benches::pages::Pages;
 use rehearsal::ca::{CaConfig, RehearsalCa};
 use serde_json::json;
 use sqlx::PgPool;
@@ -32,6 +34,9 @@ use sqlx::PgPool;
 /// The longest that a scrape may take.
 const SCRAPE_MS_MAX: f64 = 200.0;
 const SERIES_MAX: usize = 5_000;
+/// The longest that a page may take, for nineteen of twenty.
+const PAGE_MS_MAX: f64 = 200.0;
+const PAGE_ROUNDS: usize = 40;
 const COUNTED_WITHIN: Duration = Duration::from_mins(5);
 const CENSUSES: usize = 5;
 
@@ -75,6 +80,32 @@ const ROWS: [&str; 9] = [
      select account_id, names[1], 1, '2031-01-01', false,
          (array['connection', 'dns_nxdomain', 'caa', 'wrong_address'])[external_id::bigint % 4 + 1], '', '2026-01-01'
      from certificates where external_id::bigint % 100 = 0 and $1::bigint > 0",
+];
+
+/// Every view that names nothing, and some that do.
+const VIEWS: [&str; 22] = [
+    "/admin",
+    "/admin/authorizations",
+    "/admin/authorizations?tab=failed",
+    "/admin/authorizations?tab=orphaned",
+    "/admin/queue",
+    "/admin/queue?stage=parked",
+    "/admin/queue?lane=bulk",
+    "/admin/hostnames",
+    "/admin/hostnames?status=not_ready",
+    "/admin/hostnames?failure_class=caa",
+    "/admin/hostnames?q=site-99",
+    "/admin/hostnames/site-5.example.com",
+    "/admin/certificates",
+    "/admin/certificates?status=failed",
+    "/admin/certificates?hostname=site-77.example.com",
+    "/admin/deployments",
+    "/admin/tenants",
+    "/admin/imports",
+    "/admin/plan",
+    "/admin/events",
+    "/admin/webhooks",
+    "/admin/accounts",
 ];
 
 async fn fill(pool: &PgPool, hostnames: i64, tenants: i64, in_flight: i64) -> Result<()> {
@@ -170,6 +201,16 @@ async fn main() -> Result<()> {
         "the census: {census_ms:.0} ms of the database, {:.0} ms the slowest",
         counted[CENSUSES - 1]
     ))?;
+    let api = app.endpoints.api.context("it serves the API")?;
+    let pages = Pages::open(api, &folder.path().join("data/operator.token")).await?;
+    let (mut views, mut slowest) = (Vec::new(), 0.0_f64);
+    for view in VIEWS {
+        let took = pages.milliseconds(view, PAGE_ROUNDS).await?;
+        let (p50, p95) = (quantile(&took, 0.5), quantile(&took, 0.95));
+        say(&format!("{view}: p50 {p50:.1} ms, p95 {p95:.1} ms"))?;
+        views.push(json!({ "view": view, "p50_ms": p50, "p95_ms": p95 }));
+        slowest = slowest.max(p95);
+    }
     app.stop().await?;
     store.close().await;
     pool.close().await;
@@ -177,7 +218,9 @@ async fn main() -> Result<()> {
     cluster.stop().await?;
     ensure!(!text.contains("site-") && !text.contains("tenant-"), "somebody is named");
     ensure!(p95 <= SCRAPE_MS_MAX && series <= SERIES_MAX, "a scrape is slow, or has too many series");
+    ensure!(slowest <= PAGE_MS_MAX, "a page takes {slowest:.0} ms");
     say(&json!({
+        "views": views,
         "hostnames": hostnames, "tenants": tenants, "in_flight": in_flight, "series": series,
         "scrape_ms": { "p50": p50, "p95": p95 }, "scrape_bytes": text.len(), "census_ms": census_ms,
     })

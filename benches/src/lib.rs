@@ -8,6 +8,7 @@ pub mod dns;
 pub mod exposition;
 pub mod leftovers;
 pub mod measurement;
+pub mod pages;
 pub mod program;
 pub mod propagation;
 pub mod report;

@@ -17,7 +17,7 @@ use crate::api::users::{Password, UserChange, WantedUser};
 use crate::store::page::Listing;
 use crate::store::users::{Role, UserView};
 
-const USERS: &str = "/v1/users";
+pub(super) const USERS: &str = "/v1/users";
 /// Of a password that is drawn: 142 bits.
 const DRAWN_CHARS: usize = 24;
 const PASSWORD_BYTES_MAX: u64 = 4_096;
@@ -157,11 +157,12 @@ fn password() -> Result<(SecretString, bool), CliError> {
         input.lock().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
     }
     let text = text.trim_end_matches(['\n', '\r']);
-    if text.is_empty() {
-        let drawn: String = rand::rng().sample_iter(Alphanumeric).take(DRAWN_CHARS).map(char::from).collect();
-        return Ok((SecretString::from(drawn), true));
-    }
-    Ok((SecretString::from(text), false))
+    if text.is_empty() { Ok((drawn_password(), true)) } else { Ok((SecretString::from(text), false)) }
+}
+
+pub(super) fn drawn_password() -> SecretString {
+    let drawn: String = rand::rng().sample_iter(Alphanumeric).take(DRAWN_CHARS).map(char::from).collect();
+    SecretString::from(drawn)
 }
 
 /// One that was drawn stands alone on its line, for `$(…)`: the only time that it is shown.

@@ -50,15 +50,16 @@ pub(super) struct Entry {
 }
 
 impl Refusal {
-    fn broken(what: impl std::fmt::Display) -> Self {
-        Self {
+    #[expect(clippy::unnecessary_box_returns, reason = "it is handed on as every refusal is")]
+    fn broken(what: impl std::fmt::Display) -> Box<Self> {
+        Box::new(Self {
             status: 500,
             code: "internal".to_owned(),
             title: "A fault of the service".to_owned(),
             detail: format!("the page could not be put together: {what}"),
             errors: Vec::new(),
             request_id: String::new(),
-        }
+        })
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -103,13 +104,13 @@ impl Write {
 
 impl Ask {
     /// `GET path`, which begins with a slash.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Refusal>> {
         let request = Request::builder().uri(path).body(Body::empty()).map_err(Refusal::broken)?;
         read(&self.exchange(request).await?)
     }
 
     /// The same, where there may be nothing.
-    pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Refusal> {
+    pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Box<Refusal>> {
         match self.get(path).await {
             Ok(found) => Ok(Some(found)),
             Err(refusal) if refusal.status == 404 => Ok(None),
@@ -118,7 +119,7 @@ impl Ask {
     }
 
     /// Carries out a write, and answers what the API tells of it; `null` where it has nothing to tell.
-    pub(super) async fn write(&self, write: Write) -> Result<Value, Refusal> {
+    pub(super) async fn write(&self, write: Write) -> Result<Value, Box<Refusal>> {
         let mut request = Request::builder().method(write.method).uri(&write.path);
         if let Some(version) = write.version {
             request = request.header(IF_MATCH, format!("\"{version}\""));
@@ -134,7 +135,7 @@ impl Ask {
         if body.is_empty() { Ok(Value::Null) } else { read(&body) }
     }
 
-    async fn exchange(&self, mut request: Request<Body>) -> Result<Bytes, Refusal> {
+    async fn exchange(&self, mut request: Request<Body>) -> Result<Bytes, Box<Refusal>> {
         request.extensions_mut().insert(self.user.clone());
         let response = match self.api.clone().oneshot(request).await {
             Ok(response) => response,
@@ -150,6 +151,6 @@ impl Ask {
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Box<Refusal>> {
     serde_json::from_slice(body).map_err(Refusal::broken)
 }

@@ -1,6 +1,7 @@
 //! The same thing done to everything that matches a filter.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use axum::extract::{Path, State};
 use issuance::outlook::Cost;
@@ -131,14 +132,15 @@ pub(super) async fn act(
             Err(refusal) => *refused.entry(refusal.title).or_default() += 1,
         }
     }
+    // Writing to a string does not fail.
     let mut notice = format!("{}: done for {}.", bulk.label, count(done));
     for (why, amount) in refused {
-        notice.push_str(&format!(" Not for {}: {why}.", count(amount)));
+        let _ = write!(notice, " Not for {}: {why}.", count(amount));
     }
     actions::told(&dashboard, &visitor, &back, &notice).await
 }
 
-async fn matching(visitor: &Visitor, bulk: &Bulk, fields: &Fields) -> Result<Matching, Refusal> {
+async fn matching(visitor: &Visitor, bulk: &Bulk, fields: &Fields) -> Result<Matching, Box<Refusal>> {
     let limit = ROWS_MAX.to_string();
     let path = address(bulk.list, &with(fields, bulk.filters, &[("limit", Some(&limit))]));
     match bulk.rows {

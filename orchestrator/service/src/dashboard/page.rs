@@ -74,12 +74,12 @@ pub(super) type Shown = Result<Response, Fault>;
 /// Why there is no page.
 #[derive(Debug)]
 pub(super) struct Fault {
-    refusal: Refusal,
+    refusal: Box<Refusal>,
     visitor: Option<Box<Visitor>>,
 }
 
 impl Fault {
-    pub(super) fn of(visitor: &Visitor) -> impl Fn(Refusal) -> Self {
+    pub(super) fn of(visitor: &Visitor) -> impl Fn(Box<Refusal>) -> Self {
         let visitor = visitor.clone();
         move |refusal| Self { refusal, visitor: Some(Box::new(visitor.clone())) }
     }

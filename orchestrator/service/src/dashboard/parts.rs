@@ -73,6 +73,11 @@ pub(super) fn badge(word: &str) -> Markup {
     html! { span.badge.(Tone::of(word).class()) { (plain(word)) } }
 }
 
+/// What is wrong, as a class of failures: nobody's success, whatever it is called.
+pub(super) fn cause(class: &str) -> Markup {
+    html! { span.badge.(Tone::Attention.class()) { (plain(class)) } }
+}
+
 /// A table; `what` tells a reader what its rows are.
 pub(super) fn table(what: &str, columns: &[&str], rows: &[Markup]) -> Markup {
     html! {

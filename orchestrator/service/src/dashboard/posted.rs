@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 
 use super::Dashboard;
@@ -54,8 +54,7 @@ impl FromRequest<Dashboard> for Posted {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, dashboard).await?;
         let request = Request::from_parts(parts, body);
-        let body =
-            Bytes::from_request(request, dashboard).await.map_err(|rejection| rejection.into_response())?;
+        let body = Bytes::from_request(request, dashboard).await.map_err(IntoResponse::into_response)?;
         let fields = Fields::parse(&String::from_utf8_lossy(&body));
         require_token(&visitor, fields.get(TOKEN))?;
         Ok(Self { visitor, fields })
@@ -64,6 +63,7 @@ impl FromRequest<Dashboard> for Posted {
 
 /// # Errors
 /// Another site's form, or a page of an earlier session.
+#[expect(clippy::result_large_err, reason = "it is the answer, as of every extractor")]
 pub(super) fn require_token(visitor: &Visitor, given: Option<&str>) -> Result<(), Response> {
     // Each of them is 256 random bits: comparing tells nobody enough to guess one.
     if given == Some(visitor.session.csrf.as_str()) {

@@ -121,10 +121,7 @@ pub(super) fn safe(to: Option<&str>) -> &str {
 }
 
 async fn form(dashboard: &Dashboard, status: StatusCode, to: Option<&str>, why: Option<&str>) -> Response {
-    let anybody = match dashboard.state.store.has_users().await {
-        Ok(anybody) => anybody,
-        Err(_) => return page::unavailable(),
-    };
+    let Ok(anybody) = dashboard.state.store.has_users().await else { return page::unavailable() };
     let body: Markup = html! {
         @if let Some(why) = why { p.notice.bad role="alert" { (why) } }
         @if !anybody {

@@ -48,13 +48,13 @@ pub(super) async fn create(
     let mut errors = Vec::new();
     let holder = match &wanted.tenant {
         None => caller.viewer,
-        Some(slug) => match tenants::find_as(&api.store, caller.viewer, slug).await? {
-            Some(tenant) => Viewer::Tenant(tenant),
-            None => {
+        Some(slug) => {
+            let tenant = tenants::find_as(&api.store, caller.viewer, slug).await?;
+            if tenant.is_none() {
                 errors.push(ProblemEntry::at("/tenant", "no-such-tenant", "there is no such tenant"));
-                caller.viewer
             }
-        },
+            tenant.map_or(caller.viewer, Viewer::Tenant)
+        }
     };
     let name = wanted.name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {

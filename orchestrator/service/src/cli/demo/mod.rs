@@ -18,14 +18,18 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rehearsal::fleet::{DemoFleet, DemoPlan, plan};
+use secrecy::ExposeSecret as _;
 
+use super::admin::{USERS, drawn_password};
 use super::api_client::{ApiClient, ApiError};
 use super::error::CliError;
 use super::exit::Exit;
 use super::notice::notice;
 use super::output::{Format, Output};
 use crate::api::imports::ImportReport;
+use crate::api::users::{Password, WantedUser};
 use crate::store::summary::Summary;
+use crate::store::users::{Role, UserView};
 
 pub use self::stage::DemoError;
 
@@ -142,6 +146,11 @@ pub(super) async fn run(args: &DemoArgs, output: Output) -> Result<Exit, CliErro
 /// Imports the fleet, follows it to its end, and looks at what came of it. `None` if it stalled.
 async fn show(stage: &mut Stage, fleet: &DemoFleet, wishes: &Wishes) -> Result<Option<Report>, CliError> {
     let api = stage.api()?;
+    let (name, password) = ("demo", drawn_password());
+    let (role, tenant) = (Role::Owner, None);
+    let user = WantedUser { name: name.to_owned(), tenant, role, password: Password(password.clone()) };
+    api.post_json::<UserView>(USERS, &user).await?;
+    notice(&format!("{}   sign in as {name} with {}", stage.dashboard(), password.expose_secret()));
     let started = Instant::now();
     let report: ImportReport = api.post_csv("/v1/imports", fleet.to_csv().into()).await?;
     notice(&format!("Imported {} sites, {} refused.", report.rows_created, report.rows_refused));

@@ -119,6 +119,10 @@ impl Stage {
         text
     }
 
+    pub(super) fn dashboard(&self) -> String {
+        format!("Dashboard http://{}/admin", self.places.api)
+    }
+
     pub(super) fn first_certificate(&self) -> String {
         first::told(self.places.api, &self.folder.join("data"))
     }

@@ -89,7 +89,7 @@ impl Action {
     }
 
     /// What it is done to, as people call it.
-    fn target<'a>(&self, fields: &'a Fields) -> &'a str {
+    fn target(fields: &Fields) -> &str {
         ["hostname", "tenant", "name", "id"].into_iter().find_map(|name| fields.get(name)).unwrap_or_default()
     }
 
@@ -126,7 +126,7 @@ impl Action {
     }
 
     /// Has it done for `fields`, without asking.
-    pub(super) async fn perform(&self, visitor: &Visitor, fields: &Fields) -> Result<Value, Refusal> {
+    pub(super) async fn perform(&self, visitor: &Visitor, fields: &Fields) -> Result<Value, Box<Refusal>> {
         match self.write(fields) {
             Some(write) => visitor.ask.write(write).await,
             None => Ok(Value::Null),
@@ -175,7 +175,7 @@ pub(super) async fn act(
         }
     }
     let notice = match visitor.ask.write(write).await {
-        Ok(_) => format!("{}: done for {}.", action.label, action.target(&fields)),
+        Ok(_) => format!("{}: done for {}.", action.label, Action::target(&fields)),
         Err(refusal) => refusal.sentence(),
     };
     told(&dashboard, &visitor, &back, &notice).await
@@ -196,7 +196,7 @@ async fn keep(dashboard: &Dashboard, visitor: &Visitor, notice: &str) -> Result<
 fn confirm(visitor: &Visitor, action: &Action, fields: &Fields, back: &str, effect: &Markup) -> Response {
     let title = format!("{}?", action.label);
     let body = html! {
-        p.target { (action.target(fields)) }
+        p.target { (Action::target(fields)) }
         p.effect { (effect) }
         form.confirm method="post" action={ "/admin/actions/" (action.name) } {
             @for (name, value) in fields.iter() { input type="hidden" name=(name) value=(value); }

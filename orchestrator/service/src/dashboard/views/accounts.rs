@@ -63,7 +63,7 @@ fn one(limit: &LimitHeadroom, now: Timestamp) -> Markup {
         b { (name) }
         (gauge(&name, left, f64::from(limit.burst), wanted as f64))
         span {
-            (format!("{left:.0}")) " of " (limit.burst) " left"
+            (count(left as u64)) " of " (count(u64::from(limit.burst))) " left"
             @if limit.buckets_touched > 1 { " in the fullest of " (count(limit.buckets_touched)) }
             @if let Some(bucket) = worst {
                 @if bucket.next_token_at > now { "; next token " (instant(now, bucket.next_token_at)) }
@@ -82,8 +82,8 @@ fn limits(headroom: &Headroom, now: Timestamp) -> Markup {
         .map(|limit| {
             html! {
                 th scope="row" { (plain(limit.name.as_str())) @if limit.overridden { " " span.badge.attention { "overridden" } } }
-                td.number { (limit.burst) }
-                td { (limit.refill_count) " each " (span(Duration::from_secs(limit.refill_period_seconds))) }
+                td.number { (count(u64::from(limit.burst))) }
+                td { (count(u64::from(limit.refill_count))) " each " (span(Duration::from_secs(limit.refill_period_seconds))) }
                 td.number { (count(limit.reserved)) }
                 td.number { (count(limit.bands.empty)) }
                 td.number { (count(limit.bands.low)) }

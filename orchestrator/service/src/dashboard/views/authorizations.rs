@@ -7,7 +7,7 @@ use super::Asked;
 use crate::dashboard::actions::SETTLE;
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Control, address, badge, button, filter, next_page, table, with};
+use crate::dashboard::parts::{Control, address, badge, button, cause, filter, next_page, table, with};
 use crate::dashboard::words::{instant, instant_or_dash, plain};
 use crate::dashboard::{Dashboard, bulk};
 use crate::store::authorizations_view::AuthorizationView;
@@ -19,8 +19,10 @@ const PATH: &str = "/admin/authorizations";
 const LIST: &str = "/v1/authorizations";
 const KEPT: [&str; 2] = ["tab", "tenant"];
 
-/// What each tab asks the ledger for.
-const TABS: [(&str, &str, &[(&str, &str)]); 4] = [
+/// The word in the address, the name, and what the ledger is asked for.
+type Tab = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const TABS: [Tab; 4] = [
     ("pending", "Pending", &[("open", "true")]),
     ("failed", "Failed", &[("status", "invalid")]),
     ("orphaned", "Orphaned", &[("open", "true"), ("orphaned", "true")]),
@@ -77,7 +79,7 @@ fn row(visitor: &Visitor, one: &AuthorizationView, now: Timestamp) -> Markup {
             } @else { "not read yet" }
         }
         td { (one.tenant) }
-        td { (badge(&one.status)) @if one.origin != "order" { " " (badge(&one.origin)) } }
+        td { (badge(&one.status)) @if one.origin != "ours" { " " (badge(&one.origin)) } }
         td { (one.challenge_type.as_deref().unwrap_or("–")) }
         td { (instant(now, one.opened_at)) }
         td.text {
@@ -86,7 +88,7 @@ fn row(visitor: &Visitor, one: &AuthorizationView, now: Timestamp) -> Markup {
                 @if let Some(at) = outlook.next_at { "; next " (instant(now, at)) }
             }
             @if let Some(fault) = &one.fault {
-                p { (badge(fault.class.as_str())) " " (fault.detail) }
+                p { (cause(fault.class.as_str())) " " (fault.detail) }
             }
         }
         td { (instant(now, one.expires_at)) }

@@ -8,7 +8,7 @@ use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{CHECK, FORGET_HOSTNAME, MIND_CHECK, SKIP_CHECK, TAKE_UP};
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{address, badge, button, copied, facts, form, segment, table};
+use crate::dashboard::parts::{address, badge, button, cause, copied, facts, form, segment, table};
 use crate::dashboard::words::{instant, instant_or_dash, plain};
 use crate::store::explanations::HostnameView;
 
@@ -54,7 +54,7 @@ pub(super) async fn show(
 fn what(one: &HostnameView, now: Timestamp) -> Markup {
     facts(&[
         ("Tenant", html! { (one.tenant) }),
-        ("Cause", html! { @if let Some(fault) = &one.fault { (badge(fault.class.as_str())) } @else { "–" } }),
+        ("Cause", html! { @if let Some(fault) = &one.fault { (cause(fault.class.as_str())) } @else { "–" } }),
         ("Who acts", html! { @if let Some(actor) = one.actor { (actor.as_str()) } @else { "nobody" } }),
         ("Next attempt", instant_or_dash(now, one.next_attempt_at)),
         ("Next look", instant_or_dash(now, one.next_look_at)),

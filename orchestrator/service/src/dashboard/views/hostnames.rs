@@ -5,6 +5,7 @@ use issuance::fault::FailureClass;
 use maud::{Markup, html};
 
 use super::Asked;
+use super::glance::glance;
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
 use crate::dashboard::parts::{Control, address, badge, filter, next_page, segment, table, with};
@@ -13,7 +14,6 @@ use crate::dashboard::{Dashboard, bulk};
 use crate::store::explanations::HostnameStatus;
 use crate::store::hostnames_view::HostnameSummary;
 use crate::store::page::Listing;
-use crate::store::summary::Summary;
 
 const PATH: &str = "/admin/hostnames";
 const FILTERS: [&str; 5] = ["status", "tenant", "failure_class", "label", "q"];
@@ -22,10 +22,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
     let path = address("/v1/hostnames", &with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]));
     let found: Listing<HostnameSummary> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
     let filtered = FILTERS.iter().any(|name| asked.get(name).is_some());
-    let summary: Option<Summary> = match filtered {
-        true => None,
-        false => Some(visitor.ask.get("/v1/summary").await.map_err(Fault::of(&visitor))?),
-    };
+    let wrong = if filtered { Vec::new() } else { glance(&visitor).await?.causes };
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data
@@ -52,7 +49,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
     ];
     let matching = with(&asked, &FILTERS, &[]);
     let body = html! {
-        @if let Some(summary) = &summary { (causes(summary)) }
+        (causes(&wrong))
         (filter(PATH, &asked, &controls))
         @if filtered && !found.data.is_empty() {
             div.row {
@@ -66,23 +63,15 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
     Ok(page::show(&visitor, "Hostnames", &body))
 }
 
-/// Orders that wait for somebody, by what is wrong and who can mend it.
-pub(super) fn causes(summary: &Summary) -> Markup {
-    let mut causes: Vec<(&String, u64)> = Vec::new();
-    for (class, amount) in summary.parked_by_fault.iter().chain(&summary.failed_by_fault) {
-        match causes.iter_mut().find(|(known, _)| *known == class) {
-            Some((_, known)) => *known += amount,
-            None => causes.push((class, *amount)),
-        }
-    }
-    causes.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+/// What is wrong, how often, and who can mend it.
+pub(super) fn causes(causes: &[(String, u64)]) -> Markup {
     let rows: Vec<Markup> = causes
-        .into_iter()
+        .iter()
         .map(|(word, amount)| {
             let class = FailureClass::parse(word);
             html! {
                 th scope="row" { a href=(address(PATH, &[("failure_class", Some(word))])) { (plain(word)) } }
-                td.number { (count(amount)) }
+                td.number { (count(*amount)) }
                 td { @if let Some(class) = class { (class.actor().as_str()) } }
                 td.text { @if let Some(class) = class { (class.advice()) } }
             }
@@ -92,7 +81,7 @@ pub(super) fn causes(summary: &Summary) -> Markup {
         @if !rows.is_empty() {
             section {
                 h2 { "What is wrong" }
-                (table("Causes, the most frequent first", &["Cause", "Orders", "Who acts", "What to do"], &rows))
+                (table("Causes, the most frequent first", &["Cause", "How often", "Who acts", "What to do"], &rows))
             }
         }
     }

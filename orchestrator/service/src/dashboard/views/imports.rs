@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::http::Method;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use issuance::time::Timestamp;
 use maud::{Markup, html};
@@ -119,9 +119,9 @@ pub(super) async fn send(State(dashboard): State<Dashboard>, visitor: Visitor, r
 /// The file, or else the rows that were pasted. The token comes first, and nothing is read without it.
 async fn read(visitor: &Visitor, mut multipart: Multipart) -> Result<Option<Bytes>, Response> {
     let (mut trusted, mut csv) = (false, None);
-    while let Some(field) = multipart.next_field().await.map_err(|error| error.into_response())? {
+    while let Some(field) = multipart.next_field().await.map_err(IntoResponse::into_response)? {
         let name = field.name().unwrap_or_default().to_owned();
-        let content = field.bytes().await.map_err(|error| error.into_response())?;
+        let content = field.bytes().await.map_err(IntoResponse::into_response)?;
         if name == TOKEN {
             require_token(visitor, std::str::from_utf8(&content).ok())?;
             trusted = true;

@@ -7,6 +7,7 @@ mod checks;
 mod deployments;
 mod dns;
 mod events;
+mod glance;
 mod hostname;
 mod hostnames;
 mod imports;

@@ -1,5 +1,7 @@
 //! One order: its way so far, what the CA said word for word, and who has fetched its tokens.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use issuance::time::Timestamp;
 use maud::{Markup, html};
@@ -40,7 +42,7 @@ pub(super) async fn show(
         section { h2 { "What has happened" } (moments(&timeline.data, now)) }
         section { h2 { "Who has fetched the tokens" } (fetched(&fetches.data, now)) }
     };
-    Ok(page::show(&visitor, &format!("Order {}", one.names.first().map_or("", String::as_str)), &body))
+    Ok(page::show(&visitor, &format!("Order for {}", one.names.first().map_or("", String::as_str)), &body))
 }
 
 fn what(one: &OrderView, now: Timestamp) -> Markup {
@@ -87,11 +89,16 @@ fn waterfall(moments: &[Moment], one: &OrderView, now: Timestamp) -> Markup {
                     text x="0" y=(y + 15) { (label(moment)) }
                     rect.phase x=(format!("{:.1}", place(moment.at))) y=(y + 4) height="14" rx="3"
                         width=(format!("{:.1}", (place(*end) - place(moment.at)).max(2.0))) {}
-                    text.quiet x=(format!("{:.1}", place(*end) + 6.0)) y=(y + 15) { (span(moment.at.until(*end))) }
+                    text.quiet x=(format!("{:.1}", place(*end) + 6.0)) y=(y + 15) { (short(moment.at.until(*end))) }
                 }
             }
         }
     }
+}
+
+/// Like a span, and exact below a second.
+fn short(lasted: Duration) -> String {
+    if lasted < Duration::from_secs(1) { format!("{} ms", lasted.as_millis()) } else { span(lasted) }
 }
 
 fn label(moment: &Moment) -> String {

@@ -7,14 +7,15 @@ use issuance::time::Timestamp;
 use maud::{Markup, html};
 
 use super::accounts::gauges;
+use super::glance::glance;
 use super::hostnames::causes;
 use crate::api::census::Backlog;
 use crate::dashboard::Dashboard;
 use crate::dashboard::chart::{burn_down, strip};
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Tone, address, table};
-use crate::dashboard::words::{count, instant, plain, span};
+use crate::dashboard::parts::{Tone, address};
+use crate::dashboard::words::{count, instant, span};
 use crate::store::events_view::EventView;
 use crate::store::fleet_samples::{BacklogPoint, FleetView};
 use crate::store::headroom::Headroom;
@@ -75,12 +76,12 @@ async fn of_operator(visitor: &Visitor, now: Timestamp) -> Result<Markup, Fault>
             h2 { "Backlog" }
             (backlog_told(&backlog.data, done_at, now))
         }
+        (causes(&glance(visitor).await?.causes))
         @if let Some(fleet) = &fleet {
             section {
                 h2 { "Renewals, 30 days ahead" }
                 (strip("Renewals", &fleet.sample.renewals_by_day, fleet.taken_at))
             }
-            section { h2 { "Failing names" } (failing(fleet)) }
         }
     })
 }
@@ -163,25 +164,6 @@ fn backlog_told(points: &[BacklogPoint], done_at: Option<Timestamp>, now: Timest
     }
 }
 
-fn failing(fleet: &FleetView) -> Markup {
-    let mut classes: Vec<(&String, &u64)> = fleet.sample.hostnames_failing.iter().collect();
-    classes.sort_by_key(|(_, amount)| std::cmp::Reverse(**amount));
-    let rows: Vec<Markup> = classes
-        .into_iter()
-        .take(8)
-        .map(|(word, amount)| {
-            let class = issuance::fault::FailureClass::parse(word);
-            html! {
-                th scope="row" { a href=(address("/admin/hostnames", &[("failure_class", Some(word))])) { (plain(word)) } }
-                td.number { (count(*amount)) }
-                td { @if let Some(class) = class { (class.actor().as_str()) } }
-                td.text { @if let Some(class) = class { (class.advice()) } }
-            }
-        })
-        .collect();
-    table("Causes, the most frequent first", &["Cause", "Names", "Who acts", "What to do"], &rows)
-}
-
 async fn of_tenant(visitor: &Visitor) -> Result<Markup, Fault> {
     let summary: Summary = visitor.ask.get("/v1/summary").await.map_err(Fault::of(visitor))?;
     let parked: u64 = summary.parked_by_fault.values().sum();
@@ -193,7 +175,7 @@ async fn of_tenant(visitor: &Visitor) -> Result<Markup, Fault> {
             Tile { tone: Tone::Attention, amount: parked, word: "wait for you", to: "/admin/queue?stage=parked".to_owned() },
             Tile { tone: Tone::Bad, amount: failed, word: "failed", to: "/admin/queue?stage=failed".to_owned() },
         ]))
-        (causes(&summary))
+        (causes(&glance(visitor).await?.causes))
     })
 }
 

@@ -5,14 +5,14 @@ use issuance::order::Stage;
 use maud::{Markup, html};
 
 use super::Asked;
+use super::glance::glance;
 use crate::dashboard::Dashboard;
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
 use crate::dashboard::parts::{Control, address, badge, filter, next_page, table, with};
-use crate::dashboard::words::{count, instant, instant_or_dash, plain};
+use crate::dashboard::words::{count, instant, instant_or_dash};
 use crate::store::orders_view::{LANES, OrderView};
 use crate::store::page::Listing;
-use crate::store::summary::Summary;
 
 const PATH: &str = "/admin/queue";
 const FILTERS: [&str; 5] = ["stage", "lane", "tenant", "certificate", "resting"];
@@ -25,7 +25,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, A
     }
     let found: Listing<OrderView> =
         visitor.ask.get(&address("/v1/orders", &parameters)).await.map_err(Fault::of(&visitor))?;
-    let summary: Summary = visitor.ask.get("/v1/summary").await.map_err(Fault::of(&visitor))?;
+    let glance = glance(&visitor).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data
@@ -54,11 +54,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, A
     ];
     let body = html! {
         ul.tiles {
-            @for (stage, amount) in &summary.orders_by_stage {
-                @if *amount > 0 {
-                    li { a href=(address(PATH, &[("stage", Some(stage))])) { b { (count(*amount)) } " " (plain(stage)) } }
-                }
-            }
+            @for one in &glance.orders { li { a href=(one.to) { b { (count(one.amount)) } " " (one.word) } } }
         }
         (filter(PATH, &asked, &controls))
         (table(

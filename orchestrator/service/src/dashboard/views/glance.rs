@@ -1,0 +1,80 @@
+//! Where everything stands, in a few numbers. Of the whole fleet they were counted before, so that no page counts a million
+//! rows; of one tenant they are counted now.
+
+use crate::dashboard::guard::Visitor;
+use crate::dashboard::page::Fault;
+use crate::dashboard::parts::address;
+use crate::dashboard::words::plain;
+use crate::store::fleet_samples::FleetView;
+use crate::store::summary::Summary;
+
+const QUEUE: &str = "/admin/queue";
+/// How the census tells where an order stands, in plain words, and the stage that its page shows.
+const STATES: [(&str, &str, &str); 7] = [
+    ("to_be_proven", "wait to be looked at", "accepted"),
+    ("at_the_gate", "wait for the CA's limits", "accepted"),
+    ("in_hand", "in a worker's hands", "accepted"),
+    ("waiting", "wait for an instant", "accepted"),
+    ("parked", "wait for somebody", "parked"),
+    ("at_the_ca", "on their way at the CA", "submitted"),
+    ("settling", "being settled", "failed"),
+];
+
+/// A number, what it counts, and where that is seen.
+#[derive(Debug)]
+pub(super) struct Count {
+    pub(super) amount: u64,
+    pub(super) word: String,
+    pub(super) to: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Glance {
+    /// Orders by where they stand; none that counts nothing.
+    pub(super) orders: Vec<Count>,
+    /// What is wrong and how often, the most frequent first.
+    pub(super) causes: Vec<(String, u64)>,
+}
+
+pub(super) async fn glance(visitor: &Visitor) -> Result<Glance, Fault> {
+    let mut glance = if visitor.is_operator() {
+        let fleet: Option<FleetView> = visitor.ask.find("/v1/census").await.map_err(Fault::of(visitor))?;
+        fleet.map(|fleet| of_fleet(&fleet)).unwrap_or_default()
+    } else {
+        let summary: Summary = visitor.ask.get("/v1/summary").await.map_err(Fault::of(visitor))?;
+        of_tenant(&summary)
+    };
+    glance.orders.retain(|count| count.amount > 0);
+    glance.causes.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+    Ok(glance)
+}
+
+fn of_stage(stage: &str) -> String {
+    address(QUEUE, &[("stage", Some(stage))])
+}
+
+fn of_fleet(fleet: &FleetView) -> Glance {
+    let orders = STATES.into_iter().map(|(state, word, stage)| Count {
+        amount: fleet.sample.in_state(state),
+        word: word.to_owned(),
+        to: of_stage(stage),
+    });
+    let causes = fleet.sample.hostnames_failing.iter().map(|(class, amount)| (class.clone(), *amount));
+    Glance { orders: orders.collect(), causes: causes.collect() }
+}
+
+fn of_tenant(summary: &Summary) -> Glance {
+    let orders = summary.orders_by_stage.iter().map(|(stage, amount)| Count {
+        amount: *amount,
+        word: plain(stage),
+        to: of_stage(stage),
+    });
+    let mut causes: Vec<(String, u64)> = Vec::new();
+    for (class, amount) in summary.parked_by_fault.iter().chain(&summary.failed_by_fault) {
+        match causes.iter_mut().find(|(known, _)| known == class) {
+            Some((_, known)) => *known += amount,
+            None => causes.push((class.clone(), *amount)),
+        }
+    }
+    Glance { orders: orders.collect(), causes }
+}
