@@ -11,6 +11,7 @@ pub mod record_trial;
 mod records;
 mod responses;
 pub mod standing_record;
+mod traces;
 mod vitals;
 mod webhooks;
 pub mod zone_trials;
@@ -45,6 +46,7 @@ use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::records::Records;
 use crate::store::leases::Replica;
 use crate::store::{Store, api_keys};
+use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 use crate::webhooks::Deliveries;
 
@@ -53,6 +55,7 @@ use self::edge::Edge;
 pub use self::error::AppError;
 use self::identity::Identity;
 pub use self::identity::IdentityError;
+use self::traces::Tracing;
 
 /// Provers per CA permit: a look at a slow site takes far longer than a request to the CA.
 const PROVING_PER_PERMIT: u16 = 4;
@@ -102,6 +105,7 @@ pub struct App {
     edge: TaskTracker,
     edge_stop: CancellationToken,
     cluster: Option<PrivateCluster>,
+    tracing: Option<Tracing>,
     _identity: Identity,
 }
 
@@ -151,13 +155,18 @@ impl App {
                 let stop = edge_stop.clone();
                 edge.spawn(async move {
                     if let Err(error) = server.serve(stop).await {
-                        warn!(error = &error as &dyn std::error::Error, "Metrics are no longer served");
+                        warn!(
+                            event = "metrics.closed",
+                            error = &error as &dyn std::error::Error,
+                            "Metrics are no longer served"
+                        );
                     }
                 });
                 Some(address)
             }
             None => None,
         };
+        let (tracer, tracing) = traces::start(&config, &store, &clock, identity.replica)?;
         let plays = |role| config.worker.roles.contains(role);
         let at_the_edge = Edge { tasks: &edge, stop: &edge_stop };
         let (responder, board) = if plays(Role::Responder) {
@@ -195,6 +204,7 @@ impl App {
             );
             let mut state = state.with_own_zone(config.authority.zone.clone(), config.authority.registration);
             state.look = Arc::clone(&bell);
+            state.tracer = tracer.clone();
             state.import_bell = import_bell;
             state.publish = config.addresses.publish();
             state.receivers = webhooks::receivers(&config)?;
@@ -220,8 +230,17 @@ impl App {
             let announcer = Announcer::new(board.clone());
             edge.spawn(responses::tell(announcer.clone(), store.clone(), edge_stop.clone()));
             let wake = Arc::clone(&wake);
-            let parts =
-                Parts { store: store.clone(), records, profile, sealer, clock, pace, wake, announcer };
+            let parts = Parts {
+                store: store.clone(),
+                records,
+                profile,
+                sealer,
+                clock,
+                pace,
+                wake,
+                announcer,
+                tracer,
+            };
             Some(start_workers(&config, parts, preflight, bell, link, &identity, linking.clone()))
         } else {
             None
@@ -231,7 +250,7 @@ impl App {
         vitals::runs(Role::Api, api.is_some());
         vitals::runs(Role::Responder, responder.is_some());
         gate.set(Readiness::Ready);
-        info!(?endpoints, "Service started");
+        info!(event = "service.started", ?endpoints, "Service started");
         Ok(Self {
             endpoints,
             store,
@@ -245,6 +264,7 @@ impl App {
             edge,
             edge_stop,
             cluster,
+            tracing,
             _identity: identity,
         })
     }
@@ -274,6 +294,9 @@ impl App {
         self.edge_stop.cancel();
         self.edge.close();
         self.edge.wait().await;
+        if let Some(tracing) = self.tracing {
+            tracing.stop().await;
+        }
         self.store.close().await;
         if let Some(cluster) = self.cluster {
             cluster.stop().await?;
@@ -299,6 +322,7 @@ struct Parts {
     pace: Pace,
     wake: Arc<Notify>,
     announcer: Announcer,
+    tracer: Tracer,
 }
 
 fn start_workers(
@@ -364,6 +388,7 @@ fn start_workers(
             certificate_profile,
             wake: parts.wake,
             announcer: parts.announcer,
+            tracer: parts.tracer,
         };
         let records = Arc::clone(&parts.records);
         let reconcilers = Reconcilers::start(&looking_after, records, reconciling, lookout);
@@ -374,7 +399,11 @@ fn start_workers(
 
 async fn wait_for_database(store: &Store) {
     while let Err(error) = store.reach().await {
-        warn!(error = &error as &dyn std::error::Error, "The database does not answer yet; asking again");
+        warn!(
+            event = "database.awaited",
+            error = &error as &dyn std::error::Error,
+            "The database does not answer yet; asking again"
+        );
         tokio::time::sleep(DATABASE_WAIT).await;
     }
 }
@@ -398,7 +427,11 @@ impl Bases<'_> {
         loop {
             match self.lay(replica, transport.clone()).await {
                 Err(away) if away.is_database_away() => {
-                    warn!(error = &away as &dyn std::error::Error, "The database went away; asking again");
+                    warn!(
+                        event = "database.went_away",
+                        error = &away as &dyn std::error::Error,
+                        "The database went away; asking again"
+                    );
                     tokio::time::sleep(DATABASE_WAIT).await;
                 }
                 laid => return laid,
@@ -412,6 +445,7 @@ impl Bases<'_> {
         let taken_up = store.take_up_own_leases(replica, clock.now()).await?;
         if taken_up > 0 {
             warn!(
+                event = "leases.taken_up",
                 orders = taken_up,
                 "The last run ended with {taken_up} orders in hand; they are taken up again"
             );

@@ -23,6 +23,7 @@ use crate::store::aftermath::Aftermath;
 use crate::store::leases::Claim;
 use crate::store::order_problems::OrderProblem;
 use crate::store::steps::{IssuedChain, StepEnd};
+use crate::telemetry::traces::{self, OrderTrace, Tracer};
 
 use super::EngineSettings;
 use super::agenda::Queue;
@@ -66,6 +67,7 @@ pub(super) struct Executor {
     pub(super) certificate_profile: Option<Box<str>>,
     pub(super) stop: CancellationToken,
     pub(super) instruments: Instruments,
+    pub(super) tracer: Tracer,
 }
 
 /// How an attempt ended, for whoever plans the next claims.
@@ -103,8 +105,13 @@ impl Executor {
     /// Takes the order as far as it goes. `seat` starts as a place among those that prove names, and becomes
     /// one of the places at the CA when the order gets that far.
     pub(super) async fn attempt(&self, claim: Claim, seat: Seat) -> AttemptEnd {
-        let span = info_span!("engine.attempt", order.id = %claim.owner.order, order.stage = claim.order.stage.as_str());
-        async {
+        let span = info_span!(
+            "engine.attempt",
+            order.id = %claim.owner.order,
+            order.stage = claim.order.stage.as_str(),
+            trace_id = %OrderTrace::of(claim.owner.order).id,
+        );
+        let follow = self.tracer.follow(claim.owner.order, async {
             let started = tokio::time::Instant::now();
             let stage = claim.order.stage.as_str();
             let order = claim.owner.order;
@@ -114,7 +121,7 @@ impl Executor {
                     end
                 }
                 Err(CommitError::LeaseLost { .. }) => {
-                    warn!(order.id = %order, "Order {order}: the lease was lost to another worker");
+                    warn!(event = "lease.lost", order.id = %order, "Order {order}: the lease was lost to another worker");
                     Instruments::attempt(stage, "lease_lost", started.elapsed());
                     AttemptEnd::Lost
                 }
@@ -123,9 +130,8 @@ impl Executor {
                     AttemptEnd::Lost
                 }
             }
-        }
-        .instrument(span)
-        .await
+        });
+        follow.instrument(span).await
     }
 
     async fn advance(&self, claim: Claim, mut seat: Seat) -> Result<AttemptEnd, CommitError> {
@@ -141,7 +147,7 @@ impl Executor {
         }
         if hand.claim.rescues > RESCUES_MAX {
             let order = hand.claim.owner.order;
-            error!(order.id = %order, rescues = hand.claim.rescues, "Order {order} keeps losing its workers; it rests");
+            error!(event = "order.kills_workers", order.id = %order, rescues = hand.claim.rescues, "Order {order} keeps losing its workers; it rests");
             let wake = Wake::At(self.clock.now().after(poison_rest(&hand.claim.order.stage)));
             return self.give_back(hand, wake).await;
         }
@@ -189,7 +195,11 @@ impl Executor {
             let applied = match hand.claim.order.clone().apply(answer, &context) {
                 Ok(applied) => applied,
                 Err(unexpected) => {
-                    error!(error = &unexpected as &dyn std::error::Error, "An answer nobody asked for");
+                    error!(
+                        event = "order.unexpected_answer",
+                        error = &unexpected as &dyn std::error::Error,
+                        "An answer nobody asked for"
+                    );
                     return self.give_back(hand, Wake::At(context.now.after(SHORT_WAIT))).await;
                 }
             };
@@ -217,6 +227,7 @@ impl Executor {
                 self.commit(&mut hand, wake, aftermath).await?;
                 self.tell_the_gate(&before, &hand.claim.order);
                 Instruments::ended(&before, &hand.claim.order, hand.claim.owner.lane);
+                tell_end(&before, &hand.claim);
             } else {
                 hand.claim.order = applied.order;
             }
@@ -230,7 +241,7 @@ impl Executor {
             }
         }
         let order = hand.claim.owner.order;
-        error!(order.id = %order, order.stage = hand.claim.order.stage.as_str(), "Order {order} goes round in circles; it rests");
+        error!(event = "order.goes_round", order.id = %order, order.stage = hand.claim.order.stage.as_str(), "Order {order} goes round in circles; it rests");
         self.give_back(hand, Wake::At(self.clock.now().after(POISON_WAIT))).await
     }
 
@@ -240,18 +251,25 @@ impl Executor {
         let performer = &self.performer;
         reach!(Before, Step, step.as_str());
         let answer = match step {
+            // Each name has a span of its own.
             Step::Prove => performer.prove(&hand.claim).await,
             Step::Admit | Step::AskAgain => return self.admit(hand, matches!(step, Step::AskAgain)).await,
-            Step::Place => performer.place(order, &self.inbox.bystander(id, order)).await,
-            Step::Find => performer.find(order).await,
+            Step::Place => {
+                let bystander = self.inbox.bystander(id, order);
+                traces::span("acme.new_order", performer.place(order, &bystander)).await
+            }
+            Step::Find => traces::span("acme.find_order", performer.find(order)).await,
             Step::ReadAuthorizations(indexes) => performer.read_authorizations(order, indexes).await,
             Step::CheckServed(indexes) => performer.check_served(&hand.claim, indexes).await,
             Step::Submit(indexes) => performer.submit(order, indexes).await,
-            Step::ReadOrder => performer.read_order(order).await,
-            Step::PrepareRequest => performer.prepare_request(&hand.claim).await,
-            Step::Finalize => performer.finalize(order).await,
+            Step::ReadOrder => traces::span("acme.poll", performer.read_order(order)).await,
+            Step::PrepareRequest => {
+                traces::span("keys.request", performer.prepare_request(&hand.claim)).await
+            }
+            Step::Finalize => traces::span("acme.finalize", performer.finalize(order)).await,
             Step::Download => {
-                let (answer, chain) = performer.download(id, order).await;
+                let downloaded = traces::span("acme.download", performer.download(id, order));
+                let (answer, chain) = downloaded.await;
                 Instruments::step(step, started.elapsed());
                 return Performed::answer(answer, chain);
             }
@@ -280,7 +298,7 @@ impl Executor {
             ..AdmissionRequest::first(&hand.claim, proven_at)
         };
         let granted = |admission| Performed::answer(Answer::Admission(admission), None);
-        match self.gate.ask(request).await {
+        match traces::span("headroom.reserve", self.ask_the_gate(request)).await {
             GateAnswer::Granted(reservation) => granted(Admission::Granted(reservation)),
             GateAnswer::Denied(denial) if denial.is_the_accounts() => Performed::Refused(denial),
             GateAnswer::Denied(denial) => {
@@ -289,6 +307,20 @@ impl Executor {
             }
             GateAnswer::LeaseLost | GateAnswer::Unavailable => Performed::LeaseLost,
         }
+    }
+
+    async fn ask_the_gate(&self, request: AdmissionRequest) -> GateAnswer {
+        let answer = self.gate.ask(request).await;
+        traces::note(
+            "lockkeeper.gate",
+            match &answer {
+                GateAnswer::Granted(_) => "granted",
+                GateAnswer::Denied(denial) => denial.as_str(),
+                GateAnswer::LeaseLost => "lease_lost",
+                GateAnswer::Unavailable => "unavailable",
+            },
+        );
+        answer
     }
 
     /// Others may wait for the answer to a new-order.
@@ -353,11 +385,16 @@ impl Executor {
             match aftermath(class, applied, context.jitter).await {
                 Ok(aftermath) => return Ok(aftermath),
                 Err(away) if away.is_unavailable() && !self.stop.is_cancelled() => {
-                    warn!(error = &away as &dyn std::error::Error, "The database is away; asking again");
+                    warn!(
+                        event = "aftermath.database_away",
+                        error = &away as &dyn std::error::Error,
+                        "The database is away; asking again"
+                    );
                     tokio::time::sleep(SHORT_WAIT).await;
                 }
                 Err(error) => {
                     error!(
+                        event = "aftermath.failed",
                         order.id = %order,
                         error = &error as &dyn std::error::Error,
                         "Order {order}: what follows from an answer could not be worked out"
@@ -411,6 +448,13 @@ impl Executor {
             return;
         }
         self.inbox.keep(hand.claim.owner.order, &hand.claim.order);
+    }
+}
+
+/// To the order's trace, once its end is committed.
+pub(super) fn tell_end(before: &Stage, claim: &Claim) {
+    if !before.is_ended() && claim.order.stage.is_ended() {
+        traces::order_ended(claim.owner.order);
     }
 }
 
