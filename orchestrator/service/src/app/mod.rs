@@ -1,5 +1,6 @@
 //! The service put together: which part gets what, in which order they start and stop.
 
+mod bases;
 mod ca_link;
 mod edge;
 mod error;
@@ -19,7 +20,6 @@ pub mod zone_trials;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use issuance::profile::CaProfile;
@@ -44,12 +44,12 @@ use crate::intake::Intake;
 use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::records::Records;
-use crate::store::leases::Replica;
-use crate::store::{Store, api_keys};
+use crate::store::Store;
 use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 use crate::webhooks::Deliveries;
 
+use self::bases::{Bases, wait_for_database};
 use self::ca_link::{CaLink, timeouts};
 use self::edge::Edge;
 pub use self::error::AppError;
@@ -59,8 +59,6 @@ use self::traces::Tracing;
 
 /// Provers per CA permit: a look at a slow site takes far longer than a request to the CA.
 const PROVING_PER_PERMIT: u16 = 4;
-/// Between two tries to reach a database that does not answer yet.
-const DATABASE_WAIT: Duration = Duration::from_millis(500);
 
 /// What a service is started with.
 #[derive(Debug)]
@@ -395,65 +393,6 @@ fn start_workers(
         vitals::runs(Role::Worker, true);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
-}
-
-async fn wait_for_database(store: &Store) {
-    while let Err(error) = store.reach().await {
-        warn!(
-            event = "database.awaited",
-            error = &error as &dyn std::error::Error,
-            "The database does not answer yet; asking again"
-        );
-        tokio::time::sleep(DATABASE_WAIT).await;
-    }
-}
-
-/// What is read and written in the database before anything else.
-struct Bases<'a> {
-    config: &'a Config,
-    profile: &'a Arc<CaProfile>,
-    store: &'a Store,
-    sealer: &'a Sealer,
-    clock: &'a Arc<dyn Clock>,
-}
-
-impl Bases<'_> {
-    /// Tries again where the database goes away in between; all of it may be done twice.
-    async fn lay_while_away(
-        &self,
-        replica: Replica,
-        transport: Option<Arc<dyn Transport>>,
-    ) -> Result<CaLink, AppError> {
-        loop {
-            match self.lay(replica, transport.clone()).await {
-                Err(away) if away.is_database_away() => {
-                    warn!(
-                        event = "database.went_away",
-                        error = &away as &dyn std::error::Error,
-                        "The database went away; asking again"
-                    );
-                    tokio::time::sleep(DATABASE_WAIT).await;
-                }
-                laid => return laid,
-            }
-        }
-    }
-
-    async fn lay(&self, replica: Replica, transport: Option<Arc<dyn Transport>>) -> Result<CaLink, AppError> {
-        let Self { config, profile, store, sealer, clock } = *self;
-        store.migrate().await?;
-        let taken_up = store.take_up_own_leases(replica, clock.now()).await?;
-        if taken_up > 0 {
-            warn!(
-                event = "leases.taken_up",
-                orders = taken_up,
-                "The last run ended with {taken_up} orders in hand; they are taken up again"
-            );
-        }
-        let link = CaLink::prepare(config, profile, store, sealer, clock, transport).await?;
-        api_keys::ensure_operator(store, clock.now(), &config.data.folder).await?;
-        Ok(link)
-    }
 }
 
 fn publish(config: &Config, endpoints: &Endpoints) -> Result<(), AppError> {

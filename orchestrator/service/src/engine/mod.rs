@@ -26,6 +26,7 @@ mod inbox;
 mod instruments;
 mod lessons;
 mod notes;
+mod performance;
 mod performer;
 mod persisting;
 mod problems;

@@ -40,7 +40,7 @@ impl TraceId {
     }
 
     /// Whether the trace is among `ratio` of all: the same on each replica, and the samplers of others that go by the id
-    /// (OpenTelemetry's TraceIdRatioBased) decide likewise.
+    /// (OpenTelemetry's `TraceIdRatioBased`) decide likewise.
     pub(super) fn is_sampled(self, ratio: f64) -> bool {
         let bytes: [u8; 8] = std::array::from_fn(|place| self.0[8 + place]);
         let drawn = u64::from_be_bytes(bytes) >> 1;

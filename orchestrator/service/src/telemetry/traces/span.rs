@@ -4,7 +4,7 @@ use issuance::time::Timestamp;
 
 use super::id::{SpanId, TraceId};
 
-/// What a span is to others (OpenTelemetry's SpanKind).
+/// What a span is to others (OpenTelemetry's `SpanKind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Internal,
