@@ -1,6 +1,7 @@
 //! What the tests of the whole stand on: worlds to start, drive and look at.
 
 pub mod clock;
+pub mod collector;
 pub mod database;
 pub mod fate;
 pub mod flaky_transport;

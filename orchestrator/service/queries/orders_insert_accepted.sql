@@ -1,7 +1,8 @@
--- $1 orders, $2 their certificates, $3 lane, $4 now, $5 tags, $6 for how many seconds a CA remembers an exact set
+-- $1 orders, $2 their certificates, $3 lane, $4 now, $5 tags, $6 for how many seconds a CA remembers an exact set,
+-- $7 the span of the request at which they are made
 insert into orders (
     order_id, tenant_id, certificate_id, account_id, names, challenge, profile, lane, stage, due_at, accepted_at, fair_tag,
-    in_line, split, set_exempt_until
+    in_line, split, set_exempt_until, traceparent
 )
 select
     wished.order_id, certificates.tenant_id, certificates.certificate_id, certificates.account_id,
@@ -16,7 +17,8 @@ select
             and issued_sets.set_key
                 = encode(sha256(convert_to(array_to_string(certificates.names, ','), 'UTF8')), 'hex')
             and issued_sets.issued_at + $6 * interval '1 second' > $4
-    )
+    ),
+    $7
 from unnest($1::uuid[], $2::uuid[], $5::bigint[]) as wished (order_id, certificate_id, fair_tag)
 join certificates using (certificate_id)
 join accounts using (account_id)

@@ -1,5 +1,5 @@
 -- Order $1 renews what certificate $2 has, in lane $3, at $4, with the tag $5. $6: for how many seconds a CA remembers an
--- exact set; $7: when the renewal is looked at next, if nothing has come by then.
+-- exact set; $7: when the renewal is looked at next, if nothing has come by then; $8: the span of the request.
 with renewing as (
     update renewals
     set queued_at = $4, poll_at = null, look_at = $7
@@ -8,7 +8,7 @@ with renewing as (
 )
 insert into orders (
     order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage, due_at, accepted_at,
-    fair_tag, in_line, split, set_exempt_until, ari_exempt_from, ari_exempt_until
+    fair_tag, in_line, split, set_exempt_until, ari_exempt_from, ari_exempt_until, traceparent
 )
 select
     $1, certificates.tenant_id, certificates.certificate_id, certificates.account_id, certificates.names,
@@ -25,7 +25,8 @@ select
             and issued_sets.issued_at + $6 * interval '1 second' > $4
     ),
     case when renewing.window_end > $4 then renewing.window_start end,
-    case when renewing.window_end > $4 then renewing.window_end end
+    case when renewing.window_end > $4 then renewing.window_end end,
+    $8
 from certificates
 join accounts using (account_id)
 left join renewing on true

@@ -28,11 +28,11 @@ pub fn listen() -> std::io::Result<Shutdown> {
                 _ = interrupt.recv() => {}
             }
             if tokens.asked.is_cancelled() {
-                warn!("Asked again to stop: stopping at once");
+                warn!(event = "stop.insisted", "Asked again to stop: stopping at once");
                 tokens.insisted.cancel();
                 return;
             }
-            info!("Asked to stop: finishing what is under way");
+            info!(event = "stop.asked", "Asked to stop: finishing what is under way");
             tokens.asked.cancel();
         }
     });

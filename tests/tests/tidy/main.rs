@@ -5,6 +5,7 @@ mod findings;
 mod imports;
 mod layout;
 mod lexed;
+mod logs;
 mod problems;
 mod recovery;
 mod rules;

@@ -24,6 +24,7 @@ use super::problem;
 use super::reply::{Answer, retry_after};
 use super::transport::{Transport, TransportError};
 use crate::mishaps::reach;
+use crate::telemetry::traces;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!(
     "lockkeeper/",
@@ -99,6 +100,13 @@ impl HttpClient {
             Sending::Post(body) => (Method::POST, Some(body), None),
             Sending::Outliving(body, outliving) => (Method::POST, Some(body), Some(outliving)),
         };
+        let verb = if method == Method::POST {
+            "POST"
+        } else if method == Method::HEAD {
+            "HEAD"
+        } else {
+            "GET"
+        };
         let mut request = Request::builder()
             .method(method)
             .uri(uri)
@@ -117,8 +125,16 @@ impl HttpClient {
             acme.endpoint = endpoint.as_str(),
             http.status = field::Empty,
         );
-        let response = self.exchange(endpoint, request, outliving).instrument(span).await?;
-        self.judge(endpoint, response)
+        let exchange = async {
+            note_request(&self.ca, endpoint, &request);
+            let exchanged = self.exchange(endpoint, request, outliving).await;
+            note_answer(&exchanged);
+            exchanged
+        };
+        let response = traces::client_span(verb, exchange).instrument(span).await?;
+        let judged = self.judge(endpoint, response);
+        note_problem(&judged);
+        judged
     }
 
     async fn exchange(
@@ -215,6 +231,43 @@ impl HttpClient {
                 error => AcmeError::not_sent(endpoint, Reason::Nonce(Box::new(error))),
             }),
         }
+    }
+}
+
+/// For its trace: never the body, nor a query.
+fn note_request(ca: &str, endpoint: Endpoint, request: &Request<Bytes>) {
+    let uri = request.uri();
+    traces::note("http.request.method", request.method().as_str());
+    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    traces::note("url.full", format!("{scheme}://{authority}{}", uri.path()));
+    traces::note("server.address", host);
+    if let Some(port) = uri.port_u16() {
+        traces::note("server.port", port);
+    }
+    traces::note("acme.ca", ca);
+    traces::note("acme.endpoint", endpoint.as_str());
+}
+
+fn note_answer(exchanged: &Result<Response<Bytes>, AcmeError>) {
+    match exchanged {
+        Ok(response) => {
+            let status = response.status();
+            traces::note("http.response.status_code", status.as_u16());
+            if !status.is_success() {
+                traces::fail(status.as_str());
+            }
+        }
+        Err(AcmeError::NotSent { .. }) => traces::fail("not_sent"),
+        Err(_) => traces::fail("lost"),
+    }
+}
+
+/// To the step that sent the request.
+fn note_problem(judged: &Result<Answer, Failed>) {
+    if let Err(Failed::Otherwise(AcmeError::Refused { problem, .. })) = judged {
+        traces::note("acme.problem.type", format!("urn:ietf:params:acme:error:{}", problem.kind));
+        traces::fail(problem.kind.to_string());
     }
 }
 

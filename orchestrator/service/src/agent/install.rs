@@ -130,11 +130,13 @@ fn place(
     let (leaf, _) = written.map_err(|unwritten| unwritten.fault)?;
     if changed && let Some(rival) = layouts.rival(&own_name) {
         warn!(
+            event = "agent.other_client_renews",
             certificate.id = %item.certificate_id,
             "certbot still renews {own_name}: write autorenew = False into {}", rival.display()
         );
     }
     info!(
+        event = "agent.installed",
         certificate.id = %item.certificate_id, version.id = %document.version_id,
         "{own_name} is {}", if changed { "installed" } else { "there already" }
     );
@@ -203,7 +205,7 @@ fn name_for(state: &State, id: CertificateId, names: &[String]) -> Result<String
 
 /// What is there stays and is served on.
 fn fail(state: &mut State, item: &Item, fault: String) {
-    warn!(certificate.id = %item.certificate_id, "{} is not installed: {fault}", item.names.join(" "));
+    warn!(event = "agent.install_failed", certificate.id = %item.certificate_id, "{} is not installed: {fault}", item.names.join(" "));
     let name = name_for(state, item.certificate_id, &item.names);
     let known = state.certificates.get_mut(&item.certificate_id.into());
     match (known, name) {

@@ -125,7 +125,7 @@ impl Agent {
     /// # Errors
     /// The state can no longer be kept.
     pub async fn run(&mut self, stop: &CancellationToken) -> Result<(), AgentError> {
-        info!("Agent started with {} certificates", self.state.certificates.len());
+        info!(event = "agent.started", "Agent started with {} certificates", self.state.certificates.len());
         while !stop.is_cancelled() {
             if is_due(self.apply_at) {
                 self.apply().await?;
@@ -159,7 +159,7 @@ impl Agent {
                 Err(error) => return Err(error),
             }
         }
-        info!("Agent stopped");
+        info!(event = "agent.stopped", "Agent stopped");
         Ok(())
     }
 
@@ -174,7 +174,10 @@ impl Agent {
         let listed: HashSet<Key> = items.iter().map(|item| item.certificate_id.into()).collect();
         let gone = self.state.certificates.keys().filter(|key| !listed.contains(key)).count();
         if gone > 0 {
-            info!("{gone} certificates are listed no longer: their files stay");
+            info!(
+                event = "agent.certificates_unlisted",
+                "{gone} certificates are listed no longer: their files stay"
+            );
         }
         let Self { service, layouts, clock, state, file, .. } = self;
         let save = |state: &State| file.save(state).map_err(AgentError::from);
@@ -208,7 +211,7 @@ impl Agent {
                     installed.report_pending |= installed.fault.take().is_some();
                 }
                 Err(fault) => {
-                    warn!("{}: {fault}", installed.name);
+                    warn!(event = "agent.deployment_failed", "{}: {fault}", installed.name);
                     failed = true;
                     installed.report_pending |= installed.fault.as_ref() != Some(&fault);
                     installed.fault = Some(fault);
@@ -218,14 +221,14 @@ impl Agent {
         if self.state.reload_pending() {
             match deploy::reload(&self.config.reload).await {
                 Ok(()) => {
-                    info!("The server has read its files again");
+                    info!(event = "agent.reloaded", "The server has read its files again");
                     self.state.reload_fault = None;
                     for installed in self.state.certificates.values_mut().filter(|one| one.reload_pending) {
                         (installed.reload_pending, installed.report_pending) = (false, true);
                     }
                 }
                 Err(fault) => {
-                    warn!("{fault}");
+                    warn!(event = "agent.reload_failed", "{fault}");
                     failed = true;
                     let is_new = self.state.reload_fault.as_ref() != Some(&fault);
                     for installed in self.state.certificates.values_mut().filter(|one| one.reload_pending) {
@@ -251,6 +254,7 @@ impl Agent {
         self.file.save(&self.state)?;
         if let Err(error) = told {
             warn!(
+                event = "agent.report_failed",
                 error = &error as &dyn std::error::Error,
                 "What is served here could not be told; later again"
             );
@@ -268,6 +272,7 @@ impl Agent {
         let rest = error.retry_after().map_or(drawn, |asked| asked.min(max).max(drawn));
         let lasting = if error.is_lasting() { "; somebody must mend that" } else { "" };
         warn!(
+            event = "agent.service_away",
             error = error as &dyn std::error::Error,
             "The service was of no use; asking again in {} ms{lasting}. What is there is served on",
             rest.as_millis()

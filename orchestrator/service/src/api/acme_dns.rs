@@ -76,6 +76,7 @@ impl IntoResponse for Refusal {
             Self::BadText => (StatusCode::BAD_REQUEST, "bad_txt"),
             Self::Store(error) => {
                 error!(
+                    event = "api.own_zone_failed",
                     error = &error as &dyn std::error::Error,
                     "A label of our own zone could not be read or written"
                 );

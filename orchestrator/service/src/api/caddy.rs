@@ -81,6 +81,7 @@ pub(super) async fn read(
     let Some(both) = open::open(&api, &stored)?.combined() else { return Ok(none()) };
     told("found");
     info!(
+        event = "bundle.handed_out",
         key.id = %recipient.caller.key, certificate.id = %stored.certificate, version.id = %stored.version(),
         "The private key of {} was handed out", stored.version()
     );

@@ -103,7 +103,10 @@ pub(super) async fn write(
     let response = write.finish(Answer::ok(&CheckList { data: after })).await?;
     if changed {
         let (check, standing) = (check.as_str(), standing.as_str());
-        warn!(check, standing, "The operator has decided: the check {check} is {standing}");
+        warn!(
+            event = "check.switched",
+            check, standing, "The operator has decided: the check {check} is {standing}"
+        );
     }
     Ok(response)
 }

@@ -28,6 +28,7 @@ impl LastUses {
         tokio::spawn(async move {
             if let Err(error) = store.note_use(key, at, APART).await {
                 warn!(
+                    event = "api_key.use_not_noted",
                     error = &error as &dyn std::error::Error,
                     "That the key {key} was used is not written down"
                 );

@@ -40,6 +40,7 @@ pub mod settlings;
 mod summary;
 pub mod tenants;
 mod throttle;
+mod trace;
 pub mod users;
 pub mod wanted;
 pub mod webhooks;
@@ -59,6 +60,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::{Cidr, Registration};
 use crate::keys::Sealer;
 use crate::store::Store;
+use crate::telemetry::traces::Tracer;
 use crate::webhooks::Receivers;
 use bundles::watch::BundleWatch;
 use last_uses::LastUses;
@@ -109,6 +111,8 @@ pub struct ApiState {
     upload_seats: Arc<Semaphore>,
     forecast_seat: Arc<Semaphore>,
     wait_seats: Arc<Semaphore>,
+    /// Traces the requests that change something.
+    pub tracer: Tracer,
 }
 
 impl ApiState {
@@ -144,6 +148,7 @@ impl ApiState {
             upload_seats: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             forecast_seat: Arc::new(Semaphore::new(1)),
             wait_seats: Arc::new(Semaphore::new(WAITERS_MAX)),
+            tracer: Tracer::OFF,
         }
     }
 
@@ -176,11 +181,13 @@ pub fn router(state: ApiState) -> Router {
     imports::describe_metrics();
     delivery_instruments::describe();
     let (described, _) = described().split_for_parts();
+    let tracer = state.tracer.clone();
     instruments::register();
     described
         .route_layer(axum::middleware::from_fn(parameters::refuse_unknown))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(axum::middleware::from_fn_with_state(tracer, trace::follow))
         .layer(axum::middleware::from_fn(request_id::attach))
         .layer(axum::middleware::from_fn(instruments::measure))
         .with_state(state)

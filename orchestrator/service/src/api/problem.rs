@@ -365,7 +365,7 @@ impl Problem {
     /// A fault of ours: told to the log, not to the client.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        error!(error = %error, cause, "A request failed inside: {error}");
+        error!(event = "request.failed", error = %error, cause, "A request failed inside: {error}");
         let detail = "this is a fault of the service: report it with the request id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
     }
@@ -423,7 +423,7 @@ impl From<StoreError> for Problem {
     fn from(failed: StoreError) -> Self {
         if failed.is_unavailable() {
             let cause = std::error::Error::source(&failed).map(ToString::to_string).unwrap_or_default();
-            error!(error = %failed, cause, "The database is not there: {failed}");
+            error!(event = "request.database_away", error = %failed, cause, "The database is not there: {failed}");
             let detail = "the database does not answer: nothing was changed, try again";
             let title = "The database is unavailable";
             let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -140,6 +140,7 @@ impl CaLink {
             match attempt {
                 Ok(account) => {
                     info!(
+                        event = "ca.linked",
                         ca.name = self.authority.name,
                         account.url = account.url(),
                         "CA {} knows the account",
@@ -148,6 +149,7 @@ impl CaLink {
                     return Some(Arc::new(account));
                 }
                 Err(error) => warn!(
+                    event = "ca.not_ready",
                     ca.name = self.authority.name,
                     ca.directory = self.authority.directory_url,
                     error = &error as &dyn std::error::Error,

@@ -65,7 +65,11 @@ impl Edge<'_> {
             let service = dashboard::beside_api(state).into_make_service_with_connect_info::<SocketAddr>();
             let server = axum::serve(listener, service);
             if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
-                warn!(error = &error as &dyn std::error::Error, "The API is no longer served");
+                warn!(
+                    event = "api.closed",
+                    error = &error as &dyn std::error::Error,
+                    "The API is no longer served"
+                );
             }
         });
         Ok(address)

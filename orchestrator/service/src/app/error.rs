@@ -18,6 +18,7 @@ use crate::keys::{KeyError, MasterKeyError, SealError};
 use crate::store::StoreError;
 use crate::store::api_keys::OperatorTokenError;
 use crate::telemetry::MetricsServerError;
+use crate::telemetry::traces::CollectorError;
 use crate::webhooks::SenderSetUpError;
 
 use super::identity::IdentityError;
@@ -57,6 +58,8 @@ pub enum AppError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     #[error("there is no database")]
     NoDatabase,
     #[error(transparent)]

@@ -24,6 +24,7 @@ pub(super) async fn write(mut fetched: mpsc::Receiver<Fetch>, store: Store, stop
             // A service that stops waits for no database.
             if !error.is_unavailable() || stop.is_cancelled() {
                 warn!(
+                    event = "fetches.not_noted",
                     fetches = entries.len(),
                     error = &error as &dyn std::error::Error,
                     "Who has fetched responses is not written down"

@@ -25,14 +25,15 @@ pub(super) async fn wait_for_them(store: &Store, clock: &dyn Clock) {
                 Ok(0) => return,
                 Ok(validations) if !told => {
                     info!(
-                        validations,
-                        "The CA may still ask for {validations} responses; they are served on"
+                        event = "stop.awaits_validations",
+                        validations, "The CA may still ask for {validations} responses; they are served on"
                     );
                     told = true;
                 }
                 Ok(_) => {}
                 Err(error) => {
                     warn!(
+                        event = "stop.validations_unknown",
                         error = &error as &dyn std::error::Error,
                         "What the CA may still ask for is unknown; nothing is waited for"
                     );
@@ -44,7 +45,7 @@ pub(super) async fn wait_for_them(store: &Store, clock: &dyn Clock) {
     };
     // The clock may be a test's, and stand still.
     if tokio::time::timeout(SERVED_FOR, waiting).await.is_err() {
-        info!("The CA has had its time");
+        info!(event = "stop.validations_over", "The CA has had its time");
     }
 }
 

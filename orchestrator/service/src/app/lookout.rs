@@ -42,7 +42,10 @@ pub(super) fn preflight(
     thumbprint: &str,
 ) -> Result<Option<Preflight>, AppError> {
     if !config.http01.preflight {
-        warn!("Names are not checked before an order is placed: failures will be spent at the CA");
+        warn!(
+            event = "preflight.off",
+            "Names are not checked before an order is placed: failures will be spent at the CA"
+        );
         return Ok(None);
     }
     let resolver = resolver(config)?;
@@ -68,6 +71,7 @@ pub(super) fn with_issuer(preflight: Preflight, account: &Account, profile: &CaP
     let identities = if told.is_empty() { &profile.caa_identities } else { told };
     if identities.is_empty() {
         warn!(
+            event = "preflight.no_caa",
             "CAA records are not looked at: neither the CA nor its profile says by which names it knows itself"
         );
         return preflight;

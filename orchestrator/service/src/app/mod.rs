@@ -1,5 +1,6 @@
 //! The service put together: which part gets what, in which order they start and stop.
 
+mod bases;
 mod ca_link;
 mod edge;
 mod error;
@@ -11,6 +12,7 @@ pub mod record_trial;
 mod records;
 mod responses;
 pub mod standing_record;
+mod traces;
 mod vitals;
 mod webhooks;
 pub mod zone_trials;
@@ -18,7 +20,6 @@ pub mod zone_trials;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use issuance::profile::CaProfile;
@@ -43,21 +44,21 @@ use crate::intake::Intake;
 use crate::keys::{KeyKind, MasterKey, Sealer};
 use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::records::Records;
-use crate::store::leases::Replica;
-use crate::store::{Store, api_keys};
+use crate::store::Store;
+use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, MetricsServer, Readiness, ReadinessGate, readiness};
 use crate::webhooks::Deliveries;
 
+use self::bases::{Bases, wait_for_database};
 use self::ca_link::{CaLink, timeouts};
 use self::edge::Edge;
 pub use self::error::AppError;
 use self::identity::Identity;
 pub use self::identity::IdentityError;
+use self::traces::Tracing;
 
 /// Provers per CA permit: a look at a slow site takes far longer than a request to the CA.
 const PROVING_PER_PERMIT: u16 = 4;
-/// Between two tries to reach a database that does not answer yet.
-const DATABASE_WAIT: Duration = Duration::from_millis(500);
 
 /// What a service is started with.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ pub struct App {
     edge: TaskTracker,
     edge_stop: CancellationToken,
     cluster: Option<PrivateCluster>,
+    tracing: Option<Tracing>,
     _identity: Identity,
 }
 
@@ -151,13 +153,18 @@ impl App {
                 let stop = edge_stop.clone();
                 edge.spawn(async move {
                     if let Err(error) = server.serve(stop).await {
-                        warn!(error = &error as &dyn std::error::Error, "Metrics are no longer served");
+                        warn!(
+                            event = "metrics.closed",
+                            error = &error as &dyn std::error::Error,
+                            "Metrics are no longer served"
+                        );
                     }
                 });
                 Some(address)
             }
             None => None,
         };
+        let (tracer, tracing) = traces::start(&config, &store, &clock, identity.replica)?;
         let plays = |role| config.worker.roles.contains(role);
         let at_the_edge = Edge { tasks: &edge, stop: &edge_stop };
         let (responder, board) = if plays(Role::Responder) {
@@ -195,6 +202,7 @@ impl App {
             );
             let mut state = state.with_own_zone(config.authority.zone.clone(), config.authority.registration);
             state.look = Arc::clone(&bell);
+            state.tracer = tracer.clone();
             state.import_bell = import_bell;
             state.publish = config.addresses.publish();
             state.receivers = webhooks::receivers(&config)?;
@@ -220,8 +228,17 @@ impl App {
             let announcer = Announcer::new(board.clone());
             edge.spawn(responses::tell(announcer.clone(), store.clone(), edge_stop.clone()));
             let wake = Arc::clone(&wake);
-            let parts =
-                Parts { store: store.clone(), records, profile, sealer, clock, pace, wake, announcer };
+            let parts = Parts {
+                store: store.clone(),
+                records,
+                profile,
+                sealer,
+                clock,
+                pace,
+                wake,
+                announcer,
+                tracer,
+            };
             Some(start_workers(&config, parts, preflight, bell, link, &identity, linking.clone()))
         } else {
             None
@@ -231,7 +248,7 @@ impl App {
         vitals::runs(Role::Api, api.is_some());
         vitals::runs(Role::Responder, responder.is_some());
         gate.set(Readiness::Ready);
-        info!(?endpoints, "Service started");
+        info!(event = "service.started", ?endpoints, "Service started");
         Ok(Self {
             endpoints,
             store,
@@ -245,6 +262,7 @@ impl App {
             edge,
             edge_stop,
             cluster,
+            tracing,
             _identity: identity,
         })
     }
@@ -274,6 +292,9 @@ impl App {
         self.edge_stop.cancel();
         self.edge.close();
         self.edge.wait().await;
+        if let Some(tracing) = self.tracing {
+            tracing.stop().await;
+        }
         self.store.close().await;
         if let Some(cluster) = self.cluster {
             cluster.stop().await?;
@@ -299,6 +320,7 @@ struct Parts {
     pace: Pace,
     wake: Arc<Notify>,
     announcer: Announcer,
+    tracer: Tracer,
 }
 
 fn start_workers(
@@ -364,62 +386,13 @@ fn start_workers(
             certificate_profile,
             wake: parts.wake,
             announcer: parts.announcer,
+            tracer: parts.tracer,
         };
         let records = Arc::clone(&parts.records);
         let reconcilers = Reconcilers::start(&looking_after, records, reconciling, lookout);
         vitals::runs(Role::Worker, true);
         Some(Workers { engine: Engine::start(parts, settings), reconcilers })
     })
-}
-
-async fn wait_for_database(store: &Store) {
-    while let Err(error) = store.reach().await {
-        warn!(error = &error as &dyn std::error::Error, "The database does not answer yet; asking again");
-        tokio::time::sleep(DATABASE_WAIT).await;
-    }
-}
-
-/// What is read and written in the database before anything else.
-struct Bases<'a> {
-    config: &'a Config,
-    profile: &'a Arc<CaProfile>,
-    store: &'a Store,
-    sealer: &'a Sealer,
-    clock: &'a Arc<dyn Clock>,
-}
-
-impl Bases<'_> {
-    /// Tries again where the database goes away in between; all of it may be done twice.
-    async fn lay_while_away(
-        &self,
-        replica: Replica,
-        transport: Option<Arc<dyn Transport>>,
-    ) -> Result<CaLink, AppError> {
-        loop {
-            match self.lay(replica, transport.clone()).await {
-                Err(away) if away.is_database_away() => {
-                    warn!(error = &away as &dyn std::error::Error, "The database went away; asking again");
-                    tokio::time::sleep(DATABASE_WAIT).await;
-                }
-                laid => return laid,
-            }
-        }
-    }
-
-    async fn lay(&self, replica: Replica, transport: Option<Arc<dyn Transport>>) -> Result<CaLink, AppError> {
-        let Self { config, profile, store, sealer, clock } = *self;
-        store.migrate().await?;
-        let taken_up = store.take_up_own_leases(replica, clock.now()).await?;
-        if taken_up > 0 {
-            warn!(
-                orders = taken_up,
-                "The last run ended with {taken_up} orders in hand; they are taken up again"
-            );
-        }
-        let link = CaLink::prepare(config, profile, store, sealer, clock, transport).await?;
-        api_keys::ensure_operator(store, clock.now(), &config.data.folder).await?;
-        Ok(link)
-    }
 }
 
 fn publish(config: &Config, endpoints: &Endpoints) -> Result<(), AppError> {

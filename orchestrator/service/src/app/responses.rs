@@ -86,6 +86,7 @@ pub(super) async fn keep(board: Arc<Board>, store: Store, stop: CancellationToke
             if !told {
                 told = true;
                 warn!(
+                    event = "responder.deaf",
                     error = &error as &dyn std::error::Error,
                     "Responder does not hear of new responses; it answers the ones it knows, and looks up others"
                 );

@@ -112,7 +112,7 @@ impl Responder {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    warn!(%error, "Responder cannot accept a connection");
+                    warn!(event = "responder.accept_failed", %error, "Responder cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -134,7 +134,11 @@ impl Responder {
         }
         connections.close();
         if timeout(goodbye, connections.wait()).await.is_err() {
-            warn!(connections = connections.len(), "Responder leaves clients that do not take their answers");
+            warn!(
+                event = "responder.client_slow",
+                connections = connections.len(),
+                "Responder leaves clients that do not take their answers"
+            );
             seats.clear();
             connections.wait().await;
         }
@@ -207,7 +211,10 @@ impl Responder {
                 return come_again();
             }
             Err(_) => {
-                warn!("Responder gave up reading a response after {:?}", self.config.read_timeout);
+                warn!(
+                    event = "responder.read_slow",
+                    "Responder gave up reading a response after {:?}", self.config.read_timeout
+                );
                 self.instruments.error.increment(1);
                 return come_again();
             }

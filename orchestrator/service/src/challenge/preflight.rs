@@ -19,6 +19,7 @@ use super::probe::{self, Expected, ProbeSecret};
 pub use super::report::{AddressCheck, AddressFault, NameReport, NodeCheck, Verdict};
 use super::resolver::{DNS_PORT, NameResolver};
 use super::sanity::Sanity;
+use crate::telemetry::traces;
 
 /// RFC 8555 §8.3.
 pub(super) const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
@@ -122,9 +123,14 @@ impl Preflight {
         let checks = names.into_iter().map(|name| async move {
             let started = Instant::now();
             let unsound = async { if zones { self.sanity.zone_verdict(name).await } else { None } };
-            let (unsound, forbidden) =
-                tokio::join!(unsound, self.forbidden(name, Method::Dns01, Some(round)));
-            let verdict = unsound.or(forbidden).unwrap_or(Verdict::Ready);
+            let judge = async {
+                let (unsound, forbidden) =
+                    tokio::join!(unsound, self.forbidden(name, Method::Dns01, Some(round)));
+                let verdict = unsound.or(forbidden).unwrap_or(Verdict::Ready);
+                note_verdict(&verdict);
+                verdict
+            };
+            let verdict = traces::name(Some(name.as_str()), "precheck", judge).await;
             self.instruments.record(Purpose::Preflight, &verdict, started.elapsed());
             NameReport::new(name.clone(), verdict, Vec::new(), Vec::new(), &self.policy)
         });
@@ -155,7 +161,16 @@ impl Preflight {
         caa: Option<&CaaRound>,
     ) -> NameReport {
         let started = Instant::now();
-        let (verdict, checks, nodes) = self.look(name, token, expected, caa).await;
+        let look = async {
+            let looked = self.look(name, token, expected, caa).await;
+            note_verdict(&looked.0);
+            looked
+        };
+        let (verdict, checks, nodes) = match purpose {
+            Purpose::Preflight => traces::name(Some(name.as_str()), "precheck", look).await,
+            // Part of a step that has a span for each name, or of none.
+            Purpose::SelfCheck | Purpose::Look => look.await,
+        };
         self.instruments.record(purpose, &verdict, started.elapsed());
         NameReport::new(name.clone(), verdict, checks, nodes, &self.policy)
     }
@@ -223,6 +238,15 @@ impl Preflight {
             Err(refusal) => Err(refusal.into()),
         };
         AddressCheck { address, outcome }
+    }
+}
+
+/// To the span of the check.
+fn note_verdict(verdict: &Verdict) {
+    match verdict {
+        Verdict::Ready => {}
+        Verdict::NotReady { class, .. } => traces::fail(class.as_str()),
+        Verdict::Unknown { .. } => traces::fail("unknown"),
     }
 }
 

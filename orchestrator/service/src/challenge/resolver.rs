@@ -18,6 +18,7 @@ use issuance::fault::FailureClass;
 use issuance::identifier::Hostname;
 
 use super::question::{self, Manner, Patience};
+use crate::telemetry::traces;
 
 /// Where DNS is spoken (RFC 1035 §4.2).
 pub(super) const DNS_PORT: u16 = 53;
@@ -151,11 +152,20 @@ impl NameResolver {
         name: Name,
         record_type: RecordType,
     ) -> Result<Vec<Record>, ResolveFault> {
-        let outcome = self.resolver.lookup(name, record_type).await;
-        let outcome = outcome.map(|lookup| lookup.answers().to_vec()).or_else(|error| {
-            let fault = ResolveFault::of(&error);
-            if fault == ResolveFault::NoAddress { Ok(Vec::new()) } else { Err(fault) }
-        });
+        let ask = async {
+            traces::note("dns.question.name", name.to_ascii());
+            traces::note("dns.question.type", record_type.to_string());
+            let outcome = self.resolver.lookup(name, record_type).await;
+            outcome.map(|lookup| lookup.answers().to_vec()).or_else(|error| {
+                let fault = ResolveFault::of(&error);
+                if fault == ResolveFault::NoAddress {
+                    return Ok(Vec::new());
+                }
+                traces::fail(format!("{fault:?}").to_lowercase());
+                Err(fault)
+            })
+        };
+        let outcome = traces::client_span("dns.lookup", ask).await;
         if !matches!(outcome, Err(ResolveFault::Timeout | ResolveFault::Unreachable)) {
             self.answers.fetch_add(1, Ordering::Relaxed);
         }

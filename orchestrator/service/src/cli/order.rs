@@ -145,6 +145,7 @@ fn facts(order: &OrderView) -> Vec<[String; 2]> {
         ("proven", or_dash(order.proven_at)),
         ("admitted", or_dash(order.admitted_at)),
         ("ended", or_dash(order.ended_at)),
+        ("trace", order.trace_id.clone()),
         ("CA order", or_dash(order.ca_order_url.as_ref())),
     ];
     if let Some(fault) = &order.fault {

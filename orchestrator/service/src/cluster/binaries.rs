@@ -109,7 +109,7 @@ impl Binaries {
         command.args(["stop", "--mode=fast", "--no-wait", "--silent", "-D"]).arg(folder.cluster());
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if let Err(error) = command.status() {
-            tracing::warn!(error = %error, "The private database could not be told to stop");
+            tracing::warn!(event = "cluster.stop_failed", error = %error, "The private database could not be told to stop");
         }
     }
 }

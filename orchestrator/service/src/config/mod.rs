@@ -24,6 +24,7 @@ mod pending;
 mod reconcile;
 mod resolver;
 mod responder;
+mod traces;
 pub mod trusted_proxies;
 mod variable;
 mod webhooks;
@@ -50,6 +51,9 @@ pub use pending::{PendingBudget, PendingConfig};
 pub use reconcile::ReconcileConfig;
 pub use resolver::ResolverConfig;
 pub use responder::ResponderConfig;
+pub use traces::{
+    CollectorUrl, CollectorUrlError, ResourceAttribute, ResourceAttributeError, SampleRatio, TracesConfig,
+};
 pub use webhooks::WebhooksConfig;
 pub use worker::{Role, Roles, RolesError, WorkerConfig};
 
@@ -81,6 +85,7 @@ pub struct Config {
     pub reconcile: ReconcileConfig,
     pub webhooks: WebhooksConfig,
     pub log: LogConfig,
+    pub traces: TracesConfig,
 }
 
 impl Config {
@@ -133,6 +138,7 @@ impl Config {
             reconcile: layers.section("reconcile")?,
             webhooks: layers.section("webhooks")?,
             log: layers.section("log")?,
+            traces: layers.section("traces")?,
         })
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn enter(State(dashboard): State<Dashboard>, parts: Parts, body
     let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match begin(&dashboard, &name, password, address, user_agent).await {
         Ok(Entry::Opened(text)) => {
-            info!(user.name = name, "Signed in");
+            info!(event = "user.signed_in", user.name = name, "Signed in");
             let cookie = cookie(Some(&text), is_secure(&parts.headers));
             go(safe(to.as_deref()), cookie)
         }
@@ -60,7 +60,11 @@ pub(super) async fn enter(State(dashboard): State<Dashboard>, parts: Parts, body
             refused(StatusCode::TOO_MANY_REQUESTS, why).await
         }
         Err(error) => {
-            warn!(error = &error as &dyn std::error::Error, "Nobody can sign in");
+            warn!(
+                event = "user.sign_in_failed",
+                error = &error as &dyn std::error::Error,
+                "Nobody can sign in"
+            );
             page::unavailable()
         }
     }

@@ -110,6 +110,7 @@ impl Writer {
                 }
                 Err(away) if away.is_unavailable() && !self.stop.is_cancelled() => {
                     warn!(
+                        event = "commit.database_away",
                         error = &away as &dyn std::error::Error,
                         steps = ends.len(),
                         "The database is away; what was learnt is kept and written again"
@@ -144,6 +145,7 @@ fn presented_by(end: &StepEnd) -> impl Iterator<Item = Presented> {
 fn refused(end: &StepEnd, reason: &StoreError) -> CommitError {
     let order = end.lease.order;
     error!(
+        event = "commit.refused",
         order.id = %order,
         order.stage = end.order.stage.as_str(),
         error = reason as &dyn std::error::Error,

@@ -125,7 +125,11 @@ impl Dispatcher {
             let pause = match self.claim().await {
                 Ok(()) => self.pause(),
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "Nothing could be claimed");
+                    warn!(
+                        event = "claim.failed",
+                        error = &error as &dyn std::error::Error,
+                        "Nothing could be claimed"
+                    );
                     self.settings.poll_interval
                 }
             };
@@ -350,7 +354,11 @@ impl Dispatcher {
     /// Starts an attempt for each claim. True if every seat asked for was filled.
     fn start(&mut self, claimed: Claimed, seats: u16, proving: bool) -> bool {
         for unreadable in &claimed.unreadable {
-            error!(error = unreadable as &dyn std::error::Error, "An order cannot be read; it is left alone");
+            error!(
+                event = "order.unreadable",
+                error = unreadable as &dyn std::error::Error,
+                "An order cannot be read; it is left alone"
+            );
         }
         let count = claimed.claims.len() + claimed.unreadable.len();
         for claim in claimed.claims {

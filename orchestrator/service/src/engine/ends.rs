@@ -7,7 +7,7 @@ use crate::store::aftermath::Aftermath;
 
 use super::announcements::told;
 use super::committer::CommitError;
-use super::executor::{Executor, InHand};
+use super::executor::{Executor, InHand, tell_end};
 
 impl Executor {
     /// At somebody's wish. While the CA may have what we do not know of, and once finalize may have left, it goes on.
@@ -17,6 +17,8 @@ impl Executor {
         let told = told(&self.store, hand.claim.owner, &before, &ended.order, None, now);
         hand.uncommitted.events.extend(told);
         hand.claim.order = ended.order;
-        self.commit(hand, Wake::Now, Aftermath::default()).await
+        self.commit(hand, Wake::Now, Aftermath::default()).await?;
+        tell_end(&before, &hand.claim);
+        Ok(())
     }
 }

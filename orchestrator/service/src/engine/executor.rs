@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use issuance::admission::Denial;
-use issuance::answer::{Admission, Answer, Applied, Context, Trouble, Wake};
+use issuance::answer::{Admission, Answer, Applied, Context, Wake};
 use issuance::authorization::Authorization;
 use issuance::fairness::Lane;
 use issuance::ids::{AccountId, OrderId};
@@ -13,27 +13,28 @@ use issuance::profile::CaProfile;
 use issuance::step::{Knowledge, Step};
 use issuance::time::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, error, info_span, warn};
 
 use crate::chance::draw;
 use crate::mishaps::{lacks, reach};
 use crate::store::Store;
-use crate::store::admissions::AdmissionRequest;
 use crate::store::aftermath::Aftermath;
 use crate::store::leases::Claim;
 use crate::store::order_problems::OrderProblem;
 use crate::store::steps::{IssuedChain, StepEnd};
+use crate::telemetry::traces::{self, OrderTrace, Tracer};
 
 use super::EngineSettings;
 use super::agenda::Queue;
 use super::announcements::{deferral, failure, told};
 use super::committer::{CommitError, Committer};
 use super::consequences::{SHORT_WAIT, aftermath};
-use super::gate::{Gate, GateAnswer, Sight};
+use super::gate::{Gate, Sight};
 use super::inbox::Inbox;
 use super::instruments::Instruments;
 use super::lessons::Class;
-use super::performer::{Downloaded, Performer};
+use super::performance::Performed;
+use super::performer::Performer;
 use super::problems;
 use super::seat::Seat;
 
@@ -66,6 +67,7 @@ pub(super) struct Executor {
     pub(super) certificate_profile: Option<Box<str>>,
     pub(super) stop: CancellationToken,
     pub(super) instruments: Instruments,
+    pub(super) tracer: Tracer,
 }
 
 /// How an attempt ended, for whoever plans the next claims.
@@ -103,8 +105,13 @@ impl Executor {
     /// Takes the order as far as it goes. `seat` starts as a place among those that prove names, and becomes
     /// one of the places at the CA when the order gets that far.
     pub(super) async fn attempt(&self, claim: Claim, seat: Seat) -> AttemptEnd {
-        let span = info_span!("engine.attempt", order.id = %claim.owner.order, order.stage = claim.order.stage.as_str());
-        async {
+        let span = info_span!(
+            "engine.attempt",
+            order.id = %claim.owner.order,
+            order.stage = claim.order.stage.as_str(),
+            trace_id = %OrderTrace::of(claim.owner.order).id,
+        );
+        let follow = self.tracer.follow(claim.owner.order, async {
             let started = tokio::time::Instant::now();
             let stage = claim.order.stage.as_str();
             let order = claim.owner.order;
@@ -114,7 +121,7 @@ impl Executor {
                     end
                 }
                 Err(CommitError::LeaseLost { .. }) => {
-                    warn!(order.id = %order, "Order {order}: the lease was lost to another worker");
+                    warn!(event = "lease.lost", order.id = %order, "Order {order}: the lease was lost to another worker");
                     Instruments::attempt(stage, "lease_lost", started.elapsed());
                     AttemptEnd::Lost
                 }
@@ -123,9 +130,8 @@ impl Executor {
                     AttemptEnd::Lost
                 }
             }
-        }
-        .instrument(span)
-        .await
+        });
+        follow.instrument(span).await
     }
 
     async fn advance(&self, claim: Claim, mut seat: Seat) -> Result<AttemptEnd, CommitError> {
@@ -141,7 +147,7 @@ impl Executor {
         }
         if hand.claim.rescues > RESCUES_MAX {
             let order = hand.claim.owner.order;
-            error!(order.id = %order, rescues = hand.claim.rescues, "Order {order} keeps losing its workers; it rests");
+            error!(event = "order.kills_workers", order.id = %order, rescues = hand.claim.rescues, "Order {order} keeps losing its workers; it rests");
             let wake = Wake::At(self.clock.now().after(poison_rest(&hand.claim.order.stage)));
             return self.give_back(hand, wake).await;
         }
@@ -189,7 +195,11 @@ impl Executor {
             let applied = match hand.claim.order.clone().apply(answer, &context) {
                 Ok(applied) => applied,
                 Err(unexpected) => {
-                    error!(error = &unexpected as &dyn std::error::Error, "An answer nobody asked for");
+                    error!(
+                        event = "order.unexpected_answer",
+                        error = &unexpected as &dyn std::error::Error,
+                        "An answer nobody asked for"
+                    );
                     return self.give_back(hand, Wake::At(context.now.after(SHORT_WAIT))).await;
                 }
             };
@@ -217,6 +227,7 @@ impl Executor {
                 self.commit(&mut hand, wake, aftermath).await?;
                 self.tell_the_gate(&before, &hand.claim.order);
                 Instruments::ended(&before, &hand.claim.order, hand.claim.owner.lane);
+                tell_end(&before, &hand.claim);
             } else {
                 hand.claim.order = applied.order;
             }
@@ -230,65 +241,8 @@ impl Executor {
             }
         }
         let order = hand.claim.owner.order;
-        error!(order.id = %order, order.stage = hand.claim.order.stage.as_str(), "Order {order} goes round in circles; it rests");
+        error!(event = "order.goes_round", order.id = %order, order.stage = hand.claim.order.stage.as_str(), "Order {order} goes round in circles; it rests");
         self.give_back(hand, Wake::At(self.clock.now().after(POISON_WAIT))).await
-    }
-
-    async fn perform(&self, hand: &InHand, step: &Step) -> Performed {
-        let (id, order) = (hand.claim.owner.order, &hand.claim.order);
-        let started = tokio::time::Instant::now();
-        let performer = &self.performer;
-        reach!(Before, Step, step.as_str());
-        let answer = match step {
-            Step::Prove => performer.prove(&hand.claim).await,
-            Step::Admit | Step::AskAgain => return self.admit(hand, matches!(step, Step::AskAgain)).await,
-            Step::Place => performer.place(order, &self.inbox.bystander(id, order)).await,
-            Step::Find => performer.find(order).await,
-            Step::ReadAuthorizations(indexes) => performer.read_authorizations(order, indexes).await,
-            Step::CheckServed(indexes) => performer.check_served(&hand.claim, indexes).await,
-            Step::Submit(indexes) => performer.submit(order, indexes).await,
-            Step::ReadOrder => performer.read_order(order).await,
-            Step::PrepareRequest => performer.prepare_request(&hand.claim).await,
-            Step::Finalize => performer.finalize(order).await,
-            Step::Download => {
-                let (answer, chain) = performer.download(id, order).await;
-                Instruments::step(step, started.elapsed());
-                return Performed::answer(answer, chain);
-            }
-            Step::Deactivate(indexes) => performer.deactivate(order, indexes).await,
-            Step::GiveUp | Step::Wait(_) | Step::Rest => Answer::GivenUp,
-        };
-        Instruments::step(step, started.elapsed());
-        Performed::answer(answer, None)
-    }
-
-    async fn admit(&self, hand: &InHand, again: bool) -> Performed {
-        let order = &hand.claim.order;
-        let proven_at = match order.stage {
-            Stage::Accepted { proven_at: Some(at) } => at,
-            // Asked for again: what preflight saw then has served its purpose.
-            _ => self.clock.now(),
-        };
-        let request = AdmissionRequest {
-            // Asked for again, it names no certificate that it replaces.
-            exemptions: self.profile.exemptions(if again {
-                order.exemptions.without_renewal_info()
-            } else {
-                order.exemptions
-            }),
-            again,
-            ..AdmissionRequest::first(&hand.claim, proven_at)
-        };
-        let granted = |admission| Performed::answer(Answer::Admission(admission), None);
-        match self.gate.ask(request).await {
-            GateAnswer::Granted(reservation) => granted(Admission::Granted(reservation)),
-            GateAnswer::Denied(denial) if denial.is_the_accounts() => Performed::Refused(denial),
-            GateAnswer::Denied(denial) => {
-                debug!(denial = denial.as_str(), until = %denial.until(), "The gate says: not yet");
-                Performed::Deferred(denial)
-            }
-            GateAnswer::LeaseLost | GateAnswer::Unavailable => Performed::LeaseLost,
-        }
     }
 
     /// Others may wait for the answer to a new-order.
@@ -353,11 +307,16 @@ impl Executor {
             match aftermath(class, applied, context.jitter).await {
                 Ok(aftermath) => return Ok(aftermath),
                 Err(away) if away.is_unavailable() && !self.stop.is_cancelled() => {
-                    warn!(error = &away as &dyn std::error::Error, "The database is away; asking again");
+                    warn!(
+                        event = "aftermath.database_away",
+                        error = &away as &dyn std::error::Error,
+                        "The database is away; asking again"
+                    );
                     tokio::time::sleep(SHORT_WAIT).await;
                 }
                 Err(error) => {
                     error!(
+                        event = "aftermath.failed",
                         order.id = %order,
                         error = &error as &dyn std::error::Error,
                         "Order {order}: what follows from an answer could not be worked out"
@@ -414,6 +373,13 @@ impl Executor {
     }
 }
 
+/// To the order's trace, once its end is committed.
+pub(super) fn tell_end(before: &Stage, claim: &Claim) {
+    if !before.is_ended() && claim.order.stage.is_ended() {
+        traces::order_ended(claim.owner.order);
+    }
+}
+
 /// How long an order rests that keeps losing its workers.
 fn poison_rest(stage: &Stage) -> Duration {
     let most = match stage {
@@ -421,24 +387,4 @@ fn poison_rest(stage: &Stage) -> Duration {
         _ => POISON_WAIT_AT_THE_CA,
     };
     most.saturating_sub(draw().of(most, POISON_JITTER))
-}
-
-enum Performed {
-    Answer(Box<Downloaded>),
-    /// The gate says no to this one.
-    Deferred(Denial),
-    /// The account may order nothing more for now.
-    Refused(Denial),
-    LeaseLost,
-}
-
-impl Performed {
-    fn late() -> Self {
-        let detail = "the request outlasted the lease on its order".into();
-        Self::answer(Answer::Trouble(Trouble::Lost { detail }), None)
-    }
-
-    fn answer(answer: Answer, chain: Option<IssuedChain>) -> Self {
-        Self::Answer(Box::new((answer, chain)))
-    }
 }

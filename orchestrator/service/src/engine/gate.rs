@@ -114,7 +114,11 @@ impl Gate {
                             .collect()
                     }
                     Err(error) => {
-                        warn!(error = &error as &dyn std::error::Error, "The gate did not answer");
+                        warn!(
+                            event = "gate.failed",
+                            error = &error as &dyn std::error::Error,
+                            "The gate did not answer"
+                        );
                         // What is known to be granted goes on: left in doubt, it would be asked for again, and
                         // what the first asking may have made be held for as long as it could be pending.
                         let mut granted = granted_at(&store, &requests, at).await;
@@ -149,7 +153,11 @@ async fn granted_at(
                 tokio::time::sleep(AGAIN_WAIT).await;
             }
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "What the gate has granted stays in doubt");
+                warn!(
+                    event = "gate.in_doubt",
+                    error = &error as &dyn std::error::Error,
+                    "What the gate has granted stays in doubt"
+                );
                 return HashMap::new();
             }
         }

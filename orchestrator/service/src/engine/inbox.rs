@@ -67,7 +67,7 @@ impl Inbox {
                 Ok(0) => return,
                 Ok(orphans) => {
                     self.instruments.kept(orphans);
-                    warn!(order.id = %order, orphans, "Order {order}: what was learnt too late is kept in the inbox");
+                    warn!(event = "inbox.kept", order.id = %order, orphans, "Order {order}: what was learnt too late is kept in the inbox");
                     return;
                 }
                 Err(away) if away.is_unavailable() && !self.stop.is_cancelled() => {
@@ -79,6 +79,7 @@ impl Inbox {
                 Err(error) => {
                     let urls: Vec<&str> = finds.iter().map(|find| &*find.url).collect();
                     error!(
+                        event = "inbox.failed",
                         order.id = %order,
                         ?urls,
                         error = &error as &dyn std::error::Error,

@@ -90,7 +90,7 @@ impl Class<'_> {
     /// What cannot be laid to one bucket concerns the whole account.
     fn hold(self, until: Timestamp, kind: &'static str, aftermath: &mut Aftermath) {
         counter!(REFUSALS, "kind" => kind).increment(1);
-        warn!(%until, kind, "The CA puts the account off until {until}");
+        warn!(event = "ca.puts_off", %until, kind, "The CA puts the account off until {until}");
         aftermath.account = Some((self.account, AccountChange::HeldUntil(until)));
     }
 
@@ -115,6 +115,7 @@ impl Class<'_> {
             counter!(DRIFT, "limit" => limit).increment(1);
         }
         warn!(
+            event = "ca.said_no",
             limit,
             key = &*bucket.key,
             expected.remaining = expected,

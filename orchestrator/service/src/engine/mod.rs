@@ -26,6 +26,7 @@ mod inbox;
 mod instruments;
 mod lessons;
 mod notes;
+mod performance;
 mod performer;
 mod persisting;
 mod problems;
@@ -52,6 +53,7 @@ use crate::keys::{KeyKind, Sealer};
 use crate::records::Records;
 use crate::store::Store;
 use crate::store::leases::Replica;
+use crate::telemetry::traces::Tracer;
 
 use self::committer::Committer;
 use self::dispatcher::Dispatcher;
@@ -107,6 +109,7 @@ pub struct EngineParts {
     pub wake: Arc<Notify>,
     /// Takes the responses that were committed to those who serve them.
     pub announcer: Announcer,
+    pub tracer: Tracer,
 }
 
 /// A running engine. Dropping the handle does not stop it: [`Engine::stop`] does.
@@ -165,6 +168,7 @@ impl Engine {
             certificate_profile: parts.certificate_profile.clone(),
             stop: stop.clone(),
             instruments,
+            tracer: parts.tracer.clone(),
         });
         let dispatcher = Dispatcher::new(parts, settings, executor, sight, workers.clone(), stop.clone());
         workers.spawn(dispatcher.run());
@@ -182,6 +186,7 @@ impl Engine {
         let at_work = async { tokio::join!(self.workers.wait(), self.inbox_tasks.wait()) };
         if tokio::time::timeout(self.drain, at_work).await.is_err() {
             warn!(
+                event = "drain.ended_early",
                 workers = self.workers.len(),
                 "Drain ended with orders under way; their leases run out by themselves"
             );
@@ -191,8 +196,11 @@ impl Engine {
         self.services.wait().await;
         self.inbox_stop.cancel();
         if tokio::time::timeout(INBOX_DRAIN, self.inbox_tasks.wait()).await.is_err() {
-            warn!("Drain ended with late answers under way; what they would have told stays counted as held");
+            warn!(
+                event = "drain.late_answers",
+                "Drain ended with late answers under way; what they would have told stays counted as held"
+            );
         }
-        info!("Engine stopped");
+        info!(event = "engine.stopped", "Engine stopped");
     }
 }

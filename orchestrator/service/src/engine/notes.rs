@@ -75,7 +75,11 @@ impl Writer {
             let count = notes.len() as u64;
             if let Err(error) = self.write(notes.drain(..)).await {
                 self.lost.increment(count);
-                warn!(error = &error as &dyn std::error::Error, "{count} findings could not be written down");
+                warn!(
+                    event = "notes.lost",
+                    error = &error as &dyn std::error::Error,
+                    "{count} findings could not be written down"
+                );
             }
         }
     }

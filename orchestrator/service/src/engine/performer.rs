@@ -21,6 +21,7 @@ use crate::records::{Presented, Records};
 use crate::store::Store;
 use crate::store::leases::Claim;
 use crate::store::steps::IssuedChain;
+use crate::telemetry::traces;
 
 use super::proof::Prover;
 
@@ -105,7 +106,7 @@ impl Performer {
     }
 
     pub(super) async fn read_authorizations(&self, order: &Order, indexes: &[usize]) -> Answer {
-        let read = Self::for_each(order, indexes, |authorization| async move {
+        let read = Self::for_each(order, indexes, "acme.authorization", |authorization| async move {
             let reply = self.account.authorization(&authorization.url).await.map_err(trouble)?;
             let persists = self.persists(order, authorization, &reply.body).await;
             let seen = authorization_seen(&self.account, &reply.body, order.method, persists)?;
@@ -122,21 +123,26 @@ impl Performer {
     /// Sees whether each response is served where the CA would look.
     pub(super) async fn check_served(&self, claim: &Claim, indexes: &[usize]) -> Answer {
         let order = &claim.order;
-        let served = match order.method {
-            ValidationMethod::Http01 => {
-                Self::for_each(order, indexes, |one| async move { self.is_served(one).await }).await
-            }
-            ValidationMethod::Dns01 if order.stage.is_ended() => {
-                let persisting = self.persisting(order, indexes).await;
-                let others = without(indexes, &persisting);
-                let seen =
-                    Self::for_each(order, &others, |one| async move { self.records.are_seen(&[one]).await });
-                let mut seen = seen.await;
-                seen.extend(persisting.into_iter().map(|(index, fault)| (index, fault.is_none())));
-                seen
-            }
-            ValidationMethod::Dns01 => return self.present_records(claim, indexes).await,
-        };
+        let served =
+            match order.method {
+                ValidationMethod::Http01 => {
+                    Self::for_each(order, indexes, "challenge.present", |one| async move {
+                        self.is_served(one).await
+                    })
+                    .await
+                }
+                ValidationMethod::Dns01 if order.stage.is_ended() => {
+                    let persisting = self.persisting(order, indexes).await;
+                    let others = without(indexes, &persisting);
+                    let seen = Self::for_each(order, &others, "challenge.present", |one| async move {
+                        self.records.are_seen(&[one]).await
+                    });
+                    let mut seen = seen.await;
+                    seen.extend(persisting.into_iter().map(|(index, fault)| (index, fault.is_none())));
+                    seen
+                }
+                ValidationMethod::Dns01 => return self.present_records(claim, indexes).await,
+            };
         match self.circumstances(order, served).await {
             Ok(seen) => Answer::Served(seen),
             Err(trouble) => Answer::Trouble(trouble),
@@ -226,7 +232,7 @@ impl Performer {
     }
 
     pub(super) async fn submit(&self, order: &Order, indexes: &[usize]) -> Answer {
-        let answers = Self::for_each(order, indexes, |authorization| async move {
+        let answers = Self::for_each(order, indexes, "acme.challenge_ready", |authorization| async move {
             let Some(Challenge { url, .. }) = &authorization.challenge else {
                 return Err(Trouble::NotSent { detail: "no challenge to submit".into() });
             };
@@ -236,7 +242,7 @@ impl Performer {
     }
 
     pub(super) async fn deactivate(&self, order: &Order, indexes: &[usize]) -> Answer {
-        let answers = Self::for_each(order, indexes, |authorization| async move {
+        let answers = Self::for_each(order, indexes, "acme.deactivate", |authorization| async move {
             let reply = self.account.deactivate(&authorization.url).await.map_err(trouble)?;
             Ok(status(&reply.body.status))
         });
@@ -300,10 +306,11 @@ impl Performer {
         })
     }
 
-    /// Performs `each` for the authorizations named, a few at once; outcomes carry their index.
+    /// Performs `each` for the authorizations named, a few at once, as a span of each; outcomes carry their index.
     pub(super) fn for_each<'a, T, F, R>(
         order: &'a Order,
         indexes: &[usize],
+        span: &'static str,
         each: F,
     ) -> impl Future<Output = Vec<(usize, T)>>
     where
@@ -313,8 +320,12 @@ impl Performer {
         let mut asked = Vec::with_capacity(indexes.len());
         for &index in indexes {
             if let Some(authorization) = order.authorizations.get(index) {
+                let name = authorization.ordered_name();
                 let outcome = each(authorization);
-                asked.push(async move { (index, outcome.await) });
+                asked.push(async move {
+                    let name = name.as_ref().map(Hostname::as_str);
+                    (index, traces::name(name, span, outcome).await)
+                });
             }
         }
         stream::iter(asked).buffer_unordered(REQUESTS_AT_ONCE).collect()

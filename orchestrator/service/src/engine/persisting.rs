@@ -66,7 +66,7 @@ impl Performer {
             challenge.is_some_and(Challenge::persists)
         };
         let indexes: Vec<usize> = indexes.iter().copied().filter(persists).collect();
-        let looked = Self::for_each(order, &indexes, |authorization| async move {
+        let looked = Self::for_each(order, &indexes, "dns.propagation", |authorization| async move {
             let (Some(name), Some(challenge)) = (&authorization.identifier, &authorization.challenge) else {
                 return None;
             };

@@ -129,12 +129,19 @@ impl Prover {
                 // Without an owner, or without a database: it is left as it is.
                 Ok(false) => return false,
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "A draw could not be written down");
+                    warn!(
+                        event = "sample.failed",
+                        error = &error as &dyn std::error::Error,
+                        "A draw could not be written down"
+                    );
                     return false;
                 }
             }
         }
-        info!("{} is not ready, and drawn to be ordered all the same", report.hostname);
+        info!(
+            event = "sample.drawn",
+            "{} is not ready, and drawn to be ordered all the same", report.hostname
+        );
         true
     }
 
@@ -147,7 +154,11 @@ impl Prover {
             return Vec::new();
         }
         self.store.waived(self.account, &names, self.clock.now()).await.unwrap_or_else(|error| {
-            warn!(error = &error as &dyn std::error::Error, "Which checks are skipped could not be read");
+            warn!(
+                event = "checks.waived_unknown",
+                error = &error as &dyn std::error::Error,
+                "Which checks are skipped could not be read"
+            );
             Vec::new()
         })
     }

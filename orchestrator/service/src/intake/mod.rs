@@ -46,6 +46,7 @@ impl Intake {
         let instruments = Instruments::register();
         if let Err(error) = job::take_up_own(&self.store, self.replica, self.clock.now()).await {
             warn!(
+                event = "imports.wait",
                 error = &error as &dyn std::error::Error,
                 "Imports of the last run wait for their leases to end"
             );
@@ -60,7 +61,11 @@ impl Intake {
             wait = match self.work_off(&instruments, &stop).await {
                 Ok(()) => look_every,
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "Imports stand still: {error}");
+                    warn!(
+                        event = "imports.stand_still",
+                        error = &error as &dyn std::error::Error,
+                        "Imports stand still: {error}"
+                    );
                     AWAY
                 }
             };
@@ -95,7 +100,7 @@ impl Intake {
                         self.wake.notify_one();
                     }
                     if before != job.status {
-                        info!(import.id = %job.id, "Import {} is {} now", job.id, job.status);
+                        info!(event = "import.moved", import.id = %job.id, "Import {} is {} now", job.id, job.status);
                         Instruments::became(&job.status);
                     }
                     if advance.next != Next::On {
@@ -117,6 +122,7 @@ impl Intake {
 
     async fn stumble(&self, job: &Job, why: &StoreError) -> Result<(), StoreError> {
         error!(
+            event = "import.batch_failed",
             import.id = %job.id,
             error = why as &dyn std::error::Error,
             cause = std::error::Error::source(why).map(tracing::field::display),

@@ -67,6 +67,7 @@ impl Ari {
                     Change::Moved => {
                         pass.add(MOVED, 1);
                         info!(
+                            event = "renewal.window_moved",
                             certificate.id = %certificate,
                             renew_at = %polled.plan.renew_at,
                             "Certificate {certificate}: the CA has moved its window; it is renewed at {}",
@@ -76,13 +77,14 @@ impl Ari {
                     Change::Past => {
                         pass.add(PAST, 1);
                         warn!(
+                            event = "renewal.window_over",
                             certificate.id = %certificate,
                             explanation = polled.explanation_url,
                             "Certificate {certificate}: its window is over, so it is renewed now"
                         );
                     }
                     Change::Nonsense => {
-                        warn!(certificate.id = %certificate, "Certificate {certificate}: the CA's window ends before it begins");
+                        warn!(event = "renewal.window_backwards", certificate.id = %certificate, "Certificate {certificate}: the CA's window ends before it begins");
                     }
                 }
             }

@@ -59,6 +59,7 @@ impl Audit {
         }
         DriftInstruments::found(drift);
         warn!(
+            event = "audit.drift",
             order.id = %row.order,
             authorization.url = &*row.authorization.url,
             drift = drift.as_str(),

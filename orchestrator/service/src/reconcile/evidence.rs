@@ -157,12 +157,23 @@ impl Evidence {
         }
         if !released.is_empty() {
             let orders = store.release_watches(*account_id, &released, now).await?;
-            info!(names = released.len(), orders, "{} names are ready now", released.len());
+            info!(
+                event = "names.ready",
+                names = released.len(),
+                orders,
+                "{} names are ready now",
+                released.len()
+            );
             pass.add(RELEASED, orders);
         }
         if !hopeless.is_empty() {
             let given_up = store.suspend_watches(*account_id, &hopeless, now).await?;
-            warn!(names = given_up.len(), "{} names were not ready for a month; given up", given_up.len());
+            warn!(
+                event = "names.given_up",
+                names = given_up.len(),
+                "{} names were not ready for a month; given up",
+                given_up.len()
+            );
             pass.add(SUSPENDED, given_up.len() as u64);
         }
         Ok(())

@@ -120,6 +120,7 @@ impl Reconciler for HeadroomWatch {
         gauge!(EXPIRING).set(measured(ending.len() as u64));
         for one in &ending {
             warn!(
+                event = "override.ends",
                 override.id = %one.id,
                 limit = one.limit.as_str(),
                 expires_at = one.expires_at.map(tracing::field::display),

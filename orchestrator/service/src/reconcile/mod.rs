@@ -269,11 +269,16 @@ async fn watched<R: Reconciler>(reconciler: &R, now: Timestamp, instruments: &In
             Ok(pass) if pass.is_empty() => false,
             Ok(pass) => {
                 let repairs = pass.0;
-                info!(?repairs, "Reconciler {} found work", R::NAME);
+                info!(event = "reconciler.found_work", ?repairs, "Reconciler {} found work", R::NAME);
                 true
             }
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "Reconciler {} came to nothing", R::NAME);
+                warn!(
+                    event = "reconciler.failed",
+                    error = &error as &dyn std::error::Error,
+                    "Reconciler {} came to nothing",
+                    R::NAME
+                );
                 false
             }
         }

@@ -57,6 +57,7 @@ impl Orphans {
         match resolution {
             Some(resolution) => {
                 info!(
+                    event = "orphan.settled",
                     order.id = %orphan.order,
                     orphan.url = &*orphan.url,
                     "Order {}: an orphan {} is {}",
@@ -146,7 +147,11 @@ impl Orphans {
         let applied = match claim.order.apply(Answer::PlacedLate(seen), &context) {
             Ok(applied) => applied,
             Err(unexpected) => {
-                warn!(error = &unexpected as &dyn std::error::Error, "An orphan could not be adopted");
+                warn!(
+                    event = "orphan.failed",
+                    error = &unexpected as &dyn std::error::Error,
+                    "An orphan could not be adopted"
+                );
                 return Ok(None);
             }
         };

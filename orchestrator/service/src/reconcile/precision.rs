@@ -72,6 +72,7 @@ impl Precision {
         };
         pass.add(kind, 1);
         warn!(
+            event = "check.precision",
             check = check.as_str(),
             wrong = record.since_valid,
             right = record.since_invalid,

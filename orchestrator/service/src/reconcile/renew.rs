@@ -71,7 +71,12 @@ impl Renew {
             RenewalInstruments::queued(turn.due.standing.plan.basis());
         }
         if !written.queued.is_empty() {
-            info!(renewals = written.queued.len(), "{} renewals were queued", written.queued.len());
+            info!(
+                event = "renewals.queued",
+                renewals = written.queued.len(),
+                "{} renewals were queued",
+                written.queued.len()
+            );
         }
         pass.add(QUEUED, written.queued.len() as u64);
         pass.add(HASTENED, written.hastened);

@@ -49,12 +49,12 @@ impl Rescue {
         }
         match unreadable {
             None => {
-                error!(order.id = %order, rescues = poison.rescues, "Order {order} keeps losing its workers; it rests");
+                error!(event = "order.kills_workers", order.id = %order, rescues = poison.rescues, "Order {order} keeps losing its workers; it rests");
                 pass.add(POISON, 1);
             }
             Some(reason) => {
                 if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(order) {
-                    error!(order.id = %order, error = &reason as &dyn std::error::Error, "Order {order} cannot be read");
+                    error!(event = "order.unreadable", order.id = %order, error = &reason as &dyn std::error::Error, "Order {order} cannot be read");
                     pass.add(UNREADABLE, 1);
                 }
             }
@@ -75,7 +75,7 @@ impl Reconciler for Rescue {
             self.rest(&poison, now, &mut pass).await?;
         }
         for order in store.wake_unsettled(*account_id, now, ROWS_MAX).await? {
-            warn!(order.id = %order, "Order {order} rested with something unsettled; it is due again");
+            warn!(event = "order.rested_unsettled", order.id = %order, "Order {order} rested with something unsettled; it is due again");
             pass.add(UNSETTLED, 1);
         }
         Ok(pass)

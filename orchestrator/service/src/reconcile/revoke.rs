@@ -52,11 +52,11 @@ impl Revoke {
             let order = one.order;
             match attempt {
                 Attempt::Revoked => {
-                    info!(order.id = %order, "The certificate of order {order} is revoked");
+                    info!(event = "certificate.revoked", order.id = %order, "The certificate of order {order} is revoked");
                     pass.add(REVOKED, 1);
                 }
                 Attempt::Refused(problem) => {
-                    warn!(order.id = %order, %problem, "The CA refuses to revoke the certificate of order {order}");
+                    warn!(event = "certificate.revoke_refused", order.id = %order, %problem, "The CA refuses to revoke the certificate of order {order}");
                     pass.add(REFUSED, 1);
                 }
                 Attempt::Again { .. } => {}

@@ -38,6 +38,7 @@ impl Reconciler for Settle {
         let overdue = store.overdue_authorizations(*account_id, now, ROWS_MAX).await?;
         if let Some(oldest) = overdue.first() {
             warn!(
+                event = "authorizations.overdue",
                 overdue = overdue.len(),
                 order.id = %oldest.order,
                 authorization.url = oldest.url,
@@ -56,6 +57,7 @@ impl Reconciler for Settle {
         let expired = store.notice_unsettled_expiries(*account_id, expired_before, now, ROWS_MAX).await?;
         for expiry in &expired {
             error!(
+                event = "authorization.expired_open",
                 order.id = %expiry.order,
                 authorization.url = expiry.url,
                 "Order {}: an authorization expired before it was settled",

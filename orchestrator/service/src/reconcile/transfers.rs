@@ -72,7 +72,7 @@ impl Reconciler for Transfers {
             let moved = transfers::follow(&mut work, &due, &looked).await?;
             work.commit().await?;
             if let Some(moved) = moved {
-                info!(tenant.id = %moved.to, "The hostname {} belongs to tenant {} now", due.hostname, moved.to);
+                info!(event = "hostname.transferred", tenant.id = %moved.to, "The hostname {} belongs to tenant {} now", due.hostname, moved.to);
                 pass.add(MOVED, 1);
             }
         }

@@ -28,6 +28,7 @@ impl Records {
         }
         if let Err(error) = self.learn_from(order, &ended).await {
             warn!(
+                event = "records.lesson_lost",
                 error = &error as &dyn std::error::Error,
                 order.id = %order,
                 "Order {order}: what its validations teach of name servers was not kept"
@@ -46,6 +47,7 @@ impl Records {
             let known = settlings::learn(&self.store, self.clock.now(), servers, provider, lesson).await?;
             if let SettlingLesson::Failed { green_for } = lesson {
                 warn!(
+                    event = "records.servers_slow",
                     provider.name = provider,
                     dns.servers = servers,
                     order.id = %order,

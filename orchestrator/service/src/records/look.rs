@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use issuance::authorization::Authorization;
 use issuance::fault::{FailureClass, Fault};
+use issuance::identifier::Hostname;
 use issuance::propagation::{Next, ProviderWord, Round, Watch};
 use issuance::time::Timestamp;
 
@@ -16,10 +17,13 @@ use crate::challenge::dns01::{RecordName, challenge_name, digest};
 use crate::challenge::propagation::{PropagationReport, Verdict};
 use crate::store::dns_records::{DnsRecord, RecordLook};
 use crate::store::{StoreError, settlings};
+use crate::telemetry::traces;
 
 /// One name, with all that is sought there: a name and its wildcard have two values at one.
 struct Sought<'a> {
     values: BTreeSet<String>,
+    /// The first that is proven by it, as it was ordered.
+    hostname: Option<Hostname>,
     records: Vec<&'a DnsRecord>,
     /// As the rows have it; a record that is not there yet has none.
     watch: Watch,
@@ -75,7 +79,18 @@ impl Records {
 
     async fn look(&self, name: &RecordName, sought: &Sought<'_>) -> PropagationReport {
         let values: Vec<String> = sought.values.iter().cloned().collect();
-        self.propagation.look(name.as_str(), &values).await
+        let look = async {
+            let report = self.propagation.look(name.as_str(), &values).await;
+            traces::note("dns.question.name", name.as_str());
+            match &report.verdict {
+                Verdict::Visible => {}
+                Verdict::NotYet { class, .. } => traces::fail(class.as_str()),
+                Verdict::Unknown { .. } => traces::fail("unknown"),
+            }
+            report
+        };
+        let hostname = sought.hostname.as_ref().map(Hostname::as_str);
+        traces::name(hostname, "dns.propagation", look).await
     }
 
     async fn look_at(&self, asked: &[(&RecordName, &Sought<'_>)]) -> Result<Vec<Looked>, StoreError> {
@@ -141,6 +156,7 @@ fn sought<'a>(
         let Ok(name) = challenge_name(name) else { continue };
         let one = sought.entry(name).or_insert_with(|| Sought {
             values: BTreeSet::new(),
+            hostname: authorization.ordered_name(),
             records: Vec::new(),
             watch: Watch::begin(now),
         });

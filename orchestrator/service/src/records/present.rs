@@ -16,6 +16,7 @@ use crate::chance::draw;
 use crate::store::StoreError;
 use crate::store::dns_records::{DnsRecord, WantedRecord};
 use crate::store::leases::Lease;
+use crate::telemetry::traces;
 
 /// Somebody else writes at a name of the order, or many wait for its provider: not all of them come back at once.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
@@ -65,7 +66,7 @@ impl Records {
         if !self.store.want_records(lease, &wanted, self.clock.now()).await? {
             return Ok(Presented::LeaseLost);
         }
-        match self.publish(&wanted).await? {
+        match traces::span("challenge.present", self.publish(&wanted)).await? {
             // Looked for at once, and under a lease that what was written has not used up.
             Written::All => Ok(Presented::Awaited { until: self.clock.now() }),
             Written::Busy => {

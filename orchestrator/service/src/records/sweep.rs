@@ -59,6 +59,7 @@ impl Records {
             let owners: Vec<&str> = records.iter().map(|one| one.wanted.owner.as_str()).collect();
             let detail = format!("no provider is configured by the name {provider}");
             warn!(
+                event = "records.provider_gone",
                 provider.name = provider,
                 records = records.len(),
                 "Provider {provider} is no longer configured: records of it are left at {}",
@@ -88,6 +89,7 @@ impl Records {
                             records.iter().filter(here).any(|one| one.failures + 1 >= FAILURES_TOLD);
                         if stubborn {
                             error!(
+                                event = "records.removal_stuck",
                                 provider.name = provider,
                                 dns.zone = zone,
                                 records = count,

@@ -182,5 +182,5 @@ pub async fn remove(work: &mut Work, locked: &Locked) -> Result<Vec<OrderId>, St
     .execute(work.conn())
     .await
     .map_err(StoreError::of("certificates.remove"))?;
-    order_ends::end_all_but(work.conn(), locked.id, None, now).await
+    order_ends::end_all_but(work, locked.id, None, now).await
 }

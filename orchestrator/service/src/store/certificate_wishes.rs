@@ -287,7 +287,7 @@ pub async fn change(
     let mut over = Vec::new();
     if wished.names != locked.names || change.orders_anew {
         let keep = (!change.orders_anew).then_some(wished.names.as_slice());
-        over = order_ends::end_all_but(work.conn(), locked.id, keep, now).await?;
+        over = order_ends::end_all_but(work, locked.id, keep, now).await?;
         queueing::queue(work, locked.account, Lane::Interactive, locked.id, locked.tenant).await?;
     }
     Ok(Ok(Some(over)))

@@ -56,6 +56,7 @@ mod mint;
 pub mod order_ends;
 pub mod order_problems;
 mod order_row;
+pub mod order_traces;
 pub mod orders_view;
 pub mod orphans;
 mod outage;

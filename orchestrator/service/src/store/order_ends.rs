@@ -49,7 +49,7 @@ pub async fn cancel(work: &mut Work, order: OrderId) -> Result<CancelAnswer, Sto
         return Ok(CancelAnswer::Finalizing);
     }
     if row.queue < 2 {
-        end_waiting(work.conn(), &[order.0], now).await?;
+        end_waiting(work, &[order.0], now).await?;
         return Ok(CancelAnswer::Ended { certificate });
     }
     request(work.conn(), &[order.0], now).await?;
@@ -59,7 +59,7 @@ pub async fn cancel(work: &mut Work, order: OrderId) -> Result<CancelAnswer, Sto
 /// Ends all orders of a certificate but those for exactly the names that are to be kept. Returns those that are over at
 /// once; the others are when they are settled, or when finalize had left.
 pub(super) async fn end_all_but(
-    conn: &mut PgConnection,
+    work: &mut Work,
     certificate: CertificateId,
     names: Option<&[String]>,
     now: Timestamp,
@@ -73,23 +73,24 @@ pub(super) async fn end_all_but(
         certificate.0,
         names as Option<&[String]>
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(work.conn())
     .await
     .map_err(StoreError::of("order_ends.lock_all"))?;
     let those = |waits: bool| -> Vec<Uuid> {
         orders.iter().filter(|one| one.waits == waits).map(|one| one.order_id).collect()
     };
     let waiting = those(true);
-    end_waiting(conn, &waiting, now).await?;
-    request(conn, &those(false), now).await?;
+    end_waiting(work, &waiting, now).await?;
+    request(work.conn(), &those(false), now).await?;
     Ok(waiting.into_iter().map(OrderId).collect())
 }
 
 /// Nothing of these is at the CA, nor can be: whoever works on one meanwhile finds its lease lost at the gate.
-async fn end_waiting(conn: &mut PgConnection, orders: &[Uuid], now: Timestamp) -> Result<(), StoreError> {
+async fn end_waiting(work: &mut Work, orders: &[Uuid], now: Timestamp) -> Result<(), StoreError> {
     if orders.is_empty() {
         return Ok(());
     }
+    work.note_ends(orders.iter().copied().map(OrderId));
     sqlx::query!(
         "with ended as (
              update orders
@@ -104,7 +105,7 @@ async fn end_waiting(conn: &mut PgConnection, orders: &[Uuid], now: Timestamp) -
         orders,
         sql_instant(now)
     )
-    .execute(conn)
+    .execute(work.conn())
     .await
     .map(drop)
     .map_err(StoreError::of("order_ends.end_waiting"))

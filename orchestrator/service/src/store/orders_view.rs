@@ -12,6 +12,7 @@ use super::faults::FaultView;
 use super::page::{Listing, Page};
 use super::viewer::Viewer;
 use super::{Store, StoreError};
+use crate::telemetry::traces::OrderTrace;
 
 /// By number.
 pub const LANES: [&str; 4] = ["urgent", "interactive", "renewal", "bulk"];
@@ -49,6 +50,9 @@ pub struct OrderView {
     /// Somebody wants it to end.
     pub cancel_requested_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    /// The id of its trace (W3C Trace Context), wherever traces are collected; the log has it too.
+    #[serde(default)]
+    pub trace_id: String,
     /// Present where one order was asked for; a list leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizations: Option<Vec<AuthorizationView>>,
@@ -165,6 +169,7 @@ async fn select(
         accepted_at: row.accepted_at.into(),
         cancel_requested_at: row.cancel_requested_at.map(Timestamp::from),
         ended_at: row.ended_at.map(Timestamp::from),
+        trace_id: OrderTrace::of(OrderId(row.order_id)).id.to_string(),
         authorizations: None,
     });
     Ok(views.collect())

@@ -7,6 +7,7 @@ use issuance::ids::{AccountId, CertificateId, OrderId, TenantId};
 use super::lines::{self, Entrance};
 use super::work::Work;
 use super::{StoreError, sql_instant};
+use crate::telemetry::traces;
 
 /// An order for the names that are wished, and nothing that it replaces.
 pub(super) async fn queue(
@@ -26,7 +27,8 @@ pub(super) async fn queue(
         lane.number(),
         sql_instant(now),
         &tags,
-        SET_REMEMBERED_FOR.as_secs_f64()
+        SET_REMEMBERED_FOR.as_secs_f64(),
+        origin() as Option<String>
     )
     .execute(work.conn())
     .await
@@ -53,12 +55,18 @@ pub(super) async fn queue_renewal(
         sql_instant(now),
         tags[0],
         SET_REMEMBERED_FOR.as_secs_f64(),
-        sql_instant(now.after(issuance::renewal::LOOK_AGAIN))
+        sql_instant(now.after(issuance::renewal::LOOK_AGAIN)),
+        origin() as Option<String>
     )
     .execute(work.conn())
     .await
     .map_err(StoreError::of("queueing.queue_renewal"))?;
     Ok(order)
+}
+
+/// The span of the request at which it is made.
+fn origin() -> Option<String> {
+    traces::current().map(|origin| origin.to_string())
 }
 
 async fn tag(

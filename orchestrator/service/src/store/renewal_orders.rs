@@ -117,6 +117,7 @@ impl Store {
                 Err(error) => {
                     let certificate = CertificateId(row.certificate_id);
                     warn!(
+                        event = "renewal.unreadable",
                         certificate.id = %certificate,
                         error = &error as &dyn std::error::Error,
                         "Certificate {certificate} cannot be renewed: its row cannot be read"

@@ -58,6 +58,9 @@ pub struct Moment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Timeline {
     pub order_id: OrderId,
+    /// The id of the order's trace, wherever traces are collected.
+    #[serde(default)]
+    pub trace_id: String,
     pub data: Vec<Moment>,
 }
 
@@ -108,7 +111,7 @@ pub async fn of_order(
     data.extend(events(store, viewer, &order).await?);
     // Stable: of one instant, what is told first comes first.
     data.sort_by_key(|moment| moment.at);
-    Ok(Some(Timeline { order_id: id, data }))
+    Ok(Some(Timeline { order_id: id, trace_id: order.trace_id, data }))
 }
 
 fn lifecycle(order: &OrderView) -> Vec<Moment> {

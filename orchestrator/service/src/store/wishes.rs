@@ -16,6 +16,7 @@ use super::lines::{self, Entrance};
 use super::mint::Mint;
 use super::quotas::{Allowances, Excess, Taken};
 use super::{StoreError, sql_instant};
+use crate::telemetry::traces::Traceparent;
 
 /// A wish whose tenant is known and owns the names.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,8 @@ pub(super) struct Terms {
     pub(super) account: AccountId,
     pub(super) import: Uuid,
     pub(super) lane: Lane,
+    /// The span of the request that wishes so.
+    pub(super) origin: Option<Traceparent>,
 }
 
 /// Makes the certificates be as wished, and an accepted order for each set of names that is new. What waits in a lane
@@ -219,7 +222,7 @@ pub(super) async fn order(
     conn: &mut PgConnection,
     now: Timestamp,
     mint: &Mint,
-    Terms { account, lane, .. }: Terms,
+    Terms { account, lane, origin, .. }: Terms,
     certificates: &[(Uuid, Uuid)],
 ) -> Result<(), StoreError> {
     if certificates.is_empty() {
@@ -235,7 +238,8 @@ pub(super) async fn order(
         lane.number(),
         sql_instant(now),
         &tags,
-        SET_REMEMBERED_FOR.as_secs_f64()
+        SET_REMEMBERED_FOR.as_secs_f64(),
+        origin.map(|origin| origin.to_string()) as Option<String>
     )
     .execute(conn)
     .await

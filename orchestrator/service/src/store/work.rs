@@ -1,6 +1,7 @@
 //! One write at somebody's request: what it changes, the events that tell of it, and the answer that is remembered, in
 //! one transaction.
 
+use issuance::ids::OrderId;
 use issuance::time::Timestamp;
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -9,6 +10,7 @@ use super::mint::Mint;
 use super::viewer::Viewer;
 use super::{Store, StoreError};
 use crate::mishaps::reach_write;
+use crate::telemetry::traces;
 
 /// A transaction with its author. Dropped, it changes nothing.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Work {
     viewer: Viewer,
     actor: Actor,
     at: Timestamp,
+    /// Orders that are over with it.
+    ended: Vec<OrderId>,
 }
 
 impl Work {
@@ -28,7 +32,7 @@ impl Work {
         at: Timestamp,
     ) -> Result<Self, StoreError> {
         let tx = store.begin_as(viewer, "work.begin").await?;
-        Ok(Self { tx, mint: Mint::at(at), viewer, actor, at })
+        Ok(Self { tx, mint: Mint::at(at), viewer, actor, at, ended: Vec::new() })
     }
 
     /// When it is done.
@@ -53,6 +57,11 @@ impl Work {
         &self.mint
     }
 
+    /// They are over if this work is committed.
+    pub(super) fn note_ends(&mut self, orders: impl IntoIterator<Item = OrderId>) {
+        self.ended.extend(orders);
+    }
+
     /// Tells of a change that this work makes.
     pub async fn tell(&mut self, event: Event) -> Result<(), StoreError> {
         events::append(&mut self.tx, &self.mint, self.at, &self.actor, &[event]).await
@@ -62,6 +71,7 @@ impl Work {
         reach_write!(Before, "work", "work.commit");
         self.tx.commit().await.map_err(StoreError::of("work.commit"))?;
         reach_write!(After, "work", "work.commit");
+        self.ended.into_iter().for_each(traces::order_ended);
         Ok(())
     }
 }

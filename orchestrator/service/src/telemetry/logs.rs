@@ -22,7 +22,7 @@ pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
     let registry = tracing_subscriber::registry().with(filter);
     if as_json {
         registry
-            .with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false))
+            .with(lines.json().flatten_event(true).with_current_span(true).with_span_list(true))
             .try_init()
     } else {
         let in_colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

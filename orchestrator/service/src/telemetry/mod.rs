@@ -1,4 +1,4 @@
-//! Metrics, health and logs.
+//! Metrics, health, logs and traces.
 //!
 //! Never logged: private keys, account keys, external account secrets, API tokens, key authorizations, request
 //! bodies, database URLs.
@@ -7,6 +7,7 @@ mod health;
 mod logs;
 mod recorder;
 mod server;
+pub mod traces;
 
 pub use health::{Readiness, ReadinessGate, ReadinessWatch, readiness};
 pub use logs::{LogError, init_logs};

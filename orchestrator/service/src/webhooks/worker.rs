@@ -87,7 +87,10 @@ impl Deliveries {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.drain, self.tasks.wait()).await.is_err() {
-            warn!("Webhooks were still being told at the end; they are told again when their leases end");
+            warn!(
+                event = "webhooks.left_behind",
+                "Webhooks were still being told at the end; they are told again when their leases end"
+            );
         }
     }
 }
@@ -122,6 +125,7 @@ impl Worker {
             // Told once, however long the database is away.
             if let (Err(error), false) = (&found, away) {
                 warn!(
+                    event = "webhooks.stand_still",
                     error = error as &dyn std::error::Error,
                     "Webhooks cannot be looked after; looking again"
                 );
@@ -130,7 +134,11 @@ impl Worker {
             if upkeep_at <= now {
                 upkeep_at = now.after(UPKEEP);
                 if let Err(error) = self.keep_house(now).await {
-                    warn!(error = &error as &dyn std::error::Error, "The outbox could not be counted");
+                    warn!(
+                        event = "webhooks.not_counted",
+                        error = &error as &dyn std::error::Error,
+                        "The outbox could not be counted"
+                    );
                 }
             }
             drop(at_work);
@@ -143,10 +151,12 @@ impl Worker {
         match store.take_up_own_deliveries(*replica, clock.now()).await {
             Ok(0) => {}
             Ok(taken) => warn!(
+                event = "webhooks.taken_up",
                 deliveries = taken,
                 "The last run ended with {taken} webhooks being told; they are told again"
             ),
             Err(error) => warn!(
+                event = "webhooks.wait",
                 error = &error as &dyn std::error::Error,
                 "What the last run held comes with its leases"
             ),
@@ -216,7 +226,7 @@ impl Worker {
             Ok(signatures) => signatures.join(" "),
             Err(error) => {
                 let error: crate::keys::SealError = error;
-                warn!(webhook.id = %claim.webhook, error = &error as &dyn std::error::Error, "A secret does not open");
+                warn!(event = "webhook.secret_closed", webhook.id = %claim.webhook, error = &error as &dyn std::error::Error, "A secret does not open");
                 return Reply::failed(
                     Outcome::Unreachable,
                     &"the service cannot sign: its operator can read why",
@@ -234,12 +244,12 @@ impl Worker {
                 Ok(true) => {
                     if end.verdict.disable.is_some() {
                         let reason = end.verdict.disable.map(webhook::Disabled::as_str);
-                        warn!(webhook.id = %claim.webhook, reason, "Webhook {} is switched off", claim.webhook);
+                        warn!(event = "webhook.disabled", webhook.id = %claim.webhook, reason, "Webhook {} is switched off", claim.webhook);
                     }
                     return;
                 }
                 Ok(false) => {
-                    warn!(webhook.id = %claim.webhook, "The lease on a delivery was lost to another replica");
+                    warn!(event = "webhook.lease_lost", webhook.id = %claim.webhook, "The lease on a delivery was lost to another replica");
                     return;
                 }
                 Err(error) if error.is_unavailable() && started.elapsed() + TIMEOUT < LEASE => {
@@ -247,6 +257,7 @@ impl Worker {
                 }
                 Err(error) => {
                     warn!(
+                        event = "webhook.not_written",
                         webhook.id = %claim.webhook,
                         error = &error as &dyn std::error::Error,
                         "What a delivery has brought could not be written"

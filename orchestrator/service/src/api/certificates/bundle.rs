@@ -297,6 +297,7 @@ fn respond(recipient: &Recipient, stored: &StoredBundle, form: Form, body: Vec<u
     counter!(BUNDLES, "form" => form.as_str(), "outcome" => "sent").increment(1);
     if stored.key_sealed.is_some() {
         info!(
+            event = "bundle.handed_out",
             key.id = %recipient.caller.key, certificate.id = %stored.certificate, version.id = %stored.version(),
             "The private key of {} was handed out", stored.version()
         );

@@ -162,6 +162,7 @@ impl Follower {
             }
             Err(error) => {
                 warn!(
+                    event = "events.follow_failed",
                     error = &error as &dyn std::error::Error,
                     "Events could not be followed; looking again"
                 );

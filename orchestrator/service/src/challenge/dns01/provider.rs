@@ -169,6 +169,7 @@ impl Providers {
         provider.instruments.ails(ails.is_some());
         if let Err(error) = &outcome {
             warn!(
+                event = "provider.write_failed",
                 provider.name = provider.name,
                 dns.zone = %zone,
                 records = changes.len(),

@@ -124,7 +124,11 @@ impl Desk {
                     sleep(AWAY_WAIT).await;
                 }
                 Err(error) => {
-                    warn!(error = &error as &dyn Error, "Responder cannot read responses");
+                    warn!(
+                        event = "responder.read_failed",
+                        error = &error as &dyn Error,
+                        "Responder cannot read responses"
+                    );
                     for (_, listener) in askers {
                         drop(listener.send(Err(Unanswered::Refused)));
                     }

@@ -63,6 +63,7 @@ fn what(one: &OrderView, now: Timestamp) -> Markup {
         ("Expires at the CA", instant_or_dash(now, one.ca_expires_at)),
         ("Order at the CA", html! { @match &one.ca_order_url { Some(url) => code { (url) }, None => "–" } }),
         ("Profile", html! { (one.profile.as_deref().unwrap_or("the CA's own")) }),
+        ("Trace", html! { code { (one.trace_id) } }),
         ("Renews", html! { @match &one.replaces { Some(replaced) => code { (replaced) }, None => "–" } }),
     ])
 }

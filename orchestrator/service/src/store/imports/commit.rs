@@ -111,7 +111,7 @@ pub(super) async fn commit(
     let to_order: Vec<(Uuid, Uuid)> = judged.iter().filter(|row| !row.same_names).filter_map(known).collect();
     let ordered: Vec<Uuid> =
         judged.iter().filter(|row| row.same_names).filter_map(|row| row.certificate_id).collect();
-    let terms = Terms { account, import: job.id.0, lane: job.lane };
+    let terms = Terms { account, import: job.id.0, lane: job.lane, origin: job.origin };
     quotas::record_begun(conn, now, to_order.iter().map(|(_, tenant)| *tenant)).await?;
     wishes::order(conn, now, mint, terms, &to_order).await?;
     let hastened = wishes::hasten(conn, job.lane, &ordered).await?;

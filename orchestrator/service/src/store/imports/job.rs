@@ -25,6 +25,7 @@ use crate::store::events::{self, Actor, Event};
 use crate::store::leases::Replica;
 use crate::store::mint::Mint;
 use crate::store::{Store, StoreError, sql_instant};
+use crate::telemetry::traces::Traceparent;
 
 /// How long an import may be held without a word. A batch takes a fraction of a second.
 pub const LEASE: Duration = Duration::from_mins(2);
@@ -53,6 +54,8 @@ pub struct Job {
     pub(super) line_done: i64,
     pub(super) line_last: i64,
     line_committed: i64,
+    /// The span of the request that sent it.
+    pub(super) origin: Option<Traceparent>,
 }
 
 impl Job {
@@ -111,7 +114,7 @@ pub async fn claim(store: &Store, replica: Replica, now: Timestamp) -> Result<Op
              select import_id from imports where due_at <= $1 order by due_at limit 1 for update skip locked
          )
          returning import_id, lease_epoch, status, tenant_id, account_id, lane, commits, compared, line_done, line_last,
-             line_committed",
+             line_committed, traceparent",
         sql_instant(now),
         sql_instant(now.after(LEASE)),
         replica.0,
@@ -131,6 +134,7 @@ pub async fn claim(store: &Store, replica: Replica, now: Timestamp) -> Result<Op
         line_done: row.line_done,
         line_last: row.line_last,
         line_committed: row.line_committed,
+        origin: row.traceparent.and_then(|origin| origin.parse().ok()),
     }))
 }
 

@@ -26,6 +26,7 @@ use super::viewer::Viewer;
 use super::wishes::{self, Terms, Wished};
 use super::work::Work;
 use super::{StoreError, hostnames, sql_instant, tenants};
+use crate::telemetry::traces;
 
 /// Certificates in one statement.
 const CHUNK: usize = 1_000;
@@ -116,7 +117,8 @@ pub async fn record(work: &mut Work, import: &Import<'_>) -> Result<Outcome, Sto
     };
     let import_id = mint.uuid();
     insert(&mut tx, now, import_id, import).await?;
-    let terms = Terms { account: import.account, import: import_id, lane: import.lane };
+    let origin = traces::current();
+    let terms = Terms { account: import.account, import: import_id, lane: import.lane, origin };
     for (chunk, places) in granted.chunks(CHUNK).zip(places.chunks(CHUNK)) {
         let counts = wishes::grant(&mut tx, now, &mint, terms, chunk, &mut fresh, &mut allowances).await?;
         let refused = counts.refused.iter();

@@ -19,6 +19,7 @@ use crate::store::mint::Mint;
 use crate::store::viewer::Viewer;
 use crate::store::work::Work;
 use crate::store::{Store, StoreError, sql_instant};
+use crate::telemetry::traces;
 
 /// A file of which nothing has come for this long has broken off.
 pub const UPLOAD_STANDS: Duration = Duration::from_mins(2);
@@ -176,8 +177,8 @@ pub async fn open(store: &Store, now: Timestamp, opening: &Opening) -> Result<Im
     sqlx::query!(
         "insert into imports
              (import_id, tenant_id, account_id, source, lane, status, commits, due_at, created_at,
-              rows_total, rows_created, rows_changed, rows_unchanged, rows_refused)
-         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, 0, 0, 0, 0, 0)",
+              rows_total, rows_created, rows_changed, rows_unchanged, rows_refused, traceparent)
+         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, 0, 0, 0, 0, 0, $9)",
         id,
         opening.viewer.tenant_id(),
         opening.account.0,
@@ -186,6 +187,7 @@ pub async fn open(store: &Store, now: Timestamp, opening: &Opening) -> Result<Im
         opening.commits,
         sql_instant(now.after(UPLOAD_STANDS)),
         sql_instant(now),
+        traces::current().map(|origin| origin.to_string()) as Option<String>,
     )
     .execute(store.pool())
     .await

@@ -143,7 +143,11 @@ impl Answerer {
             Question::Record(owner) => match self.cache.texts(&owner).await {
                 Ok(texts) => texts,
                 Err(error) => {
-                    warn!(error = &error as &dyn Error, "A question to our own zone could not be answered");
+                    warn!(
+                        event = "own_zone.question_failed",
+                        error = &error as &dyn Error,
+                        "A question to our own zone could not be answered"
+                    );
                     return Answer::error(ResponseCode::ServFail);
                 }
             },
