@@ -5,4 +5,5 @@ mod images;
 mod package;
 mod prometheus;
 mod scrape;
+mod settlings;
 mod units;
