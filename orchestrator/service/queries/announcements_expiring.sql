@@ -5,6 +5,7 @@ with nearing as (
         case when renewals.not_after <= $2 then 3 when renewals.not_after <= $4 then 2 else 1 end as step
     from renewals
     join issued_certificates using (order_id)
+    join certificates on certificates.certificate_id = renewals.certificate_id and certificates.deleted_at is null
     where renewals.account_id = $1 and renewals.renew_at <= $2 and renewals.told_expiring < 3
         and renewals.not_after <= $2 + (renewals.not_after - issued_certificates.not_before) * $3::double precision
 ),

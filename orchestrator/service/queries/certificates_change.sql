@@ -5,7 +5,7 @@ with changed as (
     set names = string_to_array(wished.names, ','), challenge = wished.challenge, labels = wished.labels, given_up_at = null
     from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[])
         as wished (certificate_id, names, challenge, labels)
-    where certificates.certificate_id = wished.certificate_id
+    where certificates.certificate_id = wished.certificate_id and certificates.deleted_at is null
     returning certificates.certificate_id, certificates.challenge
 )
 update orders

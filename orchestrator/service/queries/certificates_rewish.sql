@@ -1,9 +1,10 @@
--- Certificate $1 as it is wished at $12. An order that still waits before the gate follows when its names are to be proven
+-- Certificate $1 as it is wished at $12; $13: also if its names had gone to another tenant. An order that still waits before the gate follows when its names are to be proven
 -- in another way: it has been waiting for the wrong thing. Whoever works on it meanwhile finds its lease lost.
 with changed as (
     update certificates
     set external_id = $2, names = $3, challenge = $4, labels = $5, key_type = $6, reuse_key = $7, key_days_max = $8,
-        csr_der = $9, csr_received_at = $10, auto_renew = $11, updated_at = $12
+        csr_der = $9, csr_received_at = $10, auto_renew = $11, updated_at = $12,
+        given_up_at = case when not $13 then given_up_at end
     where certificate_id = $1
     returning certificate_id, challenge, auto_renew, paused_at
 ),

@@ -15,7 +15,8 @@ left join lateral (
     order by issued_certificates.issued_at desc, issued_certificates.order_id desc
     limit 1
 ) as current on true
-where ($1::uuid is null or deployments.tenant_id = $1)
+where certificates.deleted_at is null
+    and ($1::uuid is null or deployments.tenant_id = $1)
     and ($2::uuid is null or deployments.deployment_id > $2)
     and ($4::uuid is null or deployments.deployment_id = $4)
     and (cardinality($5::text[]) = 0 or deployments.state = any($5))

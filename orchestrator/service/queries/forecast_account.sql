@@ -1,7 +1,7 @@
 -- $1 account, $2 now, $3 latest orders looked at
 select
     accounts.ca,
-    accounts.held_until,
+    greatest(accounts.held_until, accounts.paused_until) as held_until,
     accounts.pending_authorizations_max - accounts.recovery_reserve as "pending_max!",
     (
         select coalesce(sum(reserved_authorizations), 0)

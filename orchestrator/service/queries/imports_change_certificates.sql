@@ -4,7 +4,7 @@ with changed as (
     set names = items.names, challenge = items.challenge, labels = items.labels, given_up_at = null
     from import_items as items
     where items.import_id = $1 and items.line > $2 and items.line <= $3 and items.verdict = 'changed'
-        and certificates.certificate_id = items.certificate_id
+        and certificates.certificate_id = items.certificate_id and certificates.deleted_at is null
     returning certificates.certificate_id, certificates.challenge
 )
 update orders

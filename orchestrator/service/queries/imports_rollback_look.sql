@@ -20,7 +20,7 @@ select
             or certificates.challenge <> items.challenge or certificates.labels <> items.labels then 'changed_since'
     end as obstacle
 from import_items as items
-left join certificates on certificates.certificate_id = items.certificate_id
+left join certificates on certificates.certificate_id = items.certificate_id and certificates.deleted_at is null
 where items.import_id = $1 and items.line > $2 and items.line <= $3
     and (items.verdict = 'created' or items.verdict = 'changed')
     and items.certificate_id is not null

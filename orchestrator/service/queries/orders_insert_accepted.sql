@@ -22,3 +22,5 @@ select
 from unnest($1::uuid[], $2::uuid[], $5::bigint[]) as wished (order_id, certificate_id, fair_tag)
 join certificates using (certificate_id)
 join accounts using (account_id)
+-- Removed at the same moment: there is nothing to order.
+where certificates.deleted_at is null

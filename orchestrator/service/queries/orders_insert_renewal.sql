@@ -30,4 +30,4 @@ select
 from certificates
 join accounts using (account_id)
 left join renewing on true
-where certificates.certificate_id = $2
+where certificates.certificate_id = $2 and certificates.deleted_at is null

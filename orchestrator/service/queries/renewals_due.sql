@@ -16,6 +16,7 @@ select
 from renewals
 join issued_certificates as issued using (order_id)
 join certificates on certificates.certificate_id = renewals.certificate_id and certificates.given_up_at is null
+    and certificates.deleted_at is null
 left join lateral (
     select
         bool_or(orders.names = certificates.names) as wished,

@@ -19,6 +19,8 @@ fenced as (
     where renewals.certificate_id = turn.certificate_id
         and renewals.order_id = turn.issued_by
         and renewals.look_at = turn.seen_at
+        -- Paused or removed since it was looked at.
+        and not renewals.held
         and not exists (
             select 1
             from issued_certificates as own
@@ -41,6 +43,8 @@ queued as (
     from fenced
     join certificates using (certificate_id)
     where fenced.what = 'order'
+        and certificates.deleted_at is null
+        and certificates.given_up_at is null
         and not exists (
             select 1
             from orders

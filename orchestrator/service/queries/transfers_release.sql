@@ -5,7 +5,7 @@ with touched as (
         certificate_id,
         array_remove(array_remove(names, $2), $3) as rest
     from certificates
-    where tenant_id = $1 and names && array[$2::text, $3::text]
+    where tenant_id = $1 and names && array[$2::text, $3::text] and deleted_at is null
     for update
 ),
 changed as (

@@ -47,6 +47,22 @@ pub(crate) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(document.map(|Object(document)| document))
 }
 
+/// For a member that is a list of documents.
+pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let documents = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(documents.into_iter().map(|Object(document)| document).collect())
+}
+
+/// The same, where it may be left out.
+pub(crate) fn optional_objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let documents = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(documents.map(|list| list.into_iter().map(|Object(document)| document).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +73,10 @@ mod tests {
         name: String,
         #[serde(default, deserialize_with = "optional_object")]
         place: Option<Place>,
+        #[serde(default, deserialize_with = "objects")]
+        spares: Vec<Place>,
+        #[serde(default, deserialize_with = "optional_objects")]
+        sold: Option<Vec<Place>>,
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -70,11 +90,16 @@ mod tests {
 
     #[test]
     fn a_list_is_no_object_at_whatever_depth() {
-        let site = |place| Ok(Site { name: "a".to_owned(), place });
+        let site = |place| Ok(Site { name: "a".to_owned(), place, spares: Vec::new(), sold: None });
         assert_eq!(read(r#"{"name":"a","place":{"rack":4}}"#), site(Some(Place { rack: 4 })));
         assert_eq!(read(r#"{"name":"a","place":null}"#), site(None));
         assert_eq!(read(r#"{"name":"a"}"#), site(None));
+        let listed =
+            read(r#"{"name":"a","spares":[{"rack":1}],"sold":[{"rack":2}]}"#).expect("lists of objects");
+        assert_eq!((listed.spares, listed.sold), (vec![Place { rack: 1 }], Some(vec![Place { rack: 2 }])));
         for (text, word) in [
+            (r#"{"name":"a","spares":[[1]]}"#, "an object"),
+            (r#"{"name":"a","sold":[{"rack":1},[2]]}"#, "an object"),
             (r#"["a",null]"#, "an object"),
             (r#"{"name":"a","place":[4]}"#, "an object"),
             (r#"{"name":"a","rack":4}"#, "unknown field"),

@@ -121,17 +121,30 @@ fn set(mut names: Vec<String>) -> String {
 /// Signed by the CA, and not stored with the key it was signed for.
 async fn without_key(stage: &Stage, signed: &[CertificateRecord]) -> anyhow::Result<u64> {
     let sealer = Sealer::new(&MasterKey::load(&stage.master_key())?);
-    let rows = sqlx::query("select order_id, chain_pem, key_sealed from issued_certificates")
-        .fetch_all(stage.store.pool())
-        .await?;
+    let rows = sqlx::query(
+        "select order_id, chain_pem, key_sealed, csr_received_at is not null or deleted_at is not null
+         from issued_certificates join certificates using (certificate_id)",
+    )
+    .fetch_all(stage.store.pool())
+    .await?;
     let mut keys = HashMap::new();
     for row in rows {
         let order = OrderId(row.try_get(0)?);
-        let (chain, key): (String, Vec<u8>) = (row.try_get(1)?, row.try_get(2)?);
+        let (chain, key): (String, Option<Vec<u8>>) = (row.try_get(1)?, row.try_get(2)?);
         let leaf = CertificateDer::from_pem_slice(chain.as_bytes()).context("a chain is stored as PEM")?;
-        let key = sealer.open(&format!("orders/{order}/key"), &key)?;
-        let key = CertificateKey::from_pkcs8(key.expose_secret())?;
-        keys.insert(leaf.to_vec(), key.spki_sha256());
+        let public = match key {
+            Some(key) => {
+                let key = sealer.open(&format!("orders/{order}/key"), &key)?;
+                CertificateKey::from_pkcs8(key.expose_secret())?.spki_sha256()
+            }
+            // Its owner keeps the key, or it was erased with the certificate.
+            None if row.try_get(3)? => {
+                let (_, parsed) = x509_parser::parse_x509_certificate(&leaf)?;
+                Sha256::digest(parsed.public_key().raw).into()
+            }
+            None => continue,
+        };
+        keys.insert(leaf.to_vec(), public);
     }
     let mut without = 0;
     for certificate in signed {

@@ -18,10 +18,10 @@ use crate::world::{Answer, World};
 const MARK: &str = "zq81mark";
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().expect("nobody panicked")).into_owned()
     }
 }
@@ -46,7 +46,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 /// Rows of all tables: what is stored, in numbers.
-async fn stored(world: &World) -> Vec<(String, i64)> {
+pub(crate) async fn stored(world: &World) -> Vec<(String, i64)> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.tables
          where table_schema = 'public' and table_type = 'BASE TABLE' order by 1",

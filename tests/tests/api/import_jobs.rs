@@ -74,7 +74,7 @@ pub(crate) fn counts(import: &Value) -> [i64; 6] {
 }
 
 /// Line, verdict, and of the first thing that is wrong column and code.
-async fn verdicts(world: &World, id: &str) -> Vec<(i64, String, i64, String)> {
+pub(crate) async fn verdicts(world: &World, id: &str) -> Vec<(i64, String, i64, String)> {
     let items = world.get(&format!("/v1/imports/{id}/items?limit=1000")).await.json();
     let row = |item: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -388,45 +388,4 @@ async fn items_are_walked_by_verdict(pool: PgPool) {
         world.get(&format!("/v1/imports/{id}/items?verdict=good")).await.status,
         StatusCode::BAD_REQUEST
     );
-}
-
-#[sqlx::test(migrator = "lockkeeper::store::MIGRATOR")]
-async fn a_job_takes_no_more_than_its_tenants_may_have(pool: PgPool) {
-    let world = World::start(pool).await;
-    world.import("t1,s0,zero.com,http-01,\nt2,s0,idle.com,http-01,\nt3,s0,free.com,http-01,\n").await;
-    world
-        .execute(
-            "update tenants set hostnames_max = 4 where slug = 't1';
-             update tenants set status = 'suspended' where slug = 't2';",
-        )
-        .await;
-    let rows = "t1,s1,one.com www.one.com,http-01,\nt1,s2,two.com www.two.com,http-01,\nt1,s3,three.com,http-01,\n\
-        t1,s4,four.com,http-01,\nt2,s1,more.com,http-01,\nt2,s0,idle.com,http-01,\nt3,s1,more-free.com,http-01,\n";
-    let id = send(&world, "commit", rows).await;
-    work_off(&world).await;
-    let verdicts: Vec<(String, String)> =
-        verdicts(&world, &id).await.into_iter().map(|(_, verdict, _, code)| (verdict, code)).collect();
-    let row = |verdict: &str, code: &str| (verdict.to_owned(), code.to_owned());
-    assert_eq!(
-        verdicts,
-        [
-            row("created", ""),
-            row("refused", "tenant_quota_exceeded"),
-            row("created", ""),
-            row("refused", "tenant_quota_exceeded"),
-            row("refused", "tenant_suspended"),
-            row("unchanged", ""),
-            row("created", ""),
-        ]
-    );
-    let owned: i64 =
-        sqlx::query_scalar("select count(*) from hostnames").fetch_one(&world.pool).await.expect("names");
-    assert_eq!(owned, 7, "what is refused claims nothing");
-    let begun: Vec<(String, i32)> = sqlx::query_as(
-        "select slug, new_certificates from tenant_days join tenants using (tenant_id) order by slug",
-    )
-    .fetch_all(&world.pool)
-    .await
-    .expect("counted");
-    assert_eq!(begun, [("t1".to_owned(), 3), ("t2".to_owned(), 1), ("t3".to_owned(), 2)]);
 }

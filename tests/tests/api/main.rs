@@ -1,5 +1,6 @@
 //! The REST API against real Postgres, over HTTP.
 
+mod accounts;
 mod announcements;
 mod audit;
 mod clients;
@@ -17,9 +18,11 @@ mod fetches;
 mod forecast;
 mod fuzz;
 mod hostile;
+mod hostile_names;
 mod hostnames;
 mod import_ends;
 mod import_jobs;
+mod import_quotas;
 mod imports;
 mod isolation;
 mod keys;
@@ -29,6 +32,7 @@ mod overrides;
 mod pages;
 mod problems;
 mod progress;
+mod removals;
 mod resources;
 mod routes;
 mod settle;

@@ -15,3 +15,4 @@ mod precision;
 mod processes;
 mod replicas;
 mod web_servers;
+mod write_routes;

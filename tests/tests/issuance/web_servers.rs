@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use issuance::time::Clock as _;
 use lockkeeper::cli::http01::snippet::{Mode, Plan as SnippetPlan, ResponderUrl, Snippet, WebServer};
 use lockkeeper_tests::web_server::{RunningWebServer, SITE_BODY, spare_address};
 use lockkeeper_tests::world::{Plan, World, csv, hostname, pairs};
@@ -85,7 +86,8 @@ async fn certificates_come_through(server: WebServer, mode: Mode) -> anyhow::Res
     let world = World::start(Plan::new(fleet)).await?;
     let app = world.service("one").await?;
     let responder = app.endpoints.responder.context("it plays the role")?;
-    let account = world.store.accounts(issuance::ids::AccountId(uuid::Uuid::nil())).await?.remove(0);
+    let account =
+        world.store.accounts(issuance::ids::AccountId(uuid::Uuid::nil()), world.clock.now()).await?.remove(0);
     let thumbprint = account.key_thumbprint;
     let url = |text: String| text.parse::<ResponderUrl>().context(text);
     let plan = match mode {

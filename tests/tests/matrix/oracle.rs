@@ -138,14 +138,18 @@ fn failures(authorizations: &[AuthorizationRecord], verdict: &mut Verdict) {
 
 /// I3: each certificate the CA has signed is here, with its key.
 async fn keys(world: &World, ca: &RehearsalCa, verdict: &mut Verdict) -> anyhow::Result<()> {
-    let rows = sqlx::query("select serial, order_id, key_sealed, spki_sha256 from issued_certificates")
-        .fetch_all(world.store.pool())
-        .await?;
+    let rows = sqlx::query(
+        "select serial, order_id, key_sealed, spki_sha256, csr_received_at is not null or deleted_at is not null
+         from issued_certificates join certificates using (certificate_id)",
+    )
+    .fetch_all(world.store.pool())
+    .await?;
     let mut stored = HashMap::new();
     for row in rows {
         let serial: String = row.try_get(0)?;
-        stored
-            .insert(u128::from_str_radix(&serial, 16)?, (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        let kept: (Uuid, Option<Vec<u8>>, Vec<u8>, bool) =
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        stored.insert(u128::from_str_radix(&serial, 16)?, kept);
     }
     let sealer = Sealer::new(&MasterKey::load(&world.master_key())?);
     for certificate in ca.certificates() {
@@ -153,16 +157,22 @@ async fn keys(world: &World, ca: &RehearsalCa, verdict: &mut Verdict) -> anyhow:
         // Its first byte may be a zero that only says that the number is not negative.
         let serial =
             parsed.raw_serial().iter().fold(0_u128, |serial, byte| (serial << 8) | u128::from(*byte));
-        let Some((order, key_sealed, spki_sha256)) = stored.get(&serial) else {
+        let Some((order, key_sealed, spki_sha256, may_lack_key)) = stored.get(&serial) else {
             verdict.push(format!("I3 the certificate for {} is lost", certificate.names.join(" ")));
             continue;
         };
-        let (order, key_sealed, spki_sha256): (&Uuid, &Vec<u8>, &Vec<u8>) = (order, key_sealed, spki_sha256);
         let certified = lockkeeper_tests::sha256(parsed.public_key().raw);
         let context = format!("orders/{}/key", issuance::ids::OrderId(*order));
-        let opened = sealer.open(&context, key_sealed).ok();
-        let key = opened.and_then(|key| CertificateKey::from_pkcs8(key.expose_secret()).ok());
-        if key.is_none_or(|key| key.spki_sha256() != certified) || *spki_sha256 != certified {
+        let is_here = match key_sealed {
+            Some(sealed) => {
+                let opened = sealer.open(&context, sealed).ok();
+                let key = opened.and_then(|key| CertificateKey::from_pkcs8(key.expose_secret()).ok());
+                key.is_some_and(|key| key.spki_sha256() == certified)
+            }
+            // Its owner keeps it, or it was erased with the certificate.
+            None => *may_lack_key,
+        };
+        if !is_here || *spki_sha256 != certified {
             verdict.push(format!("I3 the certificate for {} has no key", certificate.names.join(" ")));
         }
     }

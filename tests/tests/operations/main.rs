@@ -5,5 +5,6 @@ mod images;
 mod package;
 mod prometheus;
 mod scrape;
+mod settlings;
 mod traces;
 mod units;

@@ -66,7 +66,7 @@ pub(super) struct Report {
     #[serde(default)]
     fault: Option<String>,
     /// What was seen at each of its addresses.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::objects")]
     probes: Vec<Probe>,
 }
 

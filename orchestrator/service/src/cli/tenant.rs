@@ -27,6 +27,8 @@ pub enum TenantCommand {
     Suspend(NameArgs),
     /// Lets one begin again.
     Resume(NameArgs),
+    /// Removes one that has neither certificates nor hostnames any more, with its keys and webhooks.
+    Delete(NameArgs),
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +151,12 @@ pub async fn run(command: &TenantCommand, api: &ApiClient, output: Output) -> Re
         }
         TenantCommand::Suspend(args) => set_status(args, TenantStatus::Suspended, api).await?,
         TenantCommand::Resume(args) => set_status(args, TenantStatus::Active, api).await?,
+        TenantCommand::Delete(args) => {
+            let path = with_segment(TENANTS, &args.tenant);
+            let before: TenantView = api.get(&path).await?;
+            api.delete_version(&path, before.version).await?;
+            return Ok(Exit::Done);
+        }
     };
     show(&view, output)
 }

@@ -1,7 +1,8 @@
 //! The fate of a process of its own: `LOCKKEEPER_FAULT=after_commit.placed:3=abort`, several separated by commas.
 //!
 //! The count is that of times the point is reached, from one; `abort` ends the process there, without a goodbye, and
-//! `stop` stops it as SIGSTOP does, until it gets SIGCONT.
+//! `stop` stops it as SIGSTOP does, until it gets SIGCONT. `hold` keeps whoever gets there, from that time on, for ever: so many
+//! pieces of work can be killed at one point by one SIGKILL.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -17,6 +18,7 @@ pub const VARIABLE: &str = "LOCKKEEPER_FAULT";
 enum End {
     Abort,
     Stop,
+    Hold,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl Planned {
         let end = match end {
             "abort" => End::Abort,
             "stop" => End::Stop,
+            "hold" => End::Hold,
             _ => return None,
         };
         Some(Self { point: point.to_owned(), nth: nth.parse().ok()?, end, reached: AtomicU64::new(0) })
@@ -49,19 +52,20 @@ fn planned() -> &'static [Planned] {
     })
 }
 
-/// Ends or stops this process if that is planned for here.
-pub(super) fn meet(point: Point) -> Outcome {
+/// Ends or stops this process, or does not come back, if that is planned for here.
+pub(super) async fn meet(point: Point) -> Outcome {
     let plans = planned();
     if plans.is_empty() {
         return Outcome::Unharmed;
     }
     let name = point.to_string();
     for plan in plans.iter().filter(|plan| plan.point == name) {
-        if plan.reached.fetch_add(1, Ordering::SeqCst) + 1 == plan.nth {
-            match plan.end {
-                End::Abort => std::process::abort(),
-                End::Stop => stop(),
-            }
+        let nth = plan.reached.fetch_add(1, Ordering::SeqCst) + 1;
+        match plan.end {
+            End::Abort if nth == plan.nth => std::process::abort(),
+            End::Stop if nth == plan.nth => stop(),
+            End::Hold if nth >= plan.nth => std::future::pending().await,
+            End::Abort | End::Stop | End::Hold => {}
         }
     }
     Outcome::Unharmed
@@ -84,6 +88,8 @@ mod tests {
         assert_eq!((&*planned.point, planned.nth, planned.end), ("after_commit.placed", 3, End::Abort));
         let first = Planned::parse("before_request.new_order=stop").expect("one");
         assert_eq!((&*first.point, first.nth, first.end), ("before_request.new_order", 1, End::Stop));
+        let held = Planned::parse("before_commit.work=hold").expect("one");
+        assert_eq!((&*held.point, held.nth, held.end), ("before_commit.work", 1, End::Hold));
         assert!(
             ["", "placed", "placed=burn", "placed:x=stop"].iter().all(|bad| Planned::parse(bad).is_none())
         );

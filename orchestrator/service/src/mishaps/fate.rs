@@ -44,7 +44,7 @@ pub fn set_for_this_thread(fate: Arc<dyn Fate>) {
 pub async fn meet(point: Point) -> Outcome {
     match FATE.with_borrow(Clone::clone) {
         Some(fate) => fate.meets(point).await,
-        None => environment::meet(point),
+        None => environment::meet(point).await,
     }
 }
 

@@ -1,4 +1,5 @@
-//! What nobody may ask for any more: answers that were kept for requests that are sent again, and the log of fetches.
+//! What nobody may ask for any more: answers that were kept for requests that are sent again, the log of fetches, and private
+//! keys of certificates that were removed.
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ const CHUNKS_MAX: usize = 40;
 
 const ANSWERS: &str = "answers";
 const FETCHES: &str = "fetches";
+const KEYS: &str = "keys";
 
 #[derive(Debug)]
 pub struct Forget {
@@ -30,15 +32,22 @@ impl Forget {
 
 impl Reconciler for Forget {
     const NAME: &'static str = "forget";
-    const KINDS: &'static [&'static str] = &[ANSWERS, FETCHES];
+    const KINDS: &'static [&'static str] = &[ANSWERS, FETCHES, KEYS];
 
     async fn pass(&self, now: Timestamp) -> Result<Pass, ReconcileError> {
-        let store = &self.parts.store;
+        let ReconcileParts { store, account_id, .. } = &self.parts;
         let mut pass = Pass::default();
         pass.add(ANSWERS, store.forget_answers(now).await?);
         for _ in 0..CHUNKS_MAX {
             let gone = store.forget_fetches(now.before(FETCHES_KEPT), CHUNK).await?;
             pass.add(FETCHES, gone);
+            if gone < u64::from(CHUNK) {
+                break;
+            }
+        }
+        for _ in 0..CHUNKS_MAX {
+            let gone = store.erase_keys(*account_id, now, CHUNK).await?;
+            pass.add(KEYS, gone);
             if gone < u64::from(CHUNK) {
                 break;
             }

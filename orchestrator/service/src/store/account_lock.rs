@@ -33,7 +33,7 @@ pub(super) async fn lock(
 ) -> Result<LockedAccount, StoreError> {
     let row = sqlx::query!(
         "select ca, fair_clock, passed_over, gate_closed_until, pending_authorizations_max, recovery_reserve, held_until,
-             stopped_at, seeks_more_until > $2 as seeks_more
+             paused_until, stopped_at, seeks_more_until > $2 as seeks_more
          from accounts where account_id = $1 for no key update",
         account.0,
         sql_instant(now)
@@ -41,10 +41,14 @@ pub(super) async fn lock(
     .fetch_one(&mut **tx)
     .await
     .map_err(StoreError::of("admissions.lock"))?;
-    let held_until = match row.stopped_at {
-        // Until the operator acts; whether he has is looked at again then.
-        Some(_) => now.after(STOPPED_WAIT),
-        None => row.held_until.map_or(Timestamp::EPOCH, Timestamp::from),
+    // Until the operator acts, or thinks otherwise; whether he has is looked at again then.
+    let looked_at = now.after(STOPPED_WAIT);
+    let paused_until = row.paused_until.map(Timestamp::from).filter(|until| *until > now);
+    let held_until = if row.stopped_at.is_some() {
+        looked_at
+    } else {
+        let held_until = row.held_until.map_or(Timestamp::EPOCH, Timestamp::from);
+        paused_until.map_or(held_until, |until| held_until.max(until.min(looked_at)))
     };
     Ok(LockedAccount {
         ca: row.ca,

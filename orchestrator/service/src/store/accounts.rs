@@ -4,9 +4,11 @@
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::mint::Mint;
+use super::work::Work;
 use super::{Store, StoreError, sql_instant};
 use crate::mishaps::reach_write;
 
@@ -37,9 +39,35 @@ pub struct AccountView {
     pub key_thumbprint: String,
     pub contacts: Vec<String>,
     pub stopped_reason: Option<String>,
+    /// Nothing new is ordered before then, as the CA has asked. `null`: it has not.
+    pub held_until: Option<Timestamp>,
+    /// Nothing new is ordered before then, as the operator wishes. `null`: he does not.
+    pub paused_until: Option<Timestamp>,
+    /// Authorizations that may be pending at a time, as configured; of these, so many are kept for asking again.
+    pub pending_authorizations_max: u32,
+    pub recovery_reserve: u32,
+    /// The operator's, for people.
+    pub note: String,
     pub created_at: Timestamp,
+    /// `null`: never changed.
+    pub updated_at: Option<Timestamp>,
     /// Whether the service that was asked orders with it.
     pub current: bool,
+    /// One up at each change of the operator's; the `ETag` of it.
+    pub version: i64,
+}
+
+/// What the operator says of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountTerms {
+    pub note: String,
+    pub paused_until: Option<Timestamp>,
+}
+
+impl AccountView {
+    pub fn terms(&self) -> AccountTerms {
+        AccountTerms { note: self.note.clone(), paused_until: self.paused_until }
+    }
 }
 
 /// What a new account starts with.
@@ -54,6 +82,81 @@ pub struct NewAccount {
     pub contacts: Vec<String>,
     pub pending_authorizations_max: u32,
     pub recovery_reserve: u32,
+}
+
+/// The account as it is now, and until this work ends.
+pub async fn hold(
+    work: &mut Work,
+    id: AccountId,
+    current: AccountId,
+) -> Result<Option<AccountView>, StoreError> {
+    sqlx::query!("select account_id from accounts where account_id = $1 for no key update", id.0)
+        .fetch_optional(work.conn())
+        .await
+        .map_err(StoreError::of("accounts.hold"))?;
+    let now = work.at();
+    Ok(select(work.conn(), Some(id), current, now).await?.pop())
+}
+
+/// Has the account be as the operator says. It is held by this work.
+pub async fn change(
+    work: &mut Work,
+    id: AccountId,
+    current: AccountId,
+    terms: &AccountTerms,
+) -> Result<AccountView, StoreError> {
+    let now = work.at();
+    sqlx::query!(
+        "update accounts set note = $2, paused_until = $3, version = version + 1, updated_at = $4 where account_id = $1",
+        id.0,
+        terms.note,
+        terms.paused_until.map(sql_instant),
+        sql_instant(now)
+    )
+    .execute(work.conn())
+    .await
+    .map_err(StoreError::of("accounts.change"))?;
+    let changed = select(work.conn(), Some(id), current, now).await?.pop();
+    changed.ok_or_else(|| StoreError::Inconsistent { table: "accounts", what: format!("{id} is gone") })
+}
+
+async fn select(
+    conn: &mut PgConnection,
+    id: Option<AccountId>,
+    current: AccountId,
+    now: Timestamp,
+) -> Result<Vec<AccountView>, StoreError> {
+    let rows = sqlx::query!(
+        "select account_id, ca, directory_url, account_url, key_thumbprint, contacts, stopped_reason, held_until,
+             paused_until, pending_authorizations_max, recovery_reserve, note, created_at, updated_at, version
+         from accounts
+         where $1::uuid is null or account_id = $1
+         order by account_id",
+        id.map(|id| id.0)
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(StoreError::of("accounts.list"))?;
+    let number = |count: i32| u32::try_from(count).unwrap_or_default();
+    let views = rows.into_iter().map(|row| AccountView {
+        id: AccountId(row.account_id),
+        ca: row.ca,
+        directory_url: row.directory_url,
+        account_url: row.account_url,
+        key_thumbprint: row.key_thumbprint,
+        contacts: row.contacts,
+        stopped_reason: row.stopped_reason,
+        held_until: row.held_until.map(Timestamp::from).filter(|until| *until > now),
+        paused_until: row.paused_until.map(Timestamp::from).filter(|until| *until > now),
+        pending_authorizations_max: number(row.pending_authorizations_max),
+        recovery_reserve: number(row.recovery_reserve),
+        note: row.note,
+        created_at: row.created_at.into(),
+        updated_at: row.updated_at.map(Timestamp::from),
+        current: row.account_id == current.0,
+        version: row.version,
+    });
+    Ok(views.collect())
 }
 
 impl Store {
@@ -86,26 +189,19 @@ impl Store {
     }
 
     /// Every account there ever was, the earliest first; there are as many as directories were configured.
-    pub async fn accounts(&self, current: AccountId) -> Result<Vec<AccountView>, StoreError> {
-        let rows = sqlx::query!(
-            "select account_id, ca, directory_url, account_url, key_thumbprint, contacts, stopped_reason, created_at
-             from accounts order by account_id",
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(StoreError::of("accounts.list"))?;
-        let views = rows.into_iter().map(|row| AccountView {
-            id: AccountId(row.account_id),
-            ca: row.ca,
-            directory_url: row.directory_url,
-            account_url: row.account_url,
-            key_thumbprint: row.key_thumbprint,
-            contacts: row.contacts,
-            stopped_reason: row.stopped_reason,
-            created_at: row.created_at.into(),
-            current: row.account_id == current.0,
-        });
-        Ok(views.collect())
+    pub async fn accounts(&self, current: AccountId, now: Timestamp) -> Result<Vec<AccountView>, StoreError> {
+        let mut conn = self.connection().await?;
+        select(&mut conn, None, current, now).await
+    }
+
+    pub async fn account(
+        &self,
+        id: AccountId,
+        current: AccountId,
+        now: Timestamp,
+    ) -> Result<Option<AccountView>, StoreError> {
+        let mut conn = self.connection().await?;
+        Ok(select(&mut conn, Some(id), current, now).await?.pop())
     }
 
     /// Inserts unless another replica was faster; either way the account of that directory comes back.

@@ -145,7 +145,11 @@ impl Successor {
                          null, lane, 'accepted', case when paused_at is null then $3::timestamptz else $6::timestamptz end, $4, true, $3, fair_tag,
                          paused_at is null, paused_at is not null
                      from orders join certificates using (certificate_id)
-                     where order_id = $5 and deleted_at is null
+                     where order_id = $5 and deleted_at is null and given_up_at is null
+                         and not exists (
+                             select from unnest($2::text[]) as name
+                             join hostnames on hostname = case when name like '*.%' then substr(name, 3) else name end
+                             where hostnames.tenant_id <> orders.tenant_id)
                      on conflict (order_id) do nothing",
                     order_id,
                     &names,
@@ -168,7 +172,11 @@ impl Successor {
                      replaces, lane, 'parked', case when paused_at is null then $2::timestamptz else $9::timestamptz end, $3, split, $4, $5, $6, $7,
                      set_exempt_until, ari_exempt_from, ari_exempt_until, paused_at is not null
                  from orders join certificates using (certificate_id)
-                 where order_id = $8 and deleted_at is null and cancel_requested_at is null
+                 where order_id = $8 and deleted_at is null and given_up_at is null and cancel_requested_at is null
+                     and not exists (
+                         select from unnest(orders.names) as name
+                         join hostnames on hostname = case when name like '*.%' then substr(name, 3) else name end
+                         where hostnames.tenant_id <> orders.tenant_id)
                  on conflict (order_id) do nothing",
                 order_id,
                 sql_instant(*due_at),

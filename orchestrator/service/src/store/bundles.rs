@@ -234,7 +234,7 @@ pub async fn issued_after(
         "select issued_certificates.order_id, certificates.tenant_id, certificates.labels
          from issued_certificates
          join certificates using (certificate_id)
-         where issued_certificates.issued_at > $1
+         where issued_certificates.issued_at > $1 and certificates.deleted_at is null
          order by issued_certificates.issued_at desc
          limit $2",
         sql_instant(since),

@@ -7,7 +7,7 @@ use issuance::time::Timestamp;
 use super::aftermath::PAUSED_FOR;
 use super::certificate_wishes::Locked;
 use super::work::Work;
-use super::{StoreError, order_ends, queueing, sql_instant};
+use super::{StoreError, key_erasures, order_ends, queueing, sql_instant};
 
 /// What became of the wish to have it ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +17,17 @@ pub enum Ordered {
     Underway(OrderId),
     /// Nothing is ordered while it is paused.
     Paused,
+    /// Its names are another tenant's.
+    GivenUp,
     /// It is valid and nothing failed: there is nothing to try again.
     NothingToRetry,
 }
 
 /// Has it renewed, or ordered for the first time, whenever that was to be.
 pub async fn renew(work: &mut Work, locked: &Locked) -> Result<Ordered, StoreError> {
+    if locked.is_given_up {
+        return Ok(Ordered::GivenUp);
+    }
     if locked.paused_at.is_some() {
         return Ok(Ordered::Paused);
     }
@@ -37,6 +42,9 @@ pub async fn renew(work: &mut Work, locked: &Locked) -> Result<Ordered, StoreErr
 /// Has what rests after a failure tried now. Where the CA has refused a name, it goes on to rest: trying earlier costs
 /// what is scarce there, and our checks had passed before.
 pub async fn retry(work: &mut Work, locked: &Locked) -> Result<Ordered, StoreError> {
+    if locked.is_given_up {
+        return Ok(Ordered::GivenUp);
+    }
     if locked.paused_at.is_some() {
         return Ok(Ordered::Paused);
     }
@@ -165,7 +173,8 @@ pub async fn resume(work: &mut Work, locked: &Locked) -> Result<bool, StoreError
 }
 
 /// Removes it: nobody sees it any more, it is not renewed, and its orders end. Those at the CA are settled first; the row
-/// stays for them. Its names stay with their tenant. Returns the orders that are over at once.
+/// stays for them. Its names stay with their tenant. Private keys are erased, except those of orders that are under way
+/// ([`super::key_erasures`]). Returns the orders that are over at once.
 pub async fn remove(work: &mut Work, locked: &Locked) -> Result<Vec<OrderId>, StoreError> {
     let now: Timestamp = work.at();
     sqlx::query!(
@@ -182,5 +191,7 @@ pub async fn remove(work: &mut Work, locked: &Locked) -> Result<Vec<OrderId>, St
     .execute(work.conn())
     .await
     .map_err(StoreError::of("certificates.remove"))?;
-    order_ends::end_all_but(work, locked.id, None, now).await
+    let over = order_ends::end_all_but(work, locked.id, None, now).await?;
+    key_erasures::erase(work, locked.id).await?;
+    Ok(over)
 }

@@ -104,6 +104,8 @@ pub struct Locked {
     pub csr_received_at: Option<Timestamp>,
     pub auto_renew: bool,
     pub paused_at: Option<Timestamp>,
+    /// Its last name has gone to another tenant: nothing is ordered for it, until it is wished for again.
+    pub is_given_up: bool,
     pub version: i64,
 }
 
@@ -208,7 +210,7 @@ pub async fn lock(work: &mut Work, id: CertificateId) -> Result<Option<Locked>, 
     let viewer = work.viewer();
     let row = sqlx::query!(
         "select tenant_id, account_id, external_id, names, challenge, labels, key_type, reuse_key, key_days_max, csr_der,
-             csr_received_at, auto_renew, paused_at, version
+             csr_received_at, auto_renew, paused_at, given_up_at, version
          from certificates
          where certificate_id = $1 and deleted_at is null and ($2::uuid is null or tenant_id = $2)
          for no key update",
@@ -233,6 +235,7 @@ pub async fn lock(work: &mut Work, id: CertificateId) -> Result<Option<Locked>, 
         csr_received_at: row.csr_received_at.map(Timestamp::from),
         auto_renew: row.auto_renew,
         paused_at: row.paused_at.map(Timestamp::from),
+        is_given_up: row.given_up_at.is_some(),
         version: row.version,
     }))
 }
@@ -246,7 +249,9 @@ pub async fn change(
 ) -> Result<Result<Option<Vec<OrderId>>, Refusal>, StoreError> {
     let now = work.at();
     let wished = Wished::of(locked, &change)?;
-    if wished.is_as(locked) && !change.orders_anew {
+    // Its names had gone to another tenant, and are said to be wished all the same.
+    let wished_again = locked.is_given_up && change.names.is_some();
+    if wished.is_as(locked) && !change.orders_anew && !wished_again {
         return Ok(Ok(None));
     }
     if wished.external_id != locked.external_id
@@ -254,7 +259,7 @@ pub async fn change(
     {
         return Ok(Err(Refusal::ExternalIdTaken(taken)));
     }
-    let begins = wished.names != locked.names;
+    let begins = wished.names != locked.names || wished_again;
     if (begins || wished.method.as_str() != locked.challenge)
         && let Err(hindrance) =
             claims::claim(work, locked.tenant, &wished.identifiers, wished.method, u64::from(begins)).await?
@@ -279,13 +284,14 @@ pub async fn change(
         wished.key.csr_der.as_deref(),
         received_at.map(sql_instant) as Option<OffsetDateTime>,
         wished.auto_renew,
-        sql_instant(now)
+        sql_instant(now),
+        wished_again
     )
     .execute(work.conn())
     .await
     .map_err(StoreError::of("certificates.rewish"))?;
     let mut over = Vec::new();
-    if wished.names != locked.names || change.orders_anew {
+    if begins || change.orders_anew {
         let keep = (!change.orders_anew).then_some(wished.names.as_slice());
         over = order_ends::end_all_but(work, locked.id, keep, now).await?;
         queueing::queue(work, locked.account, Lane::Interactive, locked.id, locked.tenant).await?;

@@ -230,7 +230,7 @@ pub async fn forget(
     let gone = sqlx::query_scalar!(
         "select deployment_id from deployments
          join certificates using (certificate_id)
-         where certificate_id = $3 and target = $4
+         where certificate_id = $3 and target = $4 and certificates.deleted_at is null
              and ($1::uuid is null or deployments.tenant_id = $1)
              and certificates.labels @> $2
          for update of deployments",

@@ -118,7 +118,8 @@ pub async fn read(
 ) -> Result<Option<Headroom>, StoreError> {
     let found = sqlx::query!(
         r#"select
-               ca, stopped_reason, held_until, seeks_more_until, pending_authorizations_max, recovery_reserve,
+               ca, stopped_reason, greatest(held_until, paused_until) as held_until, seeks_more_until,
+               pending_authorizations_max, recovery_reserve,
                (select coalesce(sum(reserved_authorizations), 0) from orders
                    where account_id = $1 and reserved_authorizations > 0 and hold_until > $2) as "reserved!",
                (select count(*) from authorizations where account_id = $1 and final_at is null)

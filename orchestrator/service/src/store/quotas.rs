@@ -124,6 +124,14 @@ impl Allowances {
         Ok(())
     }
 
+    /// Something was taken already that is in no table it is read from.
+    pub(super) fn note(&mut self, tenant: Uuid, taken: Taken) {
+        if let Some(one) = self.of.get_mut(&tenant) {
+            one.hostnames += taken.hostnames;
+            one.begun += taken.certificates;
+        }
+    }
+
     /// Those that cannot have whatever they wish.
     pub(super) fn bounded(&self) -> Vec<Uuid> {
         let bounded =

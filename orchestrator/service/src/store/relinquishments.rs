@@ -48,8 +48,41 @@ pub(super) async fn wish(
     Ok(written.rows_affected())
 }
 
+/// Wants every CA to forget what `tenant` has proven of a name that another one has from now on, and what it may still prove
+/// by orders that are under way.
+pub(super) async fn wish_for_all(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    hostname: &str,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let written = sqlx::query!(
+        "insert into relinquishments (url, account_id, tenant_id, hostname, requested_at, attempt_at)
+         select distinct proof.url, accounts.account_id, $1::uuid, $2, $3::timestamptz, $3::timestamptz
+         from accounts
+         cross join lateral (
+             select url from authorizations
+             where account_id = accounts.account_id and identifier = $2 and tenant_id = $1 and status = 'valid'
+                 and opened_at > $4
+             union all
+             select url from authorizations
+             where account_id = accounts.account_id and identifier = $2 and tenant_id = $1 and final_at is null
+         ) as proof
+         on conflict (account_id, url) do nothing",
+        tenant.0,
+        hostname,
+        sql_instant(now),
+        sql_instant(now.before(VALID_FOR_MAX))
+    )
+    .execute(conn)
+    .await
+    .map_err(StoreError::of("relinquishments.wish_for_all"))?;
+    Ok(written.rows_affected())
+}
+
 impl Store {
-    /// Takes up to `limit` that are due by now. Nobody else gets them before `again_in` is over.
+    /// Takes up to `limit` that are due by now: of none of them an order is under way, which would be spoilt. Nobody else gets
+    /// them before `again_in` is over.
     pub async fn due_relinquishments(
         &self,
         account: AccountId,
@@ -61,6 +94,11 @@ impl Store {
             "with due as (
                  select account_id, url from relinquishments
                  where account_id = $1 and attempt_at <= $2
+                     and not exists (
+                         select from authorizations join orders using (order_id)
+                         where authorizations.url = relinquishments.url and authorizations.account_id = $1
+                             and (authorizations.final_at is null or orders.ended_at is null)
+                     )
                  order by attempt_at
                  limit $4
                  for update skip locked

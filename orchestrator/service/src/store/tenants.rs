@@ -117,10 +117,11 @@ pub struct TenantFilter {
 
 /// The tenant called `slug`.
 pub async fn find(store: &Store, slug: &str) -> Result<Option<TenantId>, StoreError> {
-    let found = sqlx::query_scalar!("select tenant_id from tenants where slug = $1", slug)
-        .fetch_optional(store.pool())
-        .await
-        .map_err(StoreError::of("tenants.find"))?;
+    let found =
+        sqlx::query_scalar!("select tenant_id from tenants where slug = $1 and deleted_at is null", slug)
+            .fetch_optional(store.pool())
+            .await
+            .map_err(StoreError::of("tenants.find"))?;
     Ok(found.map(TenantId))
 }
 
@@ -159,7 +160,7 @@ pub async fn hold_one(work: &mut Work, name: &TenantName) -> Result<Option<Tenan
         TenantName::Slug(slug) => (None, Some(slug.as_str())),
     };
     sqlx::query!(
-        "select tenant_id from tenants where tenant_id = $1 or slug = $2 for no key update",
+        "select tenant_id from tenants where (tenant_id = $1 or slug = $2) and deleted_at is null for no key update",
         id,
         slug
     )
@@ -282,7 +283,8 @@ async fn select(
         "select tenant_id, slug, display_name, external_id, status, hostnames_max, new_certificates_per_day, weight,
              created_at, updated_at, version
          from tenants
-         where ($1::uuid is null or tenant_id = $1)
+         where deleted_at is null
+             and ($1::uuid is null or tenant_id = $1)
              and ($2::text is null or slug = $2)
              and ($3::text is null or external_id = $3)
              and ($4::text is null or status = $4)
@@ -361,7 +363,7 @@ pub(super) async fn hold(
 ) -> Result<HashMap<String, Uuid>, StoreError> {
     let slugs: Vec<String> = slugs.iter().map(|&slug| slug.to_owned()).collect();
     let held = sqlx::query!(
-        "select slug, tenant_id from tenants where slug = any($1) order by slug for no key update",
+        "select slug, tenant_id from tenants where slug = any($1) and deleted_at is null order by slug for no key update",
         &slugs,
     )
     .fetch_all(conn)

@@ -19,7 +19,7 @@ use super::events::Event;
 use super::quotas::{Allowances, Excess, Taken};
 use super::viewer::Viewer;
 use super::work::Work;
-use super::{Store, StoreError, sql_instant};
+use super::{Store, StoreError, relinquishments, sql_instant};
 
 /// What the record of a name begins with.
 const RECORD_LABEL: &str = "_lockkeeper-transfer";
@@ -309,7 +309,8 @@ pub async fn follow(
 ///
 /// What the former owner has of it stays: its certificate is served until it expires. A wish for other names too goes on
 /// without this one, and one for nothing else is given up. Orders for it that have not been to the CA are cancelled; one
-/// that is on its way runs to its end, and is not renewed.
+/// that is on its way runs to its end, and is not renewed. What CAs remember of its proofs they are told to forget, as soon as
+/// no order needs it.
 pub async fn move_name(work: &mut Work, hostname: &str, to: TenantId) -> Result<Option<Moved>, StoreError> {
     let at = sql_instant(work.at());
     let owner =
@@ -345,6 +346,8 @@ pub async fn move_name(work: &mut Work, hostname: &str, to: TenantId) -> Result<
         .fetch_all(work.conn())
         .await
         .map_err(StoreError::of("transfers.release"))?;
+    let now = work.at();
+    relinquishments::wish_for_all(work.conn(), TenantId(from), hostname, now).await?;
     let certificates = |given_up: bool| {
         let those = rows.iter().filter(move |row| row.given_up == given_up);
         those.map(|row| CertificateId(row.certificate_id)).collect::<Vec<_>>()

@@ -43,7 +43,7 @@ pub async fn list(
     let is_there = sqlx::query_scalar!(
         r#"select exists (
                select 1 from certificates
-               where certificate_id = $2 and ($1::uuid is null or tenant_id = $1)
+               where certificate_id = $2 and ($1::uuid is null or tenant_id = $1) and deleted_at is null
            ) as "exists!""#,
         viewer.tenant_id(),
         certificate.0,

@@ -219,6 +219,7 @@ async fn ordered_now(
 ) -> Result<Response, Problem> {
     let status = match ordered {
         Ordered::Paused => return Err(Problem::certificate_paused()),
+        Ordered::GivenUp => return Err(Problem::certificate_given_up()),
         Ordered::NothingToRetry => StatusCode::OK,
         Ordered::New(order) | Ordered::Underway(order) => {
             write.work.tell(told(kind, locked, json!({ "order_id": order }))).await?;

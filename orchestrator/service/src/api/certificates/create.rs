@@ -136,6 +136,7 @@ pub(in crate::api) async fn create(
 #[serde(deny_unknown_fields)]
 pub struct WantedBatch {
     /// 200 at the most.
+    #[serde(deserialize_with = "crate::json::objects")]
     pub items: Vec<WantedCertificate>,
 }
 

@@ -38,7 +38,11 @@ const ORDER_SECONDS_MAX: f64 = 3_600.0;
 #[serde(deny_unknown_fields)]
 pub struct ForecastRequest {
     /// Absent: everything that is queued.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::optional_objects",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sites: Option<Vec<WantedSite>>,
     #[serde(default, deserialize_with = "crate::json::object")]
     pub assumptions: Assumptions,

@@ -90,6 +90,11 @@ pub const CODES: &[Code] = &[
         "422",
         "more certificates have these labels than one answer holds: ask with another label",
     ),
+    code(
+        "tenant-not-empty",
+        "409",
+        "the tenant has certificates or hostnames, or an import is under way: remove them first",
+    ),
     code("tenant-quota-exceeded", "409", "a quota of the tenant is used up; `limit` says which"),
     code("tenant-suspended", "409", "the tenant is suspended"),
     code("unauthenticated", "401", "there is no key, or none that is good here and now"),

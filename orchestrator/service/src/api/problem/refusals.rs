@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{Problem, ProblemEntry};
 use crate::store::quotas::Excess;
 use crate::store::scope::Scope;
+use crate::store::tenant_removals::Holdings;
 
 /// Registered by draft-ietf-httpapi-ratelimit-headers-10 §6.1.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -96,10 +97,39 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "hostname-own-already", "There is nothing to transfer", detail)
     }
 
+    /// Nothing is ordered for names that another tenant has by now.
+    pub(in crate::api) fn certificate_given_up() -> Self {
+        let detail =
+            "its hostnames have gone to another tenant: wish for other names, or ask for these with a proof";
+        Self::conflict("Its hostnames are not the tenant's any more", detail)
+    }
+
     /// The operator names the tenant that gets a hostname; a tenant does not.
     pub(in crate::api) fn transfer_tenant_missing() -> Self {
         let detail = "say which tenant gets the hostname: {\"tenant\": \"its slug\"}";
         Self::body_invalid(vec![ProblemEntry::at("/tenant", "missing", detail)])
+    }
+
+    /// What a tenant has goes before it does.
+    pub(in crate::api) fn tenant_not_empty(holdings: &Holdings) -> Self {
+        let Holdings { certificates, hostnames, releasing, imports } = *holdings;
+        let mut parts = Vec::new();
+        let mut part = |count: u64, one: &str, many: &str, then: &str| match count {
+            0 => {}
+            1 => parts.push(format!("1 {one}{then}")),
+            count => parts.push(format!("{count} {many}{then}")),
+        };
+        part(certificates, "certificate", "certificates", ": delete what it has");
+        part(hostnames, "hostname", "hostnames", ": delete what it has");
+        part(
+            releasing,
+            "hostname",
+            "hostnames",
+            " given up: free as soon as orders have ended and the CA has forgotten them",
+        );
+        part(imports, "import", "imports", " under way: wait for its end, or cancel it");
+        let detail = format!("the tenant has {}", parts.join("; "));
+        Self::new(StatusCode::CONFLICT, "tenant-not-empty", "The tenant has something", detail)
     }
 
     pub(in crate::api) fn excess(excess: &Excess) -> Self {

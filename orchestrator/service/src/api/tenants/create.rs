@@ -26,7 +26,7 @@ pub struct WantedTenant {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::object")]
     pub quotas: WantedQuotas,
     /// 1 to 1,000.
     #[serde(default = "one")]

@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod delete;
 mod list;
 mod read;
 
@@ -23,9 +24,11 @@ const SLUG_CHARS_MAX: usize = 64;
 const QUOTA_MAX: u32 = i32::MAX.cast_unsigned();
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list::list, create::create))
-        .routes(routes!(read::read, change::change))
+    OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(
+        read::read,
+        change::change,
+        delete::delete
+    ))
 }
 
 /// The tenant in an address: its id, or its slug.

@@ -43,12 +43,21 @@ pub(super) async fn compare(conn: &mut PgConnection, job: &Job) -> Result<Tally,
 /// Tells what would become of the rows, and makes nothing.
 pub(super) async fn foresee(
     conn: &mut PgConnection,
+    now: Timestamp,
     job: &Job,
     lines: (i64, i64),
 ) -> Result<Tally, StoreError> {
     go_by_index(conn).await?;
     let foreign = foreign(conn, job, lines).await?;
-    let refused = refuse(conn, job, &foreign).await?;
+    let mut refused = refuse(conn, job, &foreign).await?;
+    let tenants = sqlx::query_scalar!(
+        "select tenant_id from tenants where slug = any($1) and deleted_at is null",
+        &slugs(conn, job, lines).await?
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(StoreError::of("imports.tenants"))?;
+    refused += quota::foresee(conn, now, job, lines, tenants).await?;
     let judged = judge(conn, job, lines, &[]).await?;
     Ok(Tally { refused, ..tally_of(&judged) })
 }
@@ -68,6 +77,7 @@ pub(super) async fn commit(
         });
     };
     go_by_index(conn).await?;
+    let reopened = quota::reopen(conn, job, lines).await?;
     let slugs = slugs(conn, job, lines).await?;
     let slugs: BTreeSet<&str> = slugs.iter().map(String::as_str).collect();
     if job.tenant.is_none() {
@@ -115,7 +125,7 @@ pub(super) async fn commit(
     quotas::record_begun(conn, now, to_order.iter().map(|(_, tenant)| *tenant)).await?;
     wishes::order(conn, now, mint, terms, &to_order).await?;
     let hastened = wishes::hasten(conn, job.lane, &ordered).await?;
-    Ok(Tally { refused, orders: to_order.len() as u64, hastened, ..tally })
+    Ok(Tally { refused, reopened, orders: to_order.len() as u64, hastened, ..tally })
 }
 
 /// A batch is small beside the tables it touches, and rows that came a moment ago are in no statistics: whatever the planner

@@ -93,6 +93,8 @@ pub(super) struct Tally {
     pub(super) unchanged: u64,
     pub(super) repeated: u64,
     pub(super) refused: u64,
+    /// Were refused before, and are judged anew.
+    pub(super) reopened: u64,
     pub(super) orders: u64,
     pub(super) hastened: u64,
     pub(super) removed: u64,
@@ -237,7 +239,7 @@ pub async fn advance(store: &Store, now: Timestamp, job: &mut Job) -> Result<Adv
         // What is committed at once need not be told before.
         "checking" if job.commits => (Tally::default(), true),
         "checking" => {
-            let tally = commit::foresee(&mut tx, job, lines).await?;
+            let tally = commit::foresee(&mut tx, now, job, lines).await?;
             job.line_done = until;
             (tally, until == last)
         }
@@ -280,7 +282,7 @@ async fn add(conn: &mut PgConnection, now: Timestamp, job: &Job, tally: &Tally) 
     sqlx::query!(
         "update imports
          set rows_created = rows_created + $2, rows_changed = rows_changed + $3, rows_unchanged = rows_unchanged + $4,
-             rows_repeated = rows_repeated + $5, rows_refused = rows_refused + $6, orders_created = orders_created + $7,
+             rows_repeated = rows_repeated + $5, rows_refused = rows_refused + $6 - $14, orders_created = orders_created + $7,
              orders_hastened = orders_hastened + $8, rows_removed = rows_removed + $9, rows_left = rows_left + $10,
              line_done = $11, line_committed = case when status = 'running' then $11 else line_committed end, compared = $12, failures = 0, due_at = $13
          where import_id = $1",
@@ -297,6 +299,7 @@ async fn add(conn: &mut PgConnection, now: Timestamp, job: &Job, tally: &Tally) 
         job.line_done,
         job.compared,
         sql_instant(now.after(LEASE)),
+        count(tally.reopened),
     )
     .execute(conn)
     .await
@@ -392,9 +395,25 @@ async fn remove_rows(conn: &mut PgConnection, job: &Job) -> Result<bool, StoreEr
         job.id.0,
         REMOVED_AT_ONCE
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await
     .map_err(StoreError::of("imports.remove_faults"))?
     .rows_affected();
+    removed += sqlx::query!(
+        "delete from import_names where import_id = $1 and hostname in (
+             select hostname from import_names where import_id = $1 limit $2
+         )",
+        job.id.0,
+        REMOVED_AT_ONCE
+    )
+    .execute(&mut *conn)
+    .await
+    .map_err(StoreError::of("imports.remove_names"))?
+    .rows_affected();
+    removed += sqlx::query!("delete from import_takings where import_id = $1", job.id.0)
+        .execute(conn)
+        .await
+        .map_err(StoreError::of("imports.remove_takings"))?
+        .rows_affected();
     Ok(removed == 0)
 }
