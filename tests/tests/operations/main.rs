@@ -4,6 +4,7 @@ mod census;
 mod images;
 mod package;
 mod prometheus;
+mod restore;
 mod scrape;
 mod settlings;
 mod traces;

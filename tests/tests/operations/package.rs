@@ -64,10 +64,14 @@ async fn check_contents(installed: &Installed) -> anyhow::Result<()> {
     assert!(!installed.field("Description").await?.is_empty());
     let shipped = std::fs::read_to_string(installed.path("/etc/lockkeeper/config.toml"))?;
     assert_eq!(shipped, lockkeeper::config::EXAMPLE);
+    check_agent(installed).await?;
     for (path, wanted) in [
         ("/usr/bin/lockkeeper", 0o755),
         ("/etc/lockkeeper/config.toml", 0o640),
         ("/usr/lib/systemd/system/lockkeeper.service", 0o644),
+        ("/usr/lib/systemd/system/lockkeeper-agent.service", 0o644),
+        ("/usr/share/doc/lockkeeper/agent.example.toml", 0o644),
+        ("/usr/share/doc/lockkeeper/LOGS.md", 0o644),
         ("/usr/share/lockkeeper/dashboards/alerts.yml", 0o644),
         ("/usr/share/lockkeeper/dashboards/grafana/overview.json", 0o644),
         ("/usr/share/lockkeeper/ca-profiles/letsencrypt.toml", 0o644),
@@ -87,6 +91,40 @@ async fn check_contents(installed: &Installed) -> anyhow::Result<()> {
     let sums = control.path().join("md5sums");
     succeeded(Command::new("md5sum").arg("--quiet").arg("-c").arg(&sums).current_dir(installed.root.path()))
         .await?;
+    Ok(())
+}
+
+/// The agent's unit starts what the package brings, with the configuration that the manual has one make of the example.
+async fn check_agent(installed: &Installed) -> anyhow::Result<()> {
+    let unit = Unit::read(&installed.path("/usr/lib/systemd/system/lockkeeper-agent.service"))?;
+    assert_eq!(unit.one("ConditionPathExists")?, "/etc/lockkeeper/agent.toml", "nothing starts by itself");
+    let words: Vec<&str> = unit.one("ExecStart")?.split(' ').collect();
+    let [program, "agent", "run", "--config", config] = words[..] else {
+        anyhow::bail!("it starts something else: {words:?}");
+    };
+    assert_eq!(config, unit.one("ConditionPathExists")?);
+    let shipped = installed.path("/usr/share/doc/lockkeeper/agent.example.toml");
+    let told = succeeded(Command::new(installed.path(program)).args(["agent", "example"])).await?;
+    assert_eq!(told, std::fs::read_to_string(&shipped)?);
+    // Started as the unit starts it, it goes as far as the key that is not there.
+    let config = installed.path(config);
+    let text = std::fs::read_to_string(&shipped)?;
+    let inside = |text: String, path: &str| text.replace(path, &installed.path(path).display().to_string());
+    let text = inside(inside(text, "/etc/lockkeeper/agent.key"), "/var/lib/lockkeeper-agent");
+    std::fs::write(&config, text)?;
+    let mut agent = Command::new(installed.path(program));
+    let started =
+        agent.args(["agent", "run", "--config"]).arg(&config).env_clear().stdin(Stdio::null()).output();
+    let started = timeout(WITHIN, started).await??;
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    // `RestartPreventExitStatus`: starting again would not mend it.
+    assert_eq!(
+        started.status.code().map(|code| code.to_string()).as_deref(),
+        Some(unit.one("RestartPreventExitStatus")?),
+        "{said}"
+    );
+    assert!(said.contains("agent.key"), "{said}");
+    std::fs::remove_file(&config)?;
     Ok(())
 }
 

@@ -35,6 +35,7 @@ pub mod paused;
 pub mod plan;
 mod rehearsal_ca;
 mod rehearse;
+pub mod restored;
 mod serve;
 pub mod tenant;
 pub mod webhook;
@@ -105,6 +106,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Brings the database schema up to date.
     Migrate(migrate::MigrateArgs),
+    Restored(restored::RestoredArgs),
     /// Brings in a fleet.
     #[command(subcommand)]
     Import(import::ImportCommand),
@@ -187,6 +189,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Serve => serve::run(load(config)?).await,
         Command::Demo(args) => demo::run(&args, output).await,
         Command::Migrate(args) => migrate::run(&args, &load(config)?, output).await,
+        Command::Restored(args) => restored::run(&args, &load(config)?, output).await,
         Command::Import(command) => import::run(&command, &cli.server.client(config)?, output).await,
         Command::Cert(command) => cert::run(&command, &cli.server.client(config)?, output).await,
         Command::Order(command) => order::run(&command, &cli.server.client(config)?, output).await,

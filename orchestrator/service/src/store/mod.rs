@@ -72,6 +72,7 @@ pub mod renewal_orders;
 pub mod renewals;
 pub mod rescues;
 pub mod responses;
+pub mod restores;
 pub mod revocations;
 pub mod schema;
 pub mod scope;
