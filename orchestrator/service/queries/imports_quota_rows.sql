@@ -14,9 +14,12 @@ select
     ) as "fresh!"
 from import_items as items
 join tenants on tenants.slug = items.tenant
-left join certificates
-    on certificates.tenant_id = tenants.tenant_id and certificates.external_id = items.external_id
+left join lateral (
+    select names, given_up_at from certificates
+    where certificates.tenant_id = tenants.tenant_id and certificates.external_id = items.external_id
         and certificates.deleted_at is null
+    offset 0
+) as certificates on true
 where items.import_id = $1 and items.line > $2 and items.line <= $3
     and (items.verdict is null or items.verdict in ('created', 'changed', 'unchanged'))
     and tenants.tenant_id = any($4::uuid[])

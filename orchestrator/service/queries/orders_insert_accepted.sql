@@ -20,7 +20,10 @@ select
     ),
     $7
 from unnest($1::uuid[], $2::uuid[], $5::bigint[]) as wished (order_id, certificate_id, fair_tag)
-join certificates using (certificate_id)
+-- Row by row by its key alone: a planner that takes the table for small would read all of it for each.
+cross join lateral (
+    select * from certificates where certificates.certificate_id = wished.certificate_id offset 0
+) as certificates
 join accounts using (account_id)
 -- Removed at the same moment: there is nothing to order.
 where certificates.deleted_at is null

@@ -143,6 +143,8 @@ async fn hold(sender: &Sender, pool: &PgPool) -> anyhow::Result<Held> {
         .await?;
     let skip = format!("/v1/hostnames/{}/overrides/dns", host("host-unskip"));
     put(sender, "PUT", &skip, &json!({ "note": "it is right" })).await?;
+    let user = json!({ "name": "eve@example.com", "role": "viewer", "password": "correct horse battery" });
+    others.insert("user", id_in(&put(sender, "POST", "/v1/users", &user).await?)?);
     // Files that change nothing: what follows from them, in the background, is nothing either.
     for (of, mode, status) in [
         ("imp-cancel", "preview", "preview"),
@@ -399,6 +401,10 @@ pub(crate) async fn all(sender: &Sender, pool: &PgPool) -> anyhow::Result<Vec<Na
         "hostname.transfer_withdrawn",
     );
 
+    let user = json!({ "name": "ada@example.com", "role": "viewer", "password": "correct horse battery" });
+    add("POST", "/v1/users", &[], user, "user.created");
+    let disabled = json!({ "disabled": true });
+    add("PATCH", "/v1/users/{user}", &[("user", other("user"))], disabled, "user.changed");
     // These queue orders, and wait for each other at the end of a lane.
     let of = certificate("crt-renew");
     add(

@@ -205,7 +205,11 @@ pub(super) async fn begin(
             Known::New => {}
             Known::InProgress => return Err(Problem::idempotency_in_progress()),
             Known::Reused => return Err(Problem::idempotency_key_reused()),
-            Known::Answered(kept) => return opened(&api.sealer, name, kept).map(Begun::Answered),
+            Known::Answered(kept) => {
+                // Whoever sends it once more finds its name free.
+                work.abandon().await?;
+                return opened(&api.sealer, name, kept).map(Begun::Answered);
+            }
         }
     }
     Ok(Begun::Fresh(Box::new(Write { work, name, sealer: Arc::clone(&api.sealer) })))

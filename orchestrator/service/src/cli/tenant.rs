@@ -27,7 +27,7 @@ pub enum TenantCommand {
     Suspend(NameArgs),
     /// Lets one begin again.
     Resume(NameArgs),
-    /// Removes one that has neither certificates nor hostnames any more, with its keys and webhooks.
+    /// Removes one that has neither certificates nor hostnames any more, with its keys, users and webhooks.
     Delete(NameArgs),
 }
 

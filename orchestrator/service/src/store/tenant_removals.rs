@@ -1,7 +1,7 @@
 //! Tenants that are removed. What a tenant has goes first, by its own rules: certificates with the orders under way, hostnames
-//! when the CA has forgotten them. So here is nothing left to do but to take its keys and its webhooks away; the audit stays.
+//! when the CA has forgotten them. So here is nothing left to do but to take its keys, users and webhooks away; the audit stays.
 
-use issuance::ids::{ApiKeyId, TenantId, WebhookId};
+use issuance::ids::{ApiKeyId, TenantId, UserId, WebhookId};
 use serde::Serialize;
 
 use super::summary::count;
@@ -29,6 +29,7 @@ impl Holdings {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct GoneWith {
     pub api_keys: Vec<ApiKeyId>,
+    pub users: Vec<UserId>,
     pub webhooks: Vec<WebhookId>,
     /// Hostnames that it had asked for.
     pub transfers: Vec<String>,
@@ -73,6 +74,11 @@ pub async fn remove(work: &mut Work, tenant: TenantId) -> Result<GoneWith, Store
     .fetch_all(work.conn())
     .await
     .map_err(StoreError::of("tenant_removals.keys"))?;
+    // With their sessions.
+    let users = sqlx::query_scalar!("delete from users where tenant_id = $1 returning user_id", tenant.0)
+        .fetch_all(work.conn())
+        .await
+        .map_err(StoreError::of("tenant_removals.users"))?;
     let webhooks =
         sqlx::query_scalar!("delete from webhooks where tenant_id = $1 returning webhook_id", tenant.0)
             .fetch_all(work.conn())
@@ -113,6 +119,7 @@ pub async fn remove(work: &mut Work, tenant: TenantId) -> Result<GoneWith, Store
     .map_err(StoreError::of("tenant_removals.remove"))?;
     Ok(GoneWith {
         api_keys: api_keys.into_iter().map(ApiKeyId).collect(),
+        users: users.into_iter().map(UserId).collect(),
         webhooks: webhooks.into_iter().map(WebhookId).collect(),
         transfers,
     })

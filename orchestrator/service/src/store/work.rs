@@ -67,6 +67,11 @@ impl Work {
         events::append(&mut self.tx, &self.mint, self.at, &self.actor, &[event]).await
     }
 
+    /// Ends it with nothing changed, and what it holds is free when this returns. Dropped, it would be a moment later.
+    pub async fn abandon(self) -> Result<(), StoreError> {
+        self.tx.rollback().await.map_err(StoreError::of("work.abandon"))
+    }
+
     pub async fn commit(self) -> Result<(), StoreError> {
         reach_write!(Before, "work", "work.commit");
         self.tx.commit().await.map_err(StoreError::of("work.commit"))?;

@@ -15,8 +15,8 @@ use crate::store::events::Event;
 use crate::store::scope::Scope;
 use crate::store::{tenant_removals, tenants};
 
-/// Removes a tenant that has neither certificates nor hostnames any more. Its keys are revoked, its webhooks are gone, and its
-/// slug is free for another one; what was done stays in the events. Suspended before, it begins nothing new meanwhile.
+/// Removes a tenant that has neither certificates nor hostnames any more. Its keys are revoked, its users and webhooks are gone, and
+/// its slug is free for another one; what was done stays in the events. Suspended before, it begins nothing new meanwhile.
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}", tag = "tenants",
     params(
