@@ -17,7 +17,7 @@ pub(super) fn gauge(label: &str, left: f64, all: f64, wanted: f64) -> Markup {
         _ => "good",
     };
     html! {
-        svg.gauge viewBox="0 0 240 16" role="img" aria-label=(format!("{label}: {left:.0} of {all:.0} left, {wanted:.0} wanted")) {
+        svg.gauge viewBox="0 0 240 16" preserveAspectRatio="none" role="img" aria-label=(format!("{label}: {left:.0} of {all:.0} left, {wanted:.0} wanted")) {
             rect.track x="0" y="2" width="240" height="12" rx="4" {}
             rect.(class) x="0" y="2" width=(format!("{:.1}", share(left))) height="12" rx="4" {}
             @if wanted > 0.0 {
