@@ -28,7 +28,8 @@ demo:
 # The summary of the tests comes last.
 test:
 	@.ci/setup postgresql pebble certbot lego prometheus nginx apache2 haproxy caddy bind9 bind9-dnsutils \
-		openssl pdns-server pdns-backend-lmdb systemd php-cli php-curl perl schemathesis nextest
+		openssl pdns-server pdns-backend-lmdb systemd php-cli php-curl perl schemathesis \
+		chromium playwright nextest
 	cargo fmt --all --check
 	.ci/with-postgres .ci/prepare --check
 	promtool check rules dashboards/alerts.yml dashboards/recording.yml && promtool test rules dashboards/*.test.yml

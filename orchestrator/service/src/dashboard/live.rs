@@ -33,8 +33,9 @@ pub(super) async fn follow(State(dashboard): State<Dashboard>, _: Visitor) -> Re
                 && end != place
             {
                 place = end;
+                // A browser drops an event without data (HTML, "dispatch the event").
                 return Some((
-                    Ok::<_, Infallible>(Event::default().event("changed").data("")),
+                    Ok::<_, Infallible>(Event::default().event("changed").data("yes")),
                     (state, place),
                 ));
             }

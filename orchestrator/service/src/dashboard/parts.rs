@@ -48,8 +48,8 @@ impl Tone {
         match word {
             "active" | "issued" | "valid" | "completed" | "installed" | "current" | "delivered"
             | "passed" | "created" | "ready" | "healthy" => Self::Good,
-            "failed" | "invalid" | "refused" | "expired" | "suspended" | "disabled" | "dead" | "failing"
-            | "mismatch" => Self::Bad,
+            "failed" | "not_served" | "invalid" | "refused" | "expired" | "suspended" | "disabled"
+            | "dead" | "failing" | "mismatch" => Self::Bad,
             "attention" | "parked" | "not_ready" | "resting" | "rate_limited" | "pending" | "orphaned"
             | "stale" | "unknown" | "changed" => Self::Attention,
             "paused" | "paused_at_ca" | "revoked" | "cancelled" | "unused" | "deactivated"
@@ -87,7 +87,13 @@ pub(super) fn table(what: &str, columns: &[&str], rows: &[Markup]) -> Markup {
             div.scroll tabindex="0" role="region" aria-label=(what) {
                 table {
                     caption { (what) }
-                    thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                    thead {
+                        tr {
+                            @for column in columns {
+                                th scope="col" { @if column.is_empty() { span.hidden { "Actions" } } @else { (column) } }
+                            }
+                        }
+                    }
                     tbody { @for row in rows { tr { (row) } } }
                 }
             }

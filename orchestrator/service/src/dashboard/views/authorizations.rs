@@ -8,7 +8,7 @@ use crate::dashboard::actions::SETTLE;
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
 use crate::dashboard::parts::{Control, address, badge, button, cause, filter, next_page, table, with};
-use crate::dashboard::words::{instant, instant_or_dash, plain};
+use crate::dashboard::words::{instant, plain};
 use crate::dashboard::{Dashboard, bulk};
 use crate::store::authorizations_view::AuthorizationView;
 use crate::store::page::Listing;
@@ -49,7 +49,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
         }
         (table(
             "Authorizations",
-            &["Hostname", "Tenant", "Status", "Challenge", "Opened", "Why", "Expires at the CA", "Cost if dropped", "Order", ""],
+            &["Hostname", "Tenant", "Status", "Opened", "Why", "Expires at the CA", "Cost if dropped", "Order", ""],
             &rows,
         ))
         (next_page(PATH, &asked, &KEPT, found.next_cursor.as_deref()))
@@ -79,9 +79,15 @@ fn row(visitor: &Visitor, one: &AuthorizationView, now: Timestamp) -> Markup {
             } @else { "not read yet" }
         }
         td { (one.tenant) }
-        td { (badge(&one.status)) @if one.origin != "ours" { " " (badge(&one.origin)) } }
-        td { (one.challenge_type.as_deref().unwrap_or("–")) }
-        td { (instant(now, one.opened_at)) }
+        td {
+            (badge(&one.status))
+            @if one.origin != "ours" { " " (badge(&one.origin)) }
+            @if let Some(challenge) = &one.challenge_type { div.quiet { (challenge) } }
+        }
+        td {
+            (instant(now, one.opened_at))
+            @if let Some(at) = one.settled_at { div.quiet { "settled " (instant(now, at)) } }
+        }
         td.text {
             @if let Some(outlook) = &one.outlook {
                 (outlook.why.sentence())
@@ -96,7 +102,7 @@ fn row(visitor: &Visitor, one: &AuthorizationView, now: Timestamp) -> Markup {
             @match one.outlook.map(|outlook| outlook.cost) {
                 Some(Cost::FailureToken) => "1 of the hostname's failure tokens",
                 Some(Cost::Nothing) => "nothing",
-                None => (instant_or_dash(now, one.settled_at)),
+                None => "–",
             }
         }
         td { a href={ "/admin/orders/" (one.order_id) } { (plain(&one.order_stage)) } }

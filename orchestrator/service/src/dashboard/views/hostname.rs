@@ -105,7 +105,7 @@ fn records(one: &HostnameView) -> Markup {
         @if !rows.is_empty() {
             section {
                 h2 { "DNS to publish" }
-                (table("Records that mend it", &["", "Name", "Type", "Value"], &rows))
+                (table("Records that mend it", &["Do", "Name", "Type", "Value"], &rows))
             }
         }
     }

@@ -66,6 +66,12 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
 }
 
 pub(super) async fn form(visitor: Visitor) -> Shown {
+    // Who may not import is told so before a file is chosen.
+    let _: Listing<ImportView> = visitor
+        .ask
+        .get(&address("/v1/imports", &[("limit", Some("1"))]))
+        .await
+        .map_err(Fault::of(&visitor))?;
     Ok(page::show(&visitor, "New import", &ask(&visitor, None)))
 }
 

@@ -151,7 +151,7 @@ fn moments(moments: &[Moment], now: Timestamp) -> Markup {
                     (instant(now, moment.at)) " "
                     b { (plain(&moment.kind)) }
                     @if let Some(name) = &moment.identifier { " " code { (name) } }
-                    @if let Some(times) = moment.times { " (" (times) " times)" }
+                    @if let Some(times) = moment.times.filter(|times| *times > 1) { " (" (times) " times)" }
                     p { (moment.summary) }
                     @if let Some(problem) = &moment.problem {
                         details {

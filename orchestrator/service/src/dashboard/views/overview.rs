@@ -132,7 +132,10 @@ fn standing(headroom: &Headroom, now: Timestamp) -> Markup {
             }
             @if !headroom.paused_names.is_empty() {
                 p.notice {
-                    (count(headroom.paused_names.len() as u64)) " names are paused at the CA: "
+                    @match headroom.paused_names.len() {
+                        1 => "1 name is paused at the CA: ",
+                        names => { (count(names as u64)) " names are paused at the CA: " }
+                    }
                     a href="/admin/accounts#paused" { "unpause them" }
                 }
             }
@@ -153,10 +156,13 @@ fn done_at(headroom: &Headroom, last: &BacklogPoint, now: Timestamp) -> Option<T
 }
 
 fn backlog_told(points: &[BacklogPoint], done_at: Option<Timestamp>, now: Timestamp) -> Markup {
-    let waiting = points.last().map_or(0, |point| point.waiting);
     html! {
         p {
-            (count(waiting)) " orders wait. "
+            @match points.last().map(|point| point.waiting) {
+                None => "Not counted so far. ",
+                Some(1) => "1 order waits. ",
+                Some(waiting) => { (count(waiting)) " orders wait. " }
+            }
             @if let Some(at) = done_at { "At the CA's pace they are through " (instant(now, at)) " at the soonest. " }
             a href="/admin/plan" { "Ask for a forecast" }
         }

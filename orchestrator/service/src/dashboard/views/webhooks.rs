@@ -37,7 +37,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
         })
         .collect();
     let body = html! {
-        (table("Who is told of events", &["Address", "Status", "Told of", "On their way", "Failing since", ""], &rows))
+        (table("Who is told of events", &["Address", "Status", "Told of", "On their way", "Failing since", "Description"], &rows))
         (next_page(PATH, &asked, &[], found.next_cursor.as_deref()))
         p.quiet { "Made with " code { "lockkeeper webhook create" } " or the API, which show the secret once." }
     };
