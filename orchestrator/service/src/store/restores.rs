@@ -69,6 +69,8 @@ impl Store {
                 after = last.certificate_id;
                 let names = rows.iter().filter_map(|row| identifiers(&row.names));
                 let needed = names.flat_map(|names| needs(&names, account, None, false));
+                // Of failures not: our own backoff stays far from what the CA allows of them.
+                let needed = needed.filter(|need| need.reserved);
                 let buckets = needed.filter_map(|need| emptied(&rules, need.bucket, now)).collect();
                 marked.add(empty(&mut conn, ca, buckets).await?);
             }
