@@ -50,7 +50,12 @@ async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
     let delivery = sent["delivery_id"].as_str().expect("an id").to_owned();
     let event = world.get_as(&key, "/v1/events?kind=webhook.test").await.json();
     let event = event["data"][0]["id"].as_str().expect("an id").to_owned();
+    let user =
+        json!({ "name": format!("somebody of {slug}"), "role": "viewer", "password": "a few words do well" });
+    let user = world.send_json(Method::POST, "/v1/users", &key, &user).await.json();
+    let user = user["id"].as_str().expect("an id").to_owned();
     let ids = vec![
+        ("user", user),
         ("webhook", hook),
         ("delivery", delivery),
         ("event", event),

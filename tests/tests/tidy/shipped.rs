@@ -46,7 +46,7 @@ fn points(sources: &[Source]) -> Vec<String> {
 }
 
 /// All or nothing: whoever asked for it through the API asks again, and a reconciler or the outbox looks again.
-const NO_POINTS: [&str; 8] = [
+const NO_POINTS: [&str; 9] = [
     "orchestrator/service/src/store/audits.rs",
     "orchestrator/service/src/store/imports/commit.rs",
     "orchestrator/service/src/store/imports/mod.rs",
@@ -54,6 +54,7 @@ const NO_POINTS: [&str; 8] = [
     "orchestrator/service/src/store/lines.rs",
     "orchestrator/service/src/store/orphans.rs",
     "orchestrator/service/src/store/rescues.rs",
+    "orchestrator/service/src/store/sessions.rs",
     "orchestrator/service/src/store/webhook_deliveries.rs",
 ];
 

@@ -1,5 +1,7 @@
 //! `GET /v1/census`, `GET /v1/census/backlog`: the whole fleet as it was counted last, and how its backlog has gone.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use issuance::time::Timestamp;
@@ -14,6 +16,9 @@ use super::problem::{Problem, Problems};
 use super::query::Parameters;
 use crate::store::fleet_samples::{self, BacklogPoint, FleetView};
 use crate::store::scope::Scope;
+
+/// How far back the backlog is told where nobody says since when.
+const TOLD: Duration = Duration::from_hours(24);
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read)).routes(routes!(backlog))
@@ -39,7 +44,8 @@ pub(super) async fn read(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BacklogParameters {
-    since: Timestamp,
+    /// Absent: a day ago.
+    since: Option<Timestamp>,
 }
 
 /// A point for each five minutes.
@@ -48,7 +54,7 @@ pub struct Backlog {
     pub data: Vec<BacklogPoint>,
 }
 
-/// How many orders waited, every five minutes since then; eight days are kept.
+/// How many orders waited, every five minutes since then, or for a day; eight days are kept.
 #[utoipa::path(
     get, path = "/v1/census/backlog", tag = "service", params(BacklogParameters),
     security(("bearer" = ["metrics:read"])),
@@ -61,5 +67,6 @@ pub(super) async fn backlog(
     Parameters(asked): Parameters<BacklogParameters>,
 ) -> Result<Json<Backlog>, Problem> {
     caller.require(Scope::MetricsRead)?;
-    Ok(Json(Backlog { data: fleet_samples::backlog(&api.store, asked.since).await? }))
+    let since = asked.since.unwrap_or_else(|| api.clock.now().before(TOLD));
+    Ok(Json(Backlog { data: fleet_samples::backlog(&api.store, since).await? }))
 }
