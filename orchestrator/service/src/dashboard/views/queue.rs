@@ -19,7 +19,8 @@ const FILTERS: [&str; 5] = ["stage", "lane", "tenant", "certificate", "resting"]
 
 pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
     let mut parameters = with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]);
-    let open = !FILTERS.iter().any(|name| asked.get(name).is_some());
+    // Whoever asks for a lane or a tenant asks who waits; only a stage, or one certificate, leads to what rests.
+    let open = !["stage", "certificate", "resting"].iter().any(|name| asked.get(name).is_some());
     if open {
         parameters.push(("resting", Some("false")));
     }
