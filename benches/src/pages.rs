@@ -47,7 +47,7 @@ impl Pages {
             .body(Full::from(form))?;
         let entered = pages.client.request(form).await?;
         let cookie = entered.headers().get(SET_COOKIE).context("not signed in")?.to_str()?;
-        pages.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        cookie.split(';').next().unwrap_or_default().clone_into(&mut pages.cookie);
         Ok(pages)
     }
 

@@ -101,7 +101,7 @@ pub(crate) async fn play(stage: &Stage, group: &str) -> anyhow::Result<()> {
         .env("LOCKKEEPER_BROWSER", browser)
         .env("LOCKKEEPER_PICTURES", &pictures)
         .env("LOCKKEEPER_URL", stage.base())
-        .env("LOCKKEEPER_USERS", serde_json::to_string(&stage.users())?)
+        .env("LOCKKEEPER_USERS", serde_json::to_string(&Stage::users())?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(said)

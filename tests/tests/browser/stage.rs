@@ -99,7 +99,7 @@ impl Stage {
     }
 
     /// Name → password.
-    pub(crate) fn users(&self) -> BTreeMap<&'static str, &'static str> {
+    pub(crate) fn users() -> BTreeMap<&'static str, &'static str> {
         USERS.iter().map(|(name, ..)| (*name, PASSWORD)).collect()
     }
 
