@@ -4,7 +4,7 @@
 //! those of its root and of each authorization, are made from the order's id ([`OrderTrace`]), and whoever performs a step
 //! makes spans below them. The root is told by whoever writes the order's end.
 //!
-//! What is under way is the task's ([`span`], [`note`]), as in OpenTelemetry's Context: a request far below an attempt needs
+//! What is under way is the task's ([`span()`], [`note`]), as in OpenTelemetry's Context: a request far below an attempt needs
 //! no argument for it. Outside of a trace these do nothing. Instants are the injected clock's.
 //!
 //! Never in an attribute: keys, tokens and key authorizations of challenges, credentials, bodies, queries of URLs.
