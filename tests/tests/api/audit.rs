@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use crate::delivery::{Site, issue};
 use crate::import_jobs::intake;
 use crate::routes;
-use crate::world::{Answer, HEADER, START, World};
+use crate::world::{ACCOUNT, Answer, HEADER, START, World};
 
 /// Write nothing: what they are sent is a question.
 const NO_WRITES: [(&str, &str); 2] =
@@ -52,6 +52,9 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
     let hook = id(&world.post_json("/v1/webhooks", hooks.clone()).await.json());
     let hook = format!("/v1/webhooks/{hook}");
     let sent = world.post_json(&format!("{hook}/test"), json!({})).await.json();
+    let somebody = |name: &str| json!({ "name": name, "role": "viewer", "password": "a few words do well" });
+    let user = id(&world.post_json("/v1/users", somebody("eve")).await.json());
+    let user = format!("/v1/users/{user}");
     let delivery = sent["delivery_id"].as_str().expect("an id");
     vec![
         ("POST", "/v1/webhooks", "/v1/webhooks".into(), hooks),
@@ -73,6 +76,10 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
         ("DELETE", "/v1/webhooks/{webhook}", hook, nothing.clone()),
         ("POST", "/v1/tenants", "/v1/tenants".into(), json!({ "slug": "new-co" })),
         ("PATCH", "/v1/tenants/{tenant}", "/v1/tenants/beta-co".into(), json!({ "weight": 7 })),
+        ("DELETE", "/v1/tenants/{tenant}", "/v1/tenants/new-co".into(), nothing.clone()),
+        ("PATCH", "/v1/accounts/{account}", format!("/v1/accounts/{ACCOUNT}"), json!({ "note": "by mail" })),
+        ("POST", "/v1/users", "/v1/users".into(), somebody("ada")),
+        ("PATCH", "/v1/users/{user}", user, json!({ "role": "operator" })),
         ("POST", "/v1/api-keys", "/v1/api-keys".into(), json!({ "name": "panel" })),
         ("PATCH", "/v1/api-keys/{key}", key.clone(), json!({ "name": "renamed" })),
         ("POST", "/v1/api-keys/{key}/rotate", format!("{key}/rotate"), json!({})),
