@@ -7,6 +7,8 @@ use anyhow::{Context as _, bail, ensure};
 use issuance::time::Clock as _;
 use lockkeeper::app::App;
 use lockkeeper::cli::api_client::ApiClient;
+use lockkeeper::store::census;
+use lockkeeper::store::fleet_samples::{self, FleetSample};
 use lockkeeper_tests::settings::Settings;
 use lockkeeper_tests::world::{CaChoice, Plan, World};
 use rehearsal::audit::Event;
@@ -54,6 +56,7 @@ impl Stage {
         let world = settled_world().await?;
         let at = world.clock.now().to_string();
         execute(&world, &ROWS.replace("{at}", &at)).await?;
+        count_fleet(&world).await?;
         let app = world.front(NAME).await?;
         Self::open(world, app).await
     }
@@ -61,6 +64,7 @@ impl Stage {
     /// A worker carries out what a person wishes, at the CA.
     pub(crate) async fn at_work() -> anyhow::Result<Self> {
         let world = settled_world().await?;
+        count_fleet(&world).await?;
         let app = world.service(NAME).await?;
         Self::open(world, app).await
     }
@@ -236,6 +240,20 @@ async fn fail_dearly(world: &World, app: &App, sites: &[Hosted]) -> anyhow::Resu
         let _: Value = api.post(&format!("/v1/orders/{id}/cancel")).await?;
     }
     counts(world, "select count(*) from orders where stage = 'cancelled' and lease_holder is null", 2).await
+}
+
+/// As the reconciler does it now and then: pages show what was counted. The hours before had more to do.
+async fn count_fleet(world: &World) -> anyhow::Result<()> {
+    let now = world.clock.now();
+    let counted = census::take(&world.store, now).await?;
+    let mut sample = FleetSample::of(&counted, fleet_samples::calendar(&world.store, now).await?);
+    fleet_samples::keep(&world.store, now, &sample).await?;
+    for ago in 1..12 {
+        *sample.orders.entry("bulk".to_owned()).or_default().entry("at_the_gate".to_owned()).or_default() +=
+            40;
+        fleet_samples::keep(&world.store, now.before(Duration::from_mins(30 * ago)), &sample).await?;
+    }
+    Ok(())
 }
 
 async fn count(world: &World, sql: &str) -> anyhow::Result<i64> {
