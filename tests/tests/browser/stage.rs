@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::fleet::{DEAR, Hosted, STUCK, csv, sites};
 
-const WITHIN: Duration = Duration::from_mins(1);
+const WITHIN: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const NAME: &str = "one";
 /// Everybody's, so that it is hashed once.
