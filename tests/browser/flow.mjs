@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-const PATIENCE = 15_000;
+const PATIENCE = 30_000;
 
 // Runs before any script of a page does. What the policy refuses is told as an error, and what others wrote would say so here.
 function watch() {
