@@ -28,6 +28,8 @@ const CA: &str = "letsencrypt";
 const DAY: Duration = Duration::from_hours(24);
 /// 2027-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::from_unix_seconds(1_798_761_600);
+/// Waits that are told one by one, the longest first.
+const LONGEST_SHOWN: usize = 10;
 /// Between two single sites of the flood.
 const EVERY: Duration = Duration::from_mins(7);
 
@@ -118,16 +120,17 @@ async fn flood() -> Result<Value> {
     rehearsal.run_until(START.after(EVERY * (times + 10))).await?;
     let report = rehearsal.report().await?;
     rehearsal.stop().await?;
-    let (waits, alone) = (Waits::of(&report, "waits-"), Waits::of(&report, "one-"));
+    let (waits, alone) = (Waits::of(&report, &["waits-"]), Waits::of(&report, &["one-"]));
+    let all = Waits::of(&report, &["waits-", "one-"]);
     let with_demand: Vec<&str> = tenants.iter().map(String::as_str).chain(["many"]).collect();
     let jain = report.fairness(&with_demand, START..START.after(EVERY * (times + 10)));
     say(&format!(
-        "  single sites: {waits} where a person waits, {alone} in the lane of the flood; Jain's index of {} tenants {jain:.4}; 429: {}",
+        "  single sites: {waits} where a person waits, {alone} in the lane of the flood, {all} in all; Jain's index of {} tenants {jain:.4}; 429: {}",
         with_demand.len(),
         report.rate_limited
     ))?;
     Ok(json!({
-        "asked": times, "interactive": waits.json(), "bulk": alone.json(), "jain": jain, "rate_limited": report.rate_limited,
+        "asked": times, "interactive": waits.json(), "bulk": alone.json(), "all": all.json(), "jain": jain, "rate_limited": report.rate_limited,
     }))
 }
 
@@ -135,8 +138,11 @@ async fn flood() -> Result<Value> {
 struct Waits(Vec<f64>);
 
 impl Waits {
-    fn of(report: &Report, tenants: &str) -> Self {
-        let theirs = report.issuances.iter().filter(|issuance| issuance.tenant.starts_with(tenants));
+    fn of(report: &Report, tenants: &[&str]) -> Self {
+        let theirs = report
+            .issuances
+            .iter()
+            .filter(|issuance| tenants.iter().any(|prefix| issuance.tenant.starts_with(prefix)));
         let mut waits: Vec<f64> =
             theirs.map(|issuance| issuance.wished_at.until(issuance.issued_at).as_secs_f64()).collect();
         waits.sort_by(f64::total_cmp);
@@ -148,7 +154,8 @@ impl Waits {
     }
 
     fn json(&self) -> Value {
-        json!({ "issued": self.0.len(), "wait_p50": self.percentile(0.5), "wait_p99": self.percentile(0.99) })
+        let longest: Vec<f64> = self.0.iter().rev().take(LONGEST_SHOWN).copied().collect();
+        json!({ "issued": self.0.len(), "wait_p50": self.percentile(0.5), "wait_p99": self.percentile(0.99), "longest": longest })
     }
 }
 
