@@ -99,7 +99,7 @@ impl FromRequestParts<ApiState> for Caller {
 }
 
 /// Where the request comes from: the peer, or whom a proxy of ours speaks for.
-pub(super) fn address_of(parts: &Parts, state: &ApiState) -> Option<IpAddr> {
+pub(crate) fn address_of(parts: &Parts, state: &ApiState) -> Option<IpAddr> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
     Some(origin(peer, &parts.headers, &state.trusted_proxies))
 }

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 mod acme_dns;
+pub mod address;
 pub mod api_keys;
 pub mod auth;
 pub mod authorizations;

@@ -7,12 +7,13 @@ use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::api_client::{ApiClient, ApiError, with_query, with_segment};
+use super::api_client::{ApiClient, ApiError};
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::notice::notice;
 use super::output::Output;
+use crate::api::address::{with_query, with_segment};
 use crate::api::users::{Password, UserChange, WantedUser};
 use crate::store::page::Listing;
 use crate::store::users::{Role, UserView};

@@ -16,7 +16,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
@@ -29,9 +28,6 @@ const ANSWER_WAIT: Duration = Duration::from_mins(5);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Of a file, read and sent at once.
 const PIECE_BYTES: usize = 64 * 1024;
-
-/// What stands in an id stays readable.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_');
 
 /// The API of one service, and a token for it.
 #[derive(Debug)]
@@ -394,20 +390,6 @@ pub fn operator_token(data_folder: &Path) -> Result<Token, ApiError> {
     let text = std::fs::read_to_string(&path)
         .map_err(|source| ApiError::NoToken { path: path.display().to_string(), source })?;
     parse_token(&text)
-}
-
-/// A path with those of the parameters that are given.
-pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
-    let given = parameters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-    let query: Vec<String> = given
-        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
-        .collect();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
-}
-
-/// A path with one more segment, which nothing in `segment` can break out of.
-pub(super) fn with_segment(path: &str, segment: &str) -> String {
-    format!("{path}/{}", utf8_percent_encode(segment, SEGMENT))
 }
 
 fn json(document: &impl Serialize) -> (&'static str, Bytes) {

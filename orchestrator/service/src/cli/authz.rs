@@ -5,11 +5,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use issuance::time::{Clock as _, Timestamp};
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::output::Output;
+use crate::api::address::with_segment;
 use crate::clock::SystemClock;
 use crate::store::authorizations_view::AuthorizationView;
 

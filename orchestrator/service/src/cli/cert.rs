@@ -4,13 +4,14 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api_client::{ApiClient, with_query, with_segment};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::notice::notice;
 use super::output::Output;
 use super::wishes;
+use crate::api::address::{with_query, with_segment};
 use crate::store::certificates::{CertificateStatus, CertificateView, RenewalView};
 use crate::store::page::Listing;
 

@@ -4,12 +4,13 @@ use clap::{Args, Subcommand};
 use issuance::check::Check;
 use issuance::precision::Standing;
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::hostname::check;
 use super::listing::or_dash;
 use super::output::Output;
+use crate::api::address::with_segment;
 use crate::api::checks::{CheckList, WantedStanding};
 use crate::store::check_records::CheckRecordView;
 

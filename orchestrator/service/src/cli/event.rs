@@ -6,12 +6,13 @@ use clap::{Args, Subcommand};
 use issuance::ids::{CertificateId, EventId};
 use issuance::time::Timestamp;
 
-use super::api_client::{ApiClient, with_query};
+use super::api_client::ApiClient;
 use super::ca::overrides::instant;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::output::{Format, Output};
+use crate::api::address::with_query;
 use crate::store::events_view::EventView;
 use crate::store::page::Listing;
 

@@ -4,11 +4,12 @@ use clap::Args;
 use issuance::check::Outcome;
 use issuance::fault::Actor;
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::or_dash;
 use super::output::{Format, Output, table};
+use crate::api::address::with_segment;
 use crate::store::explanations::{FindingView, HostnameView};
 
 #[derive(Debug, Args)]

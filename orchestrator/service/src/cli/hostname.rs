@@ -7,7 +7,7 @@ use http::Method;
 use issuance::check::Check;
 use issuance::time::Timestamp;
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::ca::overrides::instant;
 use super::error::CliError;
 use super::exit::Exit;
@@ -15,6 +15,7 @@ use super::explain;
 use super::listing::{self, ListingArgs, or_dash};
 use super::output::Output;
 use super::wishes;
+use crate::api::address::with_segment;
 use crate::api::hostnames::WantedSkip;
 use crate::store::explanations::HostnameView;
 use crate::store::hostnames_view::HostnameSummary;

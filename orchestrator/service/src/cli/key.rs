@@ -4,13 +4,14 @@ use clap::{Args, Subcommand};
 use issuance::ids::ApiKeyId;
 use issuance::time::Timestamp;
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::ca::overrides::instant;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::notice::notice;
 use super::output::Output;
+use crate::api::address::with_segment;
 use crate::api::api_keys::{MadeKey, WantedKey, WantedRotation};
 use crate::store::keyring::ApiKeyView;
 use crate::store::page::Listing;

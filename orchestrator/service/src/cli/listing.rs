@@ -4,11 +4,12 @@ use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::api_client::{ApiClient, ApiError, with_query};
+use super::api_client::{ApiClient, ApiError};
 use super::error::CliError;
 use super::exit::Exit;
 use super::notice::notice;
 use super::output::Output;
+use crate::api::address::with_query;
 use crate::store::page::{LIMIT_MAX, Listing};
 
 #[derive(Debug, Clone, Args)]

@@ -2,11 +2,12 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde::Serialize;
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::output::Output;
+use crate::api::address::with_segment;
 use crate::api::orders::cancel::CancelReport;
 use crate::store::authorizations_view::AuthorizationView;
 use crate::store::fetches::FetchView;

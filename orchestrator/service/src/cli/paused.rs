@@ -1,10 +1,11 @@
 use clap::{Args, Subcommand};
 
-use super::api_client::{ApiClient, with_query};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::or_dash;
 use super::output::Output;
+use crate::api::address::with_query;
 use crate::api::paused_names::{PausedNames, ReleaseReport};
 
 #[derive(Debug, Subcommand)]

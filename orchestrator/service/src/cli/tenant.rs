@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::output::Output;
+use crate::api::address::with_segment;
 use crate::api::tenants::{QuotasChange, TenantChange, WantedQuotas, WantedTenant};
 use crate::store::page::Listing;
 use crate::store::tenants::{TenantStatus, TenantView};

@@ -8,13 +8,14 @@ use issuance::time::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::api_client::{ApiClient, with_segment};
+use super::api_client::ApiClient;
 use super::ca::overrides::instant;
 use super::error::CliError;
 use super::exit::Exit;
 use super::listing::{self, ListingArgs, or_dash};
 use super::notice::notice;
 use super::output::{Format, Output};
+use crate::api::address::with_segment;
 use crate::api::webhooks::{
     CreatedWebhook, RecoverReport, SentAgain, WantedChange, WantedRecovery, WantedWebhook,
 };

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use super::{OF_AGENTS, check_expiry, check_name, read_cidrs, read_scopes, read_selector, told};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::problem::{Problem, ProblemEntry, Problems};
+use crate::api::problem::{Problem, Problems};
+use crate::api::tenants::holder;
 use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::keyring::{self, ApiKeyView, KeyTerms};
 use crate::store::scope::Scope;
-use crate::store::tenants;
 use crate::store::viewer::Viewer;
 
 /// What is asked for.
@@ -64,16 +64,7 @@ pub(super) async fn create(
     caller.require(Scope::KeysManage)?;
     let wanted: WantedKey = request.json()?;
     let mut errors = Vec::new();
-    let holder = match (&wanted.tenant, caller.viewer) {
-        (None, viewer) => viewer,
-        (Some(slug), viewer) => match (tenants::find_as(&api.store, viewer, slug).await?, viewer) {
-            (Some(tenant), _) => Viewer::Tenant(tenant),
-            (None, viewer) => {
-                errors.push(ProblemEntry::at("/tenant", "no-such-tenant", "there is no such tenant"));
-                viewer
-            }
-        },
-    };
+    let holder = holder(&api, &caller, wanted.tenant.as_deref(), &mut errors).await?;
     let for_tenant = holder != Viewer::Operator;
     check_name(&wanted.name, &mut errors);
     check_expiry(wanted.expires_at, api.clock.now(), &mut errors);

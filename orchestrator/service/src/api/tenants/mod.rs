@@ -13,8 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::auth::Caller;
 use super::problem::{Problem, ProblemEntry};
-use crate::store::tenants::{TenantConflict, TenantName, TenantTerms};
+use crate::store::tenants::{self, TenantConflict, TenantName, TenantTerms};
+use crate::store::viewer::Viewer;
 
 /// As in `migrations`.
 const TEXT_CHARS_MAX: usize = 200;
@@ -22,6 +24,22 @@ const WEIGHT_MAX: u32 = 1_000;
 const SLUG_CHARS_MAX: usize = 64;
 /// The largest number of the tables.
 const QUOTA_MAX: u32 = i32::MAX.cast_unsigned();
+
+/// Whose something is to be that is made for `tenant`, a slug: absent, whoever asks. What is no tenant of theirs is among
+/// the errors.
+pub(super) async fn holder(
+    api: &ApiState,
+    caller: &Caller,
+    tenant: Option<&str>,
+    errors: &mut Vec<ProblemEntry>,
+) -> Result<Viewer, Problem> {
+    let Some(slug) = tenant else { return Ok(caller.viewer) };
+    let tenant = tenants::find_as(&api.store, caller.viewer, slug).await?;
+    if tenant.is_none() {
+        errors.push(ProblemEntry::at("/tenant", "no-such-tenant", "there is no such tenant"));
+    }
+    Ok(tenant.map_or(caller.viewer, Viewer::Tenant))
+}
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(

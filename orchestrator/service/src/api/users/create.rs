@@ -10,11 +10,10 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::etag;
 use crate::api::problem::{Problem, ProblemEntry, Problems};
+use crate::api::tenants::holder;
 use crate::api::write::{Answer, WriteRequest, or_answered};
 use crate::store::scope::Scope;
-use crate::store::tenants;
 use crate::store::users::{self, Role, UserView};
-use crate::store::viewer::Viewer;
 
 /// Somebody who is to sign in.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -46,16 +45,7 @@ pub(super) async fn create(
     caller.require(Scope::KeysManage)?;
     let wanted: WantedUser = request.json()?;
     let mut errors = Vec::new();
-    let holder = match &wanted.tenant {
-        None => caller.viewer,
-        Some(slug) => {
-            let tenant = tenants::find_as(&api.store, caller.viewer, slug).await?;
-            if tenant.is_none() {
-                errors.push(ProblemEntry::at("/tenant", "no-such-tenant", "there is no such tenant"));
-            }
-            tenant.map_or(caller.viewer, Viewer::Tenant)
-        }
-    };
+    let holder = holder(&api, &caller, wanted.tenant.as_deref(), &mut errors).await?;
     let name = wanted.name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         let detail = format!("a name has 1 to {NAME_CHARS_MAX} printable characters");

@@ -1,8 +1,9 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::api::address::{with_query, with_segment};
 use crate::api::authorizations::settle::SettleReport;
-use crate::cli::api_client::{ApiClient, ApiError, with_query, with_segment};
+use crate::cli::api_client::{ApiClient, ApiError};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::listing::or_dash;

@@ -2,8 +2,9 @@ use clap::{Args, Subcommand};
 use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 
+use crate::api::address::with_segment;
 use crate::api::limit_overrides::{OverrideList, SearchView, WantedOverride, WantedSearch};
-use crate::cli::api_client::{ApiClient, with_segment};
+use crate::cli::api_client::ApiClient;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::listing::or_dash;

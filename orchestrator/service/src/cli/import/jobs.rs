@@ -3,7 +3,8 @@
 use std::io::Write as _;
 
 use super::{CsvArgs, ErrorsArgs, JobArgs, LOOK_EVERY, ListArgs, ShowArgs, bar, exit_by, wait};
-use crate::cli::api_client::{ApiClient, with_query, with_segment};
+use crate::api::address::{with_query, with_segment};
+use crate::cli::api_client::ApiClient;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::listing::{self, ListingArgs, or_dash};
