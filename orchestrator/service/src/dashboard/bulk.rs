@@ -7,15 +7,16 @@ use axum::extract::{Path, State};
 use issuance::outlook::Cost;
 use maud::{Markup, html};
 
-use super::actions::{self, Action};
+use super::actions::{self, Action, Question};
 use super::ask::Refusal;
 use super::guard::Visitor;
-use super::page::{self, Shown, token};
-use super::parts::{address, with};
+use super::page::{Shown, token};
+use super::parts::with;
 use super::posted::{Fields, Posted};
 use super::sign_in::safe;
 use super::words::count;
 use super::{Dashboard, views};
+use crate::api::address::{segment, with_query};
 use crate::store::authorizations_view::AuthorizationView;
 use crate::store::hostnames_view::HostnameSummary;
 use crate::store::page::Listing;
@@ -106,24 +107,24 @@ pub(super) async fn act(
         Ok(matching) => matching,
         Err(refusal) => return actions::told(&dashboard, &visitor, &back, &refusal.sentence()).await,
     };
-    if fields.get("confirmed").is_none() {
-        let title = format!("{}?", bulk.label);
-        let body = html! {
-            p.effect {
-                b { (count(matching.targets.len() as u64)) }
-                @if matching.more { " of them now; there are more, for which you press again" }
-                ". " (matching.effect)
-            }
-            form.confirm method="post" action={ "/admin/bulk/" (bulk.name) } {
-                @for (name, value) in fields.iter() { input type="hidden" name=(name) value=(value); }
-                input type="hidden" name="confirmed" value="yes";
-                @if !matching.targets.is_empty() {
-                    button.primary type="submit" { (bulk.action.label) " " (count(matching.targets.len() as u64)) }
+    if !actions::is_answered(&fields) {
+        let amount = count(matching.targets.len() as u64);
+        let yes = format!("{} {amount}", bulk.action.label);
+        let question = Question {
+            title: &format!("{}?", bulk.label),
+            effect: &html! {
+                p.effect {
+                    b { (amount) }
+                    @if matching.more { " of them now; there are more, for which you press again" }
+                    ". " (matching.effect)
                 }
-                a href=(back) { "Leave them as they are" }
-            }
+            },
+            sent_to: &format!("/admin/bulk/{}", bulk.name),
+            yes: (!matching.targets.is_empty()).then_some(&yes),
+            no: "Leave them as they are",
+            destroys: false,
         };
-        return Ok(page::show(&visitor, &title, &body));
+        return Ok(question.ask(&visitor, &fields, &back));
     }
     let (mut done, mut refused) = (0_u64, BTreeMap::<String, u64>::new());
     for target in &matching.targets {
@@ -142,7 +143,7 @@ pub(super) async fn act(
 
 async fn matching(visitor: &Visitor, bulk: &Bulk, fields: &Fields) -> Result<Matching, Box<Refusal>> {
     let limit = ROWS_MAX.to_string();
-    let path = address(bulk.list, &with(fields, bulk.filters, &[("limit", Some(&limit))]));
+    let path = with_query(bulk.list, &with(fields, bulk.filters, &[("limit", Some(&limit))]));
     match bulk.rows {
         Rows::Authorizations => {
             let found: Listing<AuthorizationView> = visitor.ask.get(&path).await?;
@@ -164,8 +165,7 @@ async fn matching(visitor: &Visitor, bulk: &Bulk, fields: &Fields) -> Result<Mat
                 "Each is looked at from here; none of it takes a token. A name that is ready is ordered in its turn, and its "
                 "order takes one new-order token unless it is exempt."
             };
-            let targets =
-                found.data.iter().map(|one| format!("hostname={}", super::parts::segment(&one.hostname)));
+            let targets = found.data.iter().map(|one| format!("hostname={}", segment(&one.hostname)));
             Ok(Matching { targets: targets.collect(), more: found.has_more, effect })
         }
     }

@@ -1,20 +1,20 @@
 //! Who is at the door: the session behind a request, and whether a form comes from a page of ours.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::de::DeserializeOwned;
 
 use super::Dashboard;
 use super::ask::Ask;
-use super::page;
-use crate::api::auth::SignedIn;
-use crate::config::trusted_proxies::origin;
+use super::page::{self, Fault};
+use crate::api::auth::{SignedIn, address_of};
 use crate::store::scope::Scope;
 use crate::store::sessions::{self, Session, SessionText};
 use crate::store::viewer::Viewer;
@@ -44,6 +44,16 @@ impl Visitor {
         self.ask.user.scopes.contains(scope)
     }
 
+    /// What the API answers to this visitor, or the page that says why nothing is shown.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        self.ask.get(path).await.map_err(|refusal| Fault::new(self, refusal))
+    }
+
+    /// The same, where there may be nothing.
+    pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
+        self.ask.find(path).await.map_err(|refusal| Fault::new(self, refusal))
+    }
+
     pub(super) fn is_operator(&self) -> bool {
         self.session.viewer == Viewer::Operator
     }
@@ -67,7 +77,7 @@ impl FromRequestParts<Dashboard> for Visitor {
                 session.notice = None;
             }
         }
-        let address = address_of(parts, dashboard);
+        let address = address_of(parts, &dashboard.state);
         let user = SignedIn {
             viewer: session.viewer,
             user: session.user,
@@ -93,11 +103,6 @@ pub(super) fn session_text(headers: &HeaderMap) -> Option<SessionText> {
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, text) = pairs.find(|(name, _)| *name == COOKIE_NAME)?;
     SessionText::parse(text)
-}
-
-pub(super) fn address_of(parts: &Parts, dashboard: &Dashboard) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
-    Some(origin(peer, &parts.headers, &dashboard.state.trusted_proxies))
 }
 
 /// The cookie of a session; without a text, the one that ends it. `secure`: the browser came over TLS.

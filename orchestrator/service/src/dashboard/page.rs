@@ -75,20 +75,18 @@ pub(super) type Shown = Result<Response, Fault>;
 #[derive(Debug)]
 pub(super) struct Fault {
     refusal: Box<Refusal>,
-    visitor: Option<Box<Visitor>>,
+    visitor: Box<Visitor>,
 }
 
 impl Fault {
-    pub(super) fn of(visitor: &Visitor) -> impl Fn(Box<Refusal>) -> Self {
-        let visitor = visitor.clone();
-        move |refusal| Self { refusal, visitor: Some(Box::new(visitor.clone())) }
+    pub(super) fn new(visitor: &Visitor, refusal: Box<Refusal>) -> Self {
+        Self { refusal, visitor: Box::new(visitor.clone()) }
     }
 }
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let status = self.refusal.status();
-        let Some(visitor) = self.visitor else { return unavailable() };
         let title = if status == StatusCode::NOT_FOUND { "Not found" } else { self.refusal.title.as_str() };
         let body = html! {
             p.notice.bad role="alert" { (self.refusal.detail) }
@@ -97,7 +95,7 @@ impl IntoResponse for Fault {
             }
             p { a href="/admin" { "To the overview" } }
         };
-        let mut response = (status, frame(&visitor, title, &body, None)).into_response();
+        let mut response = (status, frame(&self.visitor, title, &body, None)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }

@@ -1,7 +1,6 @@
 //! What the views are made of: tables, filters, badges, buttons.
 
 use maud::{Markup, html};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use super::actions::{Action, ONCE};
@@ -9,28 +8,7 @@ use super::guard::Visitor;
 use super::page::token;
 use super::posted::Fields;
 use super::words::plain;
-
-/// What stands in an id or a hostname stays readable.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
-
-/// One part of a path, which nothing in it can break out of.
-pub(super) fn segment(text: &str) -> String {
-    // Alone, they would be taken for a way up.
-    if matches!(text, "." | "..") {
-        return text.replace('.', "%2E");
-    }
-    utf8_percent_encode(text, SEGMENT).to_string()
-}
-
-/// A path with those of the parameters that are given.
-pub(super) fn address(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
-    let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-    let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", segment(value))).collect();
-    match query.as_slice() {
-        [] => path.to_owned(),
-        query => format!("{path}?{}", query.join("&")),
-    }
-}
+use crate::api::address::with_query;
 
 /// How good a word is: colour alone never says it, the word does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,10 +144,15 @@ pub(super) fn next_page(path: &str, asked: &Fields, names: &[&str], next_cursor:
     html! {
         @if let Some(cursor) = next_cursor {
             p {
-                a href=(address(path, &with(asked, names, &[("cursor", Some(cursor))]))) rel="next" { "Next page" }
+                a href=(with_query(path, &with(asked, names, &[("cursor", Some(cursor))]))) rel="next" { "Next page" }
             }
         }
     }
+}
+
+/// A list of the API with the filters and the page that were asked for.
+pub(super) fn listed(path: &str, asked: &Fields, filters: &[&str]) -> String {
+    with_query(path, &with(asked, filters, &[("cursor", asked.get("cursor"))]))
 }
 
 /// Those of the parameters that were asked for, and `more`.
@@ -215,14 +198,6 @@ pub(super) fn copied(text: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_breaks_out_of_a_segment() {
-        assert_eq!(segment("www.example.com"), "www.example.com");
-        assert_eq!(segment("../x?y#z"), "..%2Fx%3Fy%23z");
-        assert_eq!(segment(".."), "%2E%2E");
-        assert_eq!(address("/a", &[("q", Some("1&x=2")), ("r", None)]), "/a?q=1%26x%3D2");
-    }
 
     #[test]
     fn what_was_written_by_others_is_text() {

@@ -10,9 +10,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tracing::{info, warn};
 
-use super::guard::{address_of, cookie, is_secure};
+use super::guard::{cookie, is_secure};
 use super::posted::{Fields, Posted};
 use super::{Dashboard, page};
+use crate::api::auth::address_of;
 use crate::keys::password;
 use crate::store::StoreError;
 use crate::store::sessions::{self, SessionText};
@@ -33,7 +34,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, Query(wanted): Quer
 pub(super) async fn enter(State(dashboard): State<Dashboard>, parts: Parts, body: String) -> Response {
     let fields = Fields::parse(&body);
     let to = fields.get("to").map(str::to_owned);
-    let address = address_of(&parts, &dashboard);
+    let address = address_of(&parts, &dashboard.state);
     let refused = async |status, why: &str| form(&dashboard, status, to.as_deref(), Some(why)).await;
     if !dashboard.state.hears(address) {
         return refused(

@@ -1,6 +1,7 @@
 //! What can be done from a page: each a request to the API, asked about first where it cannot be taken back.
 
 mod list;
+mod question;
 
 use axum::extract::{Path, State};
 use axum::http::Method;
@@ -9,14 +10,15 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 pub(super) use list::*;
+pub(super) use question::{Question, is_answered};
 
 use super::Dashboard;
 use super::ask::{Refusal, Write};
 use super::guard::Visitor;
 use super::page::{self, Shown};
-use super::parts::segment;
 use super::posted::{Fields, Posted};
 use super::sign_in::safe;
+use crate::api::address::segment;
 use crate::api::authorizations::settle::SettleReport;
 use crate::store::StoreError;
 use crate::store::scope::Scope;
@@ -149,7 +151,7 @@ pub(super) async fn act(
         return Ok(super::views::missing(visitor).await);
     };
     let back = safe(fields.get("back")).to_owned();
-    if fields.get("confirmed").is_none() {
+    if !is_answered(&fields) {
         match action.before {
             Before::Nothing => {}
             Before::Confirm(effect) => {
@@ -194,18 +196,18 @@ async fn keep(dashboard: &Dashboard, visitor: &Visitor, notice: &str) -> Result<
 }
 
 fn confirm(visitor: &Visitor, action: &Action, fields: &Fields, back: &str, effect: &Markup) -> Response {
-    let title = format!("{}?", action.label);
-    let body = html! {
-        p.target { (Action::target(fields)) }
-        p.effect { (effect) }
-        form.confirm method="post" action={ "/admin/actions/" (action.name) } {
-            @for (name, value) in fields.iter() { input type="hidden" name=(name) value=(value); }
-            input type="hidden" name="confirmed" value="yes";
-            button.primary type="submit" class=[action.destroys.then_some("danger")] { (action.label) }
-            a href=(back) { "Leave it as it is" }
-        }
+    let question = Question {
+        title: &format!("{}?", action.label),
+        effect: &html! {
+            p.target { (Action::target(fields)) }
+            p.effect { (effect) }
+        },
+        sent_to: &format!("/admin/actions/{}", action.name),
+        yes: Some(action.label),
+        no: "Leave it as it is",
+        destroys: action.destroys,
     };
-    page::show(visitor, &title, &body)
+    question.ask(visitor, fields, back)
 }
 
 #[cfg(test)]

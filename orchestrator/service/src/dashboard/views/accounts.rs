@@ -7,6 +7,8 @@ use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use maud::{Markup, html};
 
+use crate::api::accounts::Accounts;
+use crate::api::limit_overrides::OverrideList;
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{RELEASE_NAMES, REMOVE_OVERRIDE, SET_OVERRIDE};
 use crate::dashboard::chart::gauge;
@@ -14,19 +16,12 @@ use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
 use crate::dashboard::parts::{button, facts, form, table};
 use crate::dashboard::words::{count, instant, instant_or_dash, plain, span};
-use crate::store::accounts::AccountView;
 use crate::store::headroom::{Headroom, LimitHeadroom};
 use crate::store::limit_overrides::OverrideView;
 use crate::store::scope::Scope;
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct All<T> {
-    data: Vec<T>,
-}
 
 pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor) -> Shown {
-    let headroom: Headroom = visitor.ask.get("/v1/headroom").await.map_err(Fault::of(&visitor))?;
+    let headroom: Headroom = visitor.get("/v1/headroom").await?;
     let now = dashboard.state.clock.now();
     let manages = visitor.may(Scope::AccountsManage);
     let body = html! {
@@ -135,9 +130,8 @@ fn paused(visitor: &Visitor, headroom: &Headroom, now: Timestamp) -> Markup {
 }
 
 async fn manage(visitor: &Visitor, now: Timestamp) -> Result<Markup, Fault> {
-    let accounts: All<AccountView> = visitor.ask.get("/v1/accounts").await.map_err(Fault::of(visitor))?;
-    let overrides: All<OverrideView> =
-        visitor.ask.get("/v1/limit-overrides").await.map_err(Fault::of(visitor))?;
+    let accounts: Accounts = visitor.get("/v1/accounts").await?;
+    let overrides: OverrideList = visitor.get("/v1/limit-overrides").await?;
     let rows: Vec<Markup> = overrides.data.iter().map(|one| override_row(visitor, one, now)).collect();
     let columns = ["Limit", "Of", "Burst", "Refill", "From", "Note", "Ends", ""];
     Ok(html! {

@@ -4,10 +4,11 @@ use axum::extract::State;
 use maud::{Markup, html};
 
 use super::Asked;
+use crate::api::address::{segment, with_query};
 use crate::dashboard::actions::SETTLE;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Control, address, badge, button, cause, filter, next_page, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, badge, button, cause, filter, next_page, table, with};
 use crate::dashboard::words::{instant, plain};
 use crate::dashboard::{Dashboard, bulk};
 use crate::store::authorizations_view::AuthorizationView;
@@ -34,8 +35,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
     let (word, _, filters) = TABS.iter().find(|(word, ..)| *word == tab).unwrap_or(&TABS[0]);
     let mut parameters = with(&asked, &["tenant", "cursor"], &[]);
     parameters.extend(filters.iter().map(|(name, value)| (*name, Some(*value))));
-    let found: Listing<AuthorizationView> =
-        visitor.ask.get(&address(LIST, &parameters)).await.map_err(Fault::of(&visitor))?;
+    let found: Listing<AuthorizationView> = visitor.get(&with_query(LIST, &parameters)).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found.data.iter().map(|one| row(&visitor, one, now)).collect();
     let tenant = [("tenant", asked.get("tenant"))];
@@ -61,7 +61,7 @@ fn tabs(current: &str, tenant: Option<&str>) -> Markup {
     html! {
         nav.tabs aria-label="Kinds of authorizations" {
             @for (word, name, _) in TABS {
-                a href=(address(PATH, &[("tab", Some(word)), ("tenant", tenant)]))
+                a href=(with_query(PATH, &[("tab", Some(word)), ("tenant", tenant)]))
                     aria-current=[(word == current).then_some("true")] { (name) }
             }
         }
@@ -73,7 +73,7 @@ fn row(visitor: &Visitor, one: &AuthorizationView, now: Timestamp) -> Markup {
     html! {
         th scope="row" {
             @if let Some(name) = &one.identifier {
-                a href={ "/admin/hostnames/" (crate::dashboard::parts::segment(name)) } {
+                a href={ "/admin/hostnames/" (segment(name)) } {
                     @if one.wildcard { "*." } (name)
                 }
             } @else { "not read yet" }

@@ -6,13 +6,12 @@ use maud::{Markup, html};
 
 use super::Asked;
 use super::deployments::deployments;
+use crate::api::address::{segment, with_query};
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{DELETE_CERTIFICATE, PAUSE, RENEW, RESUME, RETRY, REVOKE};
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{
-    Control, address, badge, button, facts, filter, form, next_page, segment, table, with,
-};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, badge, button, facts, filter, form, listed, next_page, table};
 use crate::dashboard::words::{instant, instant_or_dash, plain};
 use crate::store::certificates::{CertificateStatus, CertificateView};
 use crate::store::deployments::DeploymentView;
@@ -24,8 +23,8 @@ const FILTERS: [&str; 6] = ["status", "tenant", "hostname", "external_id", "labe
 const NAMES_SHOWN: usize = 3;
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/certificates", &with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]));
-    let found: Listing<CertificateView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/certificates", &asked, &FILTERS);
+    let found: Listing<CertificateView> = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data
@@ -74,12 +73,11 @@ pub(super) async fn show(
     Path(certificate): Path<String>,
 ) -> Shown {
     let path = format!("/v1/certificates/{}", segment(&certificate));
-    let one: CertificateView = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
-    let versions: Listing<VersionView> =
-        visitor.ask.get(&format!("{path}/versions")).await.map_err(Fault::of(&visitor))?;
+    let one: CertificateView = visitor.get(&path).await?;
+    let versions: Listing<VersionView> = visitor.get(&format!("{path}/versions")).await?;
     let id = one.id.to_string();
-    let of_it = address("/v1/deployments", &[("certificate", Some(&id))]);
-    let servers: Listing<DeploymentView> = visitor.ask.get(&of_it).await.map_err(Fault::of(&visitor))?;
+    let of_it = with_query("/v1/deployments", &[("certificate", Some(&id))]);
+    let servers: Listing<DeploymentView> = visitor.get(&of_it).await?;
     let now = dashboard.state.clock.now();
     let version = one.version.to_string();
     let target = [("id", id.as_str())];
@@ -112,9 +110,9 @@ pub(super) async fn show(
         section { h2 { "Versions" } (versions_table(&versions.data, now)) }
         section { h2 { "Where it is served" } (deployments(&servers.data, now)) }
         p {
-            a href=(address("/admin/events", &[("certificate", Some(&id))])) { "Events of this certificate" }
+            a href=(with_query("/admin/events", &[("certificate", Some(&id))])) { "Events of this certificate" }
             " · "
-            a href=(address("/admin/queue", &[("certificate", Some(&id))])) { "Its orders" }
+            a href=(with_query("/admin/queue", &[("certificate", Some(&id))])) { "Its orders" }
         }
     };
     Ok(page::show(&visitor, &one.names.first().cloned().unwrap_or(id.clone()), &body))

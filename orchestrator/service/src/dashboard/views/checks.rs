@@ -4,22 +4,16 @@ use axum::extract::State;
 use issuance::precision::Standing;
 use maud::{Markup, html};
 
+use crate::api::checks::CheckList;
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::SET_STANDING;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
+use crate::dashboard::page::{self, Shown};
 use crate::dashboard::parts::{form, table};
 use crate::dashboard::words::{count, instant_or_dash, plain};
-use crate::store::check_records::CheckRecordView;
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Records {
-    data: Vec<CheckRecordView>,
-}
 
 pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor) -> Shown {
-    let found: Records = visitor.ask.get("/v1/checks").await.map_err(Fault::of(&visitor))?;
+    let found: CheckList = visitor.get("/v1/checks").await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data

@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use super::Asked;
 use crate::dashboard::Dashboard;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Control, address, badge, filter, next_page, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, badge, filter, listed, next_page, table};
 use crate::dashboard::words::{instant, instant_or_dash};
 use crate::store::deployments::DeploymentView;
 use crate::store::page::Listing;
@@ -18,8 +18,8 @@ const PATH: &str = "/admin/deployments";
 const FILTERS: [&str; 4] = ["state", "stale", "target", "certificate"];
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/deployments", &with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]));
-    let found: Listing<DeploymentView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/deployments", &asked, &FILTERS);
+    let found: Listing<DeploymentView> = visitor.get(&path).await?;
     let states = DeploymentState::ALL.iter().map(|state| state.as_str()).collect();
     let controls = [
         Control::Choice { name: "state", label: "State", words: states },

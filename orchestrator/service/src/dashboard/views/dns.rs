@@ -2,22 +2,16 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
-use serde::Deserialize;
 
+use crate::api::settlings::SettlingList;
 use crate::dashboard::Dashboard;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
+use crate::dashboard::page::{self, Shown};
 use crate::dashboard::parts::table;
 use crate::dashboard::words::{count, instant};
-use crate::store::settlings::SettlingView;
-
-#[derive(Deserialize)]
-struct Settlings {
-    data: Vec<SettlingView>,
-}
 
 pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor) -> Shown {
-    let found: Settlings = visitor.ask.get("/v1/dns01/settlings").await.map_err(Fault::of(&visitor))?;
+    let found: SettlingList = visitor.get("/v1/dns01/settlings").await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data

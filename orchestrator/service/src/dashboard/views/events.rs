@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use super::Asked;
 use crate::dashboard::Dashboard;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Control, address, filter, next_page, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, filter, listed, next_page, table};
 use crate::dashboard::words::instant;
 use crate::store::events_view::EventView;
 use crate::store::page::Listing;
@@ -16,8 +16,8 @@ const PATH: &str = "/admin/events";
 const FILTERS: [&str; 5] = ["kind", "subject", "tenant", "certificate", "since"];
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/events", &with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]));
-    let found: Listing<EventView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/events", &asked, &FILTERS);
+    let found: Listing<EventView> = visitor.get(&path).await?;
     let controls = [
         Control::Text { name: "kind", label: "Kind" },
         Control::Text { name: "subject", label: "Subject" },

@@ -1,9 +1,11 @@
 //! Where everything stands, in a few numbers. Of the whole fleet they were counted before, so that no page counts a million
 //! rows; of one tenant they are counted now.
 
+use std::collections::BTreeMap;
+
+use crate::api::address::with_query;
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::Fault;
-use crate::dashboard::parts::address;
 use crate::dashboard::words::plain;
 use crate::store::fleet_samples::FleetView;
 use crate::store::summary::Summary;
@@ -37,44 +39,45 @@ pub(super) struct Glance {
 }
 
 pub(super) async fn glance(visitor: &Visitor) -> Result<Glance, Fault> {
-    let mut glance = if visitor.is_operator() {
-        let fleet: Option<FleetView> = visitor.ask.find("/v1/census").await.map_err(Fault::of(visitor))?;
-        fleet.map(|fleet| of_fleet(&fleet)).unwrap_or_default()
+    if visitor.is_operator() {
+        let fleet: Option<FleetView> = visitor.find("/v1/census").await?;
+        Ok(fleet.map(|fleet| Glance::of_fleet(&fleet)).unwrap_or_default())
     } else {
-        let summary: Summary = visitor.ask.get("/v1/summary").await.map_err(Fault::of(visitor))?;
-        of_tenant(&summary)
-    };
-    glance.orders.retain(|count| count.amount > 0);
-    glance.causes.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
-    Ok(glance)
+        let summary: Summary = visitor.get("/v1/summary").await?;
+        Ok(Glance::of_tenant(&summary))
+    }
 }
 
 fn of_stage(stage: &str) -> String {
-    address(QUEUE, &[("stage", Some(stage))])
+    with_query(QUEUE, &[("stage", Some(stage))])
 }
 
-fn of_fleet(fleet: &FleetView) -> Glance {
-    let orders = STATES.into_iter().map(|(state, word, stage)| Count {
-        amount: fleet.sample.in_state(state),
-        word: word.to_owned(),
-        to: of_stage(stage),
-    });
-    let causes = fleet.sample.hostnames_failing.iter().map(|(class, amount)| (class.clone(), *amount));
-    Glance { orders: orders.collect(), causes: causes.collect() }
-}
-
-fn of_tenant(summary: &Summary) -> Glance {
-    let orders = summary.orders_by_stage.iter().map(|(stage, amount)| Count {
-        amount: *amount,
-        word: plain(stage),
-        to: of_stage(stage),
-    });
-    let mut causes: Vec<(String, u64)> = Vec::new();
-    for (class, amount) in summary.parked_by_fault.iter().chain(&summary.failed_by_fault) {
-        match causes.iter_mut().find(|(known, _)| known == class) {
-            Some((_, known)) => *known += amount,
-            None => causes.push((class.clone(), *amount)),
-        }
+impl Glance {
+    fn new(orders: impl Iterator<Item = Count>, mut causes: Vec<(String, u64)>) -> Self {
+        causes.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+        Self { orders: orders.filter(|count| count.amount > 0).collect(), causes }
     }
-    Glance { orders: orders.collect(), causes }
+
+    pub(super) fn of_fleet(fleet: &FleetView) -> Self {
+        let orders = STATES.into_iter().map(|(state, word, stage)| Count {
+            amount: fleet.sample.in_state(state),
+            word: word.to_owned(),
+            to: of_stage(stage),
+        });
+        let causes = fleet.sample.hostnames_failing.iter().map(|(class, amount)| (class.clone(), *amount));
+        Self::new(orders, causes.collect())
+    }
+
+    pub(super) fn of_tenant(summary: &Summary) -> Self {
+        let orders = summary.orders_by_stage.iter().map(|(stage, amount)| Count {
+            amount: *amount,
+            word: plain(stage),
+            to: of_stage(stage),
+        });
+        let mut causes: BTreeMap<&String, u64> = BTreeMap::new();
+        for (class, amount) in summary.parked_by_fault.iter().chain(&summary.failed_by_fault) {
+            *causes.entry(class).or_default() += amount;
+        }
+        Self::new(orders, causes.into_iter().map(|(class, amount)| (class.clone(), amount)).collect())
+    }
 }

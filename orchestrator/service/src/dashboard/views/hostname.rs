@@ -4,11 +4,12 @@ use axum::extract::{Path, State};
 use issuance::time::Timestamp;
 use maud::{Markup, html};
 
+use crate::api::address::{segment, with_query};
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{CHECK, FORGET_HOSTNAME, MIND_CHECK, SKIP_CHECK, TAKE_UP};
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{address, badge, button, cause, copied, facts, form, segment, table};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{badge, button, cause, copied, facts, form, table};
 use crate::dashboard::words::{instant, instant_or_dash, plain};
 use crate::store::explanations::HostnameView;
 
@@ -18,7 +19,7 @@ pub(super) async fn show(
     Path(hostname): Path<String>,
 ) -> Shown {
     let path = format!("/v1/hostnames/{}", segment(&hostname));
-    let one: HostnameView = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let one: HostnameView = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let body = html! {
         p.lead {
@@ -82,7 +83,7 @@ fn what(one: &HostnameView, now: Timestamp) -> Markup {
         ),
         (
             "Events",
-            html! { a href=(address("/admin/events", &[("subject", Some(&one.hostname))])) { "of this name" } },
+            html! { a href=(with_query("/admin/events", &[("subject", Some(&one.hostname))])) { "of this name" } },
         ),
     ])
 }

@@ -6,9 +6,10 @@ use maud::{Markup, html};
 
 use super::Asked;
 use super::glance::glance;
+use crate::api::address::{segment, with_query};
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Control, address, badge, filter, next_page, segment, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, badge, filter, listed, next_page, table, with};
 use crate::dashboard::words::{count, instant_or_dash, plain};
 use crate::dashboard::{Dashboard, bulk};
 use crate::store::explanations::HostnameStatus;
@@ -19,8 +20,8 @@ const PATH: &str = "/admin/hostnames";
 const FILTERS: [&str; 5] = ["status", "tenant", "failure_class", "label", "q"];
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/hostnames", &with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]));
-    let found: Listing<HostnameSummary> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/hostnames", &asked, &FILTERS);
+    let found: Listing<HostnameSummary> = visitor.get(&path).await?;
     let filtered = FILTERS.iter().any(|name| asked.get(name).is_some());
     let wrong = if filtered { Vec::new() } else { glance(&visitor).await?.causes };
     let now = dashboard.state.clock.now();
@@ -70,7 +71,7 @@ pub(super) fn causes(causes: &[(String, u64)]) -> Markup {
         .map(|(word, amount)| {
             let class = FailureClass::parse(word);
             html! {
-                th scope="row" { a href=(address(PATH, &[("failure_class", Some(word))])) { (plain(word)) } }
+                th scope="row" { a href=(with_query(PATH, &[("failure_class", Some(word))])) { (plain(word)) } }
                 td.number { (count(*amount)) }
                 td { @if let Some(class) = class { (class.actor().as_str()) } }
                 td.text { @if let Some(class) = class { (class.advice()) } }

@@ -8,37 +8,24 @@ use issuance::time::Timestamp;
 use maud::{Markup, html};
 
 use super::Asked;
+use crate::api::address::{segment, with_query};
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{CANCEL_IMPORT, COMMIT_IMPORT, ROLL_BACK_IMPORT};
 use crate::dashboard::ask::Write;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown, token};
-use crate::dashboard::parts::{
-    Control, address, badge, button, facts, filter, next_page, segment, table, with,
-};
+use crate::dashboard::page::{self, Shown, token};
+use crate::dashboard::parts::{Control, badge, button, facts, filter, listed, next_page, table, with};
 use crate::dashboard::posted::{TOKEN, require_token};
 use crate::dashboard::words::{count, instant, instant_or_dash, plain};
-use crate::store::imports::view::{ImportView, ItemView, VERDICTS};
+use crate::store::imports::view::{ImportView, ItemView, STATUSES, VERDICTS};
 use crate::store::page::Listing;
 
 const PATH: &str = "/admin/imports";
 /// Through a browser; a larger list goes by `lockkeeper import` or the API, which hold no more than a piece of it.
 pub(super) const FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
-const STATUSES: [&str; 9] = [
-    "receiving",
-    "checking",
-    "preview",
-    "running",
-    "completed",
-    "cancelled",
-    "failed",
-    "rolling_back",
-    "rolled_back",
-];
-
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/imports", &with(&asked, &["status"], &[("cursor", asked.get("cursor"))]));
-    let found: Listing<ImportView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/imports", &asked, &["status"]);
+    let found: Listing<ImportView> = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data
@@ -67,11 +54,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
 
 pub(super) async fn form(visitor: Visitor) -> Shown {
     // Who may not import is told so before a file is chosen.
-    let _: Listing<ImportView> = visitor
-        .ask
-        .get(&address("/v1/imports", &[("limit", Some("1"))]))
-        .await
-        .map_err(Fault::of(&visitor))?;
+    let _: Listing<ImportView> = visitor.get(&with_query("/v1/imports", &[("limit", Some("1"))])).await?;
     Ok(page::show(&visitor, "New import", &ask(&visitor, None)))
 }
 
@@ -147,10 +130,10 @@ pub(super) async fn show(
     Asked(asked): Asked,
 ) -> Shown {
     let path = format!("/v1/imports/{}", segment(&import));
-    let one: ImportView = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let one: ImportView = visitor.get(&path).await?;
     let items =
-        address(&format!("{path}/items"), &with(&asked, &["verdict"], &[("cursor", asked.get("cursor"))]));
-    let items: Listing<ItemView> = visitor.ask.get(&items).await.map_err(Fault::of(&visitor))?;
+        with_query(&format!("{path}/items"), &with(&asked, &["verdict"], &[("cursor", asked.get("cursor"))]));
+    let items: Listing<ItemView> = visitor.get(&items).await?;
     let now = dashboard.state.clock.now();
     let id = one.id.to_string();
     let here = format!("{PATH}/{id}");

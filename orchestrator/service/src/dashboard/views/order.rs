@@ -6,11 +6,12 @@ use axum::extract::{Path, State};
 use issuance::time::Timestamp;
 use maud::{Markup, html};
 
+use crate::api::address::segment;
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{CANCEL_ORDER, SETTLE};
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{badge, button, facts, segment, table};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{badge, button, facts, table};
 use crate::dashboard::words::{instant, instant_or_dash, plain, span};
 use crate::store::fetches::FetchView;
 use crate::store::orders_view::OrderView;
@@ -23,11 +24,9 @@ pub(super) async fn show(
     Path(order): Path<String>,
 ) -> Shown {
     let path = format!("/v1/orders/{}", segment(&order));
-    let one: OrderView = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
-    let timeline: Timeline =
-        visitor.ask.get(&format!("{path}/timeline")).await.map_err(Fault::of(&visitor))?;
-    let fetches: Listing<FetchView> =
-        visitor.ask.get(&format!("{path}/fetches?limit=50")).await.map_err(Fault::of(&visitor))?;
+    let one: OrderView = visitor.get(&path).await?;
+    let timeline: Timeline = visitor.get(&format!("{path}/timeline")).await?;
+    let fetches: Listing<FetchView> = visitor.get(&format!("{path}/fetches?limit=50")).await?;
     let now = dashboard.state.clock.now();
     let id = one.id.to_string();
     let body = html! {

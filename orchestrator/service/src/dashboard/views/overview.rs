@@ -7,14 +7,15 @@ use issuance::time::Timestamp;
 use maud::{Markup, html};
 
 use super::accounts::gauges;
-use super::glance::glance;
+use super::glance::Glance;
 use super::hostnames::causes;
+use crate::api::address::with_query;
 use crate::api::census::Backlog;
 use crate::dashboard::Dashboard;
 use crate::dashboard::chart::{burn_down, strip};
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Tone, address};
+use crate::dashboard::parts::Tone;
 use crate::dashboard::words::{count, instant, span};
 use crate::store::events_view::EventView;
 use crate::store::fleet_samples::{BacklogPoint, FleetView};
@@ -54,16 +55,14 @@ fn tiles(label: &str, tiles: &[Tile<'_>]) -> Markup {
 }
 
 async fn of_operator(visitor: &Visitor, now: Timestamp) -> Result<Markup, Fault> {
-    let fault = Fault::of(visitor);
-    let fleet: Option<FleetView> = visitor.ask.find("/v1/census").await.map_err(&fault)?;
+    let fleet: Option<FleetView> = visitor.find("/v1/census").await?;
     let since = now.before(BACKLOG_SHOWN).to_string();
-    let backlog: Backlog =
-        visitor.ask.get(&address("/v1/census/backlog", &[("since", Some(&since))])).await.map_err(&fault)?;
+    let backlog: Backlog = visitor.get(&with_query("/v1/census/backlog", &[("since", Some(&since))])).await?;
     let headroom: Option<Headroom> = match visitor.ask.get("/v1/headroom").await {
         Ok(headroom) => Some(headroom),
         // The service has no account at the CA so far.
         Err(refusal) if refusal.code == "account-missing" => None,
-        Err(refusal) => return Err(fault(refusal)),
+        Err(refusal) => return Err(Fault::new(visitor, refusal)),
     };
     let done_at = headroom.as_ref().and_then(|headroom| done_at(headroom, backlog.data.last()?, now));
     Ok(html! {
@@ -76,7 +75,7 @@ async fn of_operator(visitor: &Visitor, now: Timestamp) -> Result<Markup, Fault>
             h2 { "Backlog" }
             (backlog_told(&backlog.data, done_at, now))
         }
-        (causes(&glance(visitor).await?.causes))
+        @if let Some(fleet) = &fleet { (causes(&Glance::of_fleet(fleet).causes)) }
         @if let Some(fleet) = &fleet {
             section {
                 h2 { "Renewals, 30 days ahead" }
@@ -93,7 +92,7 @@ fn health(fleet: &FleetView, now: Timestamp) -> Markup {
     let troubled = failing + sample.hostnames_suspended + sample.hostnames_paused_at_ca;
     let band = |band: &str| sample.certificates_by_expiry.get(band).copied().unwrap_or_default();
     let expiring = band("1d") + band("3d");
-    let of = |status: &str| address("/admin/hostnames", &[("status", Some(status))]);
+    let of = |status: &str| with_query("/admin/hostnames", &[("status", Some(status))]);
     let open: u64 = sample.authorizations.values().sum();
     html! {
         (tiles("Hostnames", &[
@@ -171,7 +170,7 @@ fn backlog_told(points: &[BacklogPoint], done_at: Option<Timestamp>, now: Timest
 }
 
 async fn of_tenant(visitor: &Visitor) -> Result<Markup, Fault> {
-    let summary: Summary = visitor.ask.get("/v1/summary").await.map_err(Fault::of(visitor))?;
+    let summary: Summary = visitor.get("/v1/summary").await?;
     let parked: u64 = summary.parked_by_fault.values().sum();
     let failed: u64 = summary.failed_by_fault.values().sum();
     Ok(html! {
@@ -181,7 +180,7 @@ async fn of_tenant(visitor: &Visitor) -> Result<Markup, Fault> {
             Tile { tone: Tone::Attention, amount: parked, word: "wait for you", to: "/admin/queue?stage=parked".to_owned() },
             Tile { tone: Tone::Bad, amount: failed, word: "failed", to: "/admin/queue?stage=failed".to_owned() },
         ]))
-        (causes(&glance(visitor).await?.causes))
+        (causes(&Glance::of_tenant(&summary).causes))
     })
 }
 
@@ -189,8 +188,8 @@ async fn news(visitor: &Visitor, now: Timestamp) -> Result<Markup, Fault> {
     if !visitor.may(Scope::EventsRead) {
         return Ok(html! {});
     }
-    let path = address("/v1/events", &[("kind", Some(NEWS)), ("limit", Some("10"))]);
-    let found: Listing<EventView> = visitor.ask.get(&path).await.map_err(Fault::of(visitor))?;
+    let path = with_query("/v1/events", &[("kind", Some(NEWS)), ("limit", Some("10"))]);
+    let found: Listing<EventView> = visitor.get(&path).await?;
     Ok(html! {
         section {
             h2 { "News that somebody should look at" }

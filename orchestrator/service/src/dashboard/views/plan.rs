@@ -66,7 +66,7 @@ pub(super) async fn forecast(State(dashboard): State<Dashboard>, posted: Posted)
         Err(refusal) if (400..500).contains(&refusal.status) => {
             html! { p.notice.bad role="alert" { (refusal.sentence()) } }
         }
-        Err(refusal) => return Err(Fault::of(&visitor)(refusal)),
+        Err(refusal) => return Err(Fault::new(&visitor, refusal)),
     };
     let body = html! { (told) (ask(&visitor, text, if tenant.is_empty() { "what-if" } else { tenant })) };
     Ok(page::show(&visitor, "What-if", &body))

@@ -6,10 +6,11 @@ use maud::{Markup, html};
 
 use super::Asked;
 use super::glance::glance;
+use crate::api::address::with_query;
 use crate::dashboard::Dashboard;
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{Control, address, badge, filter, next_page, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, badge, filter, next_page, table, with};
 use crate::dashboard::words::{count, instant, instant_or_dash};
 use crate::store::orders_view::{LANES, OrderView};
 use crate::store::page::Listing;
@@ -24,8 +25,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, A
     if open {
         parameters.push(("resting", Some("false")));
     }
-    let found: Listing<OrderView> =
-        visitor.ask.get(&address("/v1/orders", &parameters)).await.map_err(Fault::of(&visitor))?;
+    let found: Listing<OrderView> = visitor.get(&with_query("/v1/orders", &parameters)).await?;
     let glance = glance(&visitor).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found

@@ -5,9 +5,9 @@ use issuance::ids::{CertificateId, ImportId, OrderId, WebhookId};
 use serde_json::Value;
 
 use super::Asked;
+use crate::api::address::{segment, with_query};
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{Fault, Shown};
-use crate::dashboard::parts::{address, segment};
 
 pub(super) async fn find(visitor: Visitor, Asked(asked): Asked) -> Shown {
     let wanted = asked.get("q").unwrap_or_default().trim();
@@ -37,8 +37,8 @@ async fn by_name(visitor: &Visitor, wanted: &str) -> Result<String, Fault> {
             Ok(None) => {}
             // No hostname, or nothing this user may ask for.
             Err(refusal) if (400..500).contains(&refusal.status) => {}
-            Err(refusal) => return Err(Fault::of(visitor)(refusal)),
+            Err(refusal) => return Err(Fault::new(visitor, refusal)),
         }
     }
-    Ok(address("/admin/hostnames", &[("q", Some(wanted).filter(|wanted| !wanted.is_empty()))]))
+    Ok(with_query("/admin/hostnames", &[("q", Some(wanted).filter(|wanted| !wanted.is_empty()))]))
 }

@@ -4,13 +4,12 @@ use axum::extract::{Path, State};
 use maud::{Markup, html};
 
 use super::Asked;
+use crate::api::address::{segment, with_query};
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{CHANGE_TENANT, RESUME_TENANT, SUSPEND_TENANT};
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{
-    Control, address, badge, facts, filter, form, next_page, segment, table, with,
-};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{Control, badge, facts, filter, form, listed, next_page, table};
 use crate::dashboard::words::{count, instant, instant_or_dash};
 use crate::store::page::Listing;
 use crate::store::tenants::{TenantStatus, TenantView};
@@ -19,8 +18,8 @@ const PATH: &str = "/admin/tenants";
 const FILTERS: [&str; 2] = ["status", "external_id"];
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/tenants", &with(&asked, &FILTERS, &[("cursor", asked.get("cursor"))]));
-    let found: Listing<TenantView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/tenants", &asked, &FILTERS);
+    let found: Listing<TenantView> = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data
@@ -61,7 +60,7 @@ pub(super) async fn show(
     Path(tenant): Path<String>,
 ) -> Shown {
     let path = format!("/v1/tenants/{}", segment(&tenant));
-    let one: TenantView = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let one: TenantView = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let slug = one.slug.as_str();
     let version = one.version.to_string();
@@ -89,11 +88,11 @@ pub(super) async fn show(
             ("Changed", instant_or_dash(now, one.updated_at)),
         ]))
         p {
-            a href=(address("/admin/hostnames", &[("tenant", Some(slug))])) { "Hostnames" } " · "
-            a href=(address("/admin/certificates", &[("tenant", Some(slug))])) { "Certificates" } " · "
-            a href=(address("/admin/authorizations", &[("tenant", Some(slug))])) { "Authorizations" } " · "
-            a href=(address("/admin/queue", &[("tenant", Some(slug))])) { "Orders" } " · "
-            a href=(address("/admin/events", &[("tenant", Some(slug))])) { "Events" }
+            a href=(with_query("/admin/hostnames", &[("tenant", Some(slug))])) { "Hostnames" } " · "
+            a href=(with_query("/admin/certificates", &[("tenant", Some(slug))])) { "Certificates" } " · "
+            a href=(with_query("/admin/authorizations", &[("tenant", Some(slug))])) { "Authorizations" } " · "
+            a href=(with_query("/admin/queue", &[("tenant", Some(slug))])) { "Orders" } " · "
+            a href=(with_query("/admin/events", &[("tenant", Some(slug))])) { "Events" }
         }
         section {
             h2 { "What it may have" }

@@ -7,8 +7,8 @@ use super::Asked;
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{CREATE_USER, DISABLE_USER, ENABLE_USER};
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{address, badge, button, form, next_page, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{badge, button, form, listed, next_page, table};
 use crate::dashboard::words::instant_or_dash;
 use crate::store::page::Listing;
 use crate::store::users::{Role, UserView};
@@ -16,8 +16,8 @@ use crate::store::users::{Role, UserView};
 const PATH: &str = "/admin/users";
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/users", &with(&asked, &[], &[("cursor", asked.get("cursor"))]));
-    let found: Listing<UserView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/users", &asked, &[]);
+    let found: Listing<UserView> = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found.data.iter().map(|one| row(&visitor, one, now)).collect();
     let body = html! {

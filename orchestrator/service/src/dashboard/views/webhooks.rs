@@ -4,13 +4,14 @@ use axum::extract::{Path, State};
 use maud::{Markup, html};
 
 use super::Asked;
+use crate::api::address::segment;
 use crate::dashboard::Dashboard;
 use crate::dashboard::actions::{
     DISABLE_WEBHOOK, ENABLE_WEBHOOK, RECOVER_WEBHOOK, RESEND_DELIVERY, TEST_WEBHOOK,
 };
 use crate::dashboard::guard::Visitor;
-use crate::dashboard::page::{self, Fault, Shown};
-use crate::dashboard::parts::{address, badge, button, facts, form, next_page, segment, table, with};
+use crate::dashboard::page::{self, Shown};
+use crate::dashboard::parts::{badge, button, facts, form, listed, next_page, table};
 use crate::dashboard::words::{count, instant, instant_or_dash, plain};
 use crate::store::page::Listing;
 use crate::store::webhook_attempts::{AttemptView, DeliveryView};
@@ -19,8 +20,8 @@ use crate::store::webhooks::WebhookView;
 const PATH: &str = "/admin/webhooks";
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, Asked(asked): Asked) -> Shown {
-    let path = address("/v1/webhooks", &with(&asked, &[], &[("cursor", asked.get("cursor"))]));
-    let found: Listing<WebhookView> = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
+    let path = listed("/v1/webhooks", &asked, &[]);
+    let found: Listing<WebhookView> = visitor.get(&path).await?;
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found
         .data
@@ -50,11 +51,9 @@ pub(super) async fn show(
     Path(webhook): Path<String>,
 ) -> Shown {
     let path = format!("/v1/webhooks/{}", segment(&webhook));
-    let one: WebhookView = visitor.ask.get(&path).await.map_err(Fault::of(&visitor))?;
-    let attempts: Listing<AttemptView> =
-        visitor.ask.get(&format!("{path}/attempts")).await.map_err(Fault::of(&visitor))?;
-    let deliveries: Listing<DeliveryView> =
-        visitor.ask.get(&format!("{path}/deliveries")).await.map_err(Fault::of(&visitor))?;
+    let one: WebhookView = visitor.get(&path).await?;
+    let attempts: Listing<AttemptView> = visitor.get(&format!("{path}/attempts")).await?;
+    let deliveries: Listing<DeliveryView> = visitor.get(&format!("{path}/deliveries")).await?;
     let now = dashboard.state.clock.now();
     let (id, version) = (one.id.to_string(), one.version.to_string());
     let versioned = [("id", id.as_str()), ("version", version.as_str())];
