@@ -159,8 +159,10 @@ pub struct Order {
     pub looks: u32,
     /// Attempts at this certificate that failed before this one, since the last success.
     pub failures: u32,
-    /// The names that were ready have already been given an order of their own.
+    /// Its names stay together: no part of them gets an order of its own.
     pub split: bool,
+    /// How many of its names the largest part has that was given an order of its own; 0 where there is none.
+    pub parted: u32,
 }
 
 impl Order {

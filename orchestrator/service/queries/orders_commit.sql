@@ -4,12 +4,12 @@ with step as (
     select *
     from unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::integer[],
-        $8::boolean[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::integer[],
+        $8::integer[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::integer[],
         $14::text[], $15::text[], $16::timestamptz[], $17::bytea[], $18::bytea[], $19::text[], $20::text[],
         $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::boolean[], $60::boolean[], $61::boolean[],
         $62::timestamptz[], $63::timestamptz[], $64::timestamptz[], $65::boolean[], $66::text[]
     ) as step (
-        order_id, lease_epoch, stage, due_at, lease_expires_at, looks, failures, split, proven_at, admitted_at,
+        order_id, lease_epoch, stage, due_at, lease_expires_at, looks, failures, parted, proven_at, admitted_at,
         hold_until, reserved_authorizations, asks, ca_order_url, finalize_url, ca_expires_at, key_sealed, csr_der,
         certificate_url, fault_class, fault_detail, fault_hostname, ended_at, replaces, lands, releases, in_line,
         set_exempt_until, ari_exempt_from, ari_exempt_until, unspent, deferred_as
@@ -24,7 +24,7 @@ written as (
         rescues = 0,
         looks = step.looks,
         failures = step.failures,
-        split = step.split,
+        parted = step.parted,
         proven_at = step.proven_at,
         admitted_at = step.admitted_at,
         hold_until = step.hold_until,

@@ -11,6 +11,7 @@ mod imports;
 mod keys;
 mod killed_writes;
 mod outages;
+mod parts;
 mod precision;
 mod processes;
 mod replicas;

@@ -66,7 +66,7 @@ fn parked(store: &Store, claim: &Claim) -> StepEnd {
     StepEnd {
         lease: claim.lease,
         ledger: Vec::new(),
-        order: Order { stage: Stage::Parked { fault }, split: true, failures: 1, ..claim.order.clone() },
+        order: Order { stage: Stage::Parked { fault }, parted: 1, failures: 1, ..claim.order.clone() },
         wake: Wake::At(NOW.after(Duration::from_mins(1))),
         lease_until: NOW.after(LEASE),
         chain: None,

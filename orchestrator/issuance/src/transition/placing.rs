@@ -45,10 +45,7 @@ impl Order {
             .into_iter()
             .map(|(hostname, fault)| Consequence::NameFailed { hostname, fault, at_ca: false })
             .collect();
-        if let (Ok(names), false) = (Identifiers::new(ready), self.split) {
-            consequences.push(Consequence::Split { names });
-            self.split = true;
-        }
+        consequences.extend(self.part_off(Identifiers::new(ready).ok()));
         self.failures = self.failures.saturating_add(1);
         let rest = backoff::rest(self.failures, context.jitter);
         let mut parked = self.moved(Stage::Parked { fault: first });
@@ -267,12 +264,22 @@ impl Order {
         }
     }
 
+    /// An order of their own for the names that nothing is wrong with, if they are more than ever before: a name that
+    /// failed in passing when the first part was made must not wait for one that is broken for good.
+    fn part_off(&mut self, names: Option<Identifiers>) -> Option<Consequence> {
+        let names = names.filter(|_| !self.split)?;
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        (count > self.parted).then(|| {
+            self.parted = count;
+            Consequence::Split { names }
+        })
+    }
+
     /// The CA has paused some of the names. The others get an order of their own.
     fn paused(mut self, link: Option<Box<str>>, detail: Box<str>, context: &Context<'_>) -> Applied {
         let hostnames = lesson::paused_names(&detail, &self.names);
         let others = Identifiers::new(self.names.iter().filter(|name| !hostnames.contains(name)).cloned());
-        let split = others.ok().filter(|_| !self.split).map(|names| Consequence::Split { names });
-        self.split |= split.is_some();
+        let split = self.part_off(others.ok());
         let rest = backoff::rest(backoff::PAUSED_FAILURES, context.jitter);
         let fault = Fault::new(FailureClass::PausedAtCa, detail).of(hostnames.first().cloned());
         let mut parked = self.moved(Stage::Parked { fault });
@@ -292,11 +299,8 @@ impl Order {
     ) -> Applied {
         let complained = self.complained_of(problem);
         let others = self.names.iter().filter(|name| !complained.contains(name)).cloned();
-        let split = match Identifiers::new(others) {
-            Ok(names) if !complained.is_empty() && !self.split => Some(Consequence::Split { names }),
-            _ => None,
-        };
-        self.split |= split.is_some();
+        let others = Identifiers::new(others).ok().filter(|_| !complained.is_empty());
+        let split = self.part_off(others);
         let units = reservation.units.saturating_sub(self.units());
         self.stage = Stage::Admitted { reservation: Reservation { units, ..reservation } };
         let fault = Fault::new(class, problem.detail.clone()).of(complained.into_iter().next());

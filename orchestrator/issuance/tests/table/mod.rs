@@ -208,5 +208,6 @@ fn order_of(stage: issuance::order::Stage) -> Order {
         looks: 0,
         failures: 0,
         split: false,
+        parted: 0,
     }
 }

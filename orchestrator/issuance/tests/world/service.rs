@@ -25,7 +25,8 @@ pub(super) struct Row {
     pub(super) order: Order,
     pub(super) due: Option<Timestamp>,
     pub(super) retries: u32,
-    pub(super) splits: u32,
+    /// Names in the largest part that was split off.
+    pub(super) parted: usize,
     pub(super) keys_made: u32,
     pub(super) steps: u32,
     pub(super) attempt: u32,
@@ -46,8 +47,9 @@ impl Row {
             looks: 0,
             failures: attempt,
             split: false,
+            parted: 0,
         };
-        Self { order, due: Some(now), retries: 0, splits: 0, keys_made: 0, steps: 0, attempt, flights: false }
+        Self { order, due: Some(now), retries: 0, parted: 0, keys_made: 0, steps: 0, attempt, flights: false }
     }
 }
 
@@ -229,7 +231,14 @@ impl World {
         for consequence in consequences {
             match consequence {
                 Consequence::Retry { .. } => self.rows[at].retries += 1,
-                Consequence::Split { .. } => self.rows[at].splits += 1,
+                Consequence::Split { names } => {
+                    let larger = names.len() > self.rows[at].parted;
+                    self.check(
+                        larger,
+                        "names are split off again only where more are ready than ever before",
+                    );
+                    self.rows[at].parted = names.len();
+                }
                 Consequence::NameFailed { hostname, at_ca: true, .. } => {
                     let known = self.ca.authz.iter().any(|one| {
                         one.name == hostname

@@ -210,7 +210,7 @@ impl World {
         }
         for at in 0..self.rows.len() {
             let row = &self.rows[at];
-            let (retries, splits, stage) = (row.retries, row.splits, row.order.stage.clone());
+            let (retries, stage) = (row.retries, row.order.stage.clone());
             let expected = match &stage {
                 Stage::Failed { fault, .. } => u32::from(fault.class != FailureClass::RejectedIdentifier),
                 _ => 0,
@@ -219,7 +219,6 @@ impl World {
                 retries == expected,
                 &format!("row {at}: a failure is retried once, not {retries} times"),
             );
-            self.insist(splits <= 1, || format!("row {at}: names are split off once, not {splits} times"));
             let of_row = format!("of row {at}").into_bytes();
             let signed = self
                 .ca

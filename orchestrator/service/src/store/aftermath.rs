@@ -166,10 +166,10 @@ impl Successor {
             SuccessorKind::Retry { fault, due_at, failures } => sqlx::query!(
                 "insert into orders
                     (order_id, tenant_id, certificate_id, account_id, names, challenge, profile, replaces, lane, stage,
-                     due_at, failures, split, fault_class, fault_detail, fault_hostname, accepted_at,
+                     due_at, failures, split, parted, fault_class, fault_detail, fault_hostname, accepted_at,
                      set_exempt_until, ari_exempt_from, ari_exempt_until, paused)
                  select $1, orders.tenant_id, certificate_id, orders.account_id, orders.names, orders.challenge, orders.profile,
-                     replaces, lane, 'parked', case when paused_at is null then $2::timestamptz else $9::timestamptz end, $3, split, $4, $5, $6, $7,
+                     replaces, lane, 'parked', case when paused_at is null then $2::timestamptz else $9::timestamptz end, $3, split, parted, $4, $5, $6, $7,
                      set_exempt_until, ari_exempt_from, ari_exempt_until, paused_at is not null
                  from orders join certificates using (certificate_id)
                  where order_id = $8 and deleted_at is null and given_up_at is null and cancel_requested_at is null

@@ -35,6 +35,7 @@ pub(super) struct OrderRow {
     pub(super) looks: i32,
     pub(super) failures: i32,
     pub(super) split: bool,
+    pub(super) parted: i32,
     pub(super) proven_at: Option<OffsetDateTime>,
     pub(super) admitted_at: Option<OffsetDateTime>,
     pub(super) hold_until: Option<OffsetDateTime>,
@@ -214,6 +215,7 @@ impl OrderRow {
             looks: u32::try_from(self.looks).unwrap_or(0),
             failures: u32::try_from(self.failures).unwrap_or(0),
             split: self.split,
+            parted: u32::try_from(self.parted).unwrap_or(0),
         })
     }
 }

@@ -73,7 +73,7 @@ struct OrderColumns {
     lease_expires_at: Vec<Option<OffsetDateTime>>,
     looks: Vec<i32>,
     failures: Vec<i32>,
-    split: Vec<bool>,
+    parted: Vec<i32>,
     proven_at: Vec<Option<OffsetDateTime>>,
     admitted_at: Vec<Option<OffsetDateTime>>,
     hold_until: Vec<Option<OffsetDateTime>>,
@@ -115,7 +115,7 @@ impl OrderColumns {
         self.lease_expires_at.push(lease_expires_at.map(sql_instant));
         self.looks.push(clamped(order.looks));
         self.failures.push(clamped(order.failures));
-        self.split.push(order.split);
+        self.parted.push(clamped(order.parted));
         let proven_at = match stage {
             Stage::Accepted { proven_at } => *proven_at,
             _ => None,
@@ -323,7 +323,7 @@ async fn write(
         &orders.lease_expires_at as &[Option<OffsetDateTime>],
         &orders.looks,
         &orders.failures,
-        &orders.split,
+        &orders.parted,
         &orders.proven_at as &[Option<OffsetDateTime>],
         &orders.admitted_at as &[Option<OffsetDateTime>],
         &orders.hold_until as &[Option<OffsetDateTime>],
