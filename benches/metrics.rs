@@ -28,6 +28,7 @@ use lockkeeper::telemetry::install_recorder;
 use lockkeeper_benches::console::{number, say};
 use lockkeeper_benches::pages::Pages;
 use rehearsal::ca::{CaConfig, RehearsalCa};
+use rehearsal::rules::CaRules;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -42,7 +43,7 @@ const CENSUSES: usize = 5;
 
 /// Tenants, names, wishes, and orders: nine in ten names have a certificate, the first ones an order that does not rest,
 /// one in a hundred fails.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 13] = [
     "insert into tenants (tenant_id, slug, created_at)
      select gen_random_uuid(), concat('tenant-', nr), '2026-01-01' from generate_series(1, $1::bigint) as nr",
     "create temporary table owners as
@@ -69,12 +70,37 @@ const ROWS: [&str; 9] = [
     "insert into renewals (certificate_id, account_id, order_id, not_after, renew_at, look_at)
      select certificate_id, account_id, order_id, not_after, '2031-01-01', '2031-01-01'
      from issued_certificates where $1::bigint > 0",
-    // Parked, so that no worker takes them while the scrape is measured.
+    // All due late, so that no worker takes them while others are measured.
     "insert into orders (order_id, tenant_id, certificate_id, account_id, names, lane, stage, due_at, accepted_at,
          fault_class, fault_detail)
      select gen_random_uuid(), tenant_id, certificate_id, account_id, names, 3, 'parked', '2031-01-01', '2026-01-01',
          'connection', 'refused'
-     from certificates where external_id::bigint <= $1::bigint",
+     from certificates where external_id::bigint <= $1::bigint and external_id::bigint % 3 = 0",
+    "insert into orders (order_id, tenant_id, certificate_id, account_id, names, lane, stage, due_at, accepted_at,
+         admitted_at, hold_until, asks, ca_order_url, finalize_url, ca_expires_at)
+     select gen_random_uuid(), tenant_id, certificate_id, account_id, names, external_id::bigint % 4,
+         (array['placed', 'presented', 'submitted', 'ready'])[external_id::bigint % 4 + 1], '2031-01-01', '2026-01-01',
+         '2026-01-01', '2031-01-01', 1, concat('https://ca.test/open/', external_id), 'https://ca.test/f', '2031-01-01'
+     from certificates where external_id::bigint <= $1::bigint and external_id::bigint % 3 > 0",
+    "insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, identifier, status, origin,
+         challenge_type, challenge_url, token, key_authorization, opened_at, expires_at, submit_intended_at, submitted_at,
+         settled_at, settle_at)
+     select gen_random_uuid(), tenant_id, account_id, order_id, concat(ca_order_url, '/a'), names[1], 'pending', 'ours',
+         'http-01', concat(ca_order_url, '/c'), 't', 't.k', '2026-11-01', '2031-01-01', submitted, submitted, submitted,
+         '2031-01-01'
+     from orders
+     cross join lateral (
+         select case when stage = 'submitted' then timestamptz '2026-11-01' end as submitted) as at_the_ca
+     where stage in ('placed', 'presented', 'submitted') and $1::bigint > 0",
+    "insert into authorizations (authorization_id, tenant_id, account_id, order_id, url, identifier, status, origin,
+         opened_at, expires_at, settled_at, final_at, fault_class, fault_detail)
+     select gen_random_uuid(), tenant_id, account_id, order_id, concat(ca_order_url, '/f'), names[1], 'invalid', 'ours',
+         '2026-11-01', '2026-11-08', '2026-11-01', '2026-11-01', 'connection_refused', 'nobody listens'
+     from orders where stage = 'issued' and right(ca_order_url, 1) = '1' and $1::bigint > 0",
+    "insert into events (event_id, tenant_id, kind, subject, certificate_id, order_id, data, happened_at)
+     select gen_random_uuid(), tenant_id, 'certificate.issued', concat('crt_', certificate_id), certificate_id, order_id,
+         '{}', issued_at
+     from issued_certificates where $1::bigint > 0",
     "insert into hostname_backoffs (account_id, hostname, failures, blocked_until, at_ca, fault_class, fault_detail,
          failed_at)
      select account_id, names[1], 1, '2031-01-01', false,
@@ -113,7 +139,7 @@ async fn fill(pool: &PgPool, hostnames: i64, tenants: i64, in_flight: i64) -> Re
     for (place, statement) in ROWS.into_iter().enumerate() {
         let amount = match place {
             0 => tenants,
-            7 => in_flight,
+            7 | 8 => in_flight,
             _ => hostnames,
         };
         let query = sqlx::query(statement);
@@ -157,7 +183,9 @@ async fn main() -> Result<()> {
     // The database runs as a user of its own, who has to get in.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
     let cluster = PrivateCluster::start(&folder.path().join("database")).await?;
-    let ca = RehearsalCa::start(CaConfig::default()).await?;
+    // It is not asked to validate anything: nothing here is the fleet's.
+    let rules = CaRules { always_valid: true, ..CaRules::default() };
+    let ca = RehearsalCa::start(CaConfig { rules, ..CaConfig::default() }).await?;
     let config = configuration(folder.path(), &cluster.url(), &ca.directory_url())?;
     let app = App::start(Launch {
         config,

@@ -83,6 +83,36 @@ async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// At whatever moment between two tokens it comes, and whatever was promised to whom by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whenever_one_site_comes_the_next_token_is_its_own() -> anyhow::Result<()> {
+    const PHASES: u32 = 12;
+    let scene = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE);
+    let (mut rehearsal, database) = scene.start().await?;
+    for tenant in ["flood", "other"] {
+        rehearsal.import(&sites(tenant, 0..150)).await?;
+    }
+    for phase in 0..PHASES {
+        rehearsal.run_until(START.after(MINUTE * (10 + 4 * phase) + MINUTE * phase / PHASES)).await?;
+        rehearsal.import(&sites(&format!("single-{phase}"), 0..1)).await?;
+    }
+    rehearsal.run_until(START.after(MINUTE * (10 + 4 * PHASES))).await?;
+    let report = rehearsal.report().await?;
+    rehearsal.stop().await?;
+    database.remove().await?;
+    let waits: Vec<_> = report
+        .issuances
+        .iter()
+        .filter(|one| one.tenant.starts_with("single"))
+        .map(|one| (one.tenant.as_str(), one.wished_at.until(one.issued_at)))
+        .collect();
+    assert_eq!(waits.len(), 12, "{waits:?}");
+    // It takes as long as an order does after its token has come.
+    let late: Vec<_> = waits.iter().filter(|(_, wait)| *wait > MINUTE * 5 / 4).collect();
+    assert!(late.is_empty(), "{late:?} of {waits:?}");
+    Ok(())
+}
+
 /// Four replicas with sixteen places each: whatever is under way, one new-order is refused, and no second one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_that_is_smaller_than_told_is_learnt_from_one_refusal() -> anyhow::Result<()> {

@@ -292,9 +292,11 @@ impl Dispatcher {
         let (Call::Any(seats) | Call::Exempt(seats)) = call;
         let now = self.parts.clock.now();
         let lanes = self.turns.lanes().to_vec();
+        // Whoever is to be through the gate as soon as it opens has to be proven by then.
+        let opens_by = if proving { now.after(PROVEN_AHEAD) } else { now };
         let wanted = match call {
             Call::Exempt(_) => InLine { stand, lanes, only_exempt: true },
-            Call::Any(_) if now < self.bulk_closed_until => {
+            Call::Any(_) if self.bulk_closed_until > opens_by => {
                 let exempt = InLine { stand, lanes: vec![Lane::Bulk], only_exempt: true };
                 self.start_in_line(exempt, seats, proving).await?;
                 let lanes = lanes.into_iter().filter(|lane| *lane != Lane::Bulk).collect();
