@@ -65,7 +65,7 @@ const ROWS: [&str; 13] = [
     "insert into issued_certificates (order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256,
          spki_sha256, issuer, chain_pem, key_sealed, not_before, not_after, issued_at, renewal_planned)
      select order_id, certificate_id, tenant_id, account_id, names, order_id, '\\x00', '\\x00', 'bench', '', '\\x00',
-         '2026-01-01', timestamptz '2031-01-01' + (random() * 90 || ' days')::interval, '2026-01-01', true
+         '2026-01-01', timestamptz '2031-01-01' + random() * interval '90 days', '2026-01-01', true
      from orders where stage = 'issued' and $1::bigint > 0",
     "insert into renewals (certificate_id, account_id, order_id, not_after, renew_at, look_at)
      select certificate_id, account_id, order_id, not_after, '2031-01-01', '2031-01-01'
