@@ -1,5 +1,6 @@
 -- $1 tenant or null, $2 now, $3 account, $4 after, $5 rows; then the filters, each null where it does not matter: $6 tenant's
--- slug, $7 external id, $8 labels, $9 how it begins, $10 what comes after all that begin so, $11 status, $12 failure class.
+-- slug, $7 external id, $8 labels, $9 how it begins, $10 what comes after all that begin so, $11 status, $12 failure class;
+-- $13 the only names that are looked at.
 -- The words for a status are found as `explanations` finds them.
 with seen as (
     select
@@ -53,6 +54,7 @@ with seen as (
         limit 1
     ) as wished on true
     where hostnames.releasing_since is null
+        and ($13::text[] is null or hostnames.hostname = any($13))
         and ($1::uuid is null or hostnames.tenant_id = $1)
         and ($4::text is null or hostnames.hostname collate "C" > $4)
         and ($6::text is null or tenants.slug = $6)

@@ -5,6 +5,7 @@ mod connections;
 mod failover;
 mod lanes;
 mod long_lines;
+mod rare_statuses;
 mod refusals;
 mod responders;
 mod restarts;
