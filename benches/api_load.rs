@@ -193,12 +193,12 @@ fn scripts(size: u64) -> Vec<(&'static str, String)> {
         ("list_orders", get(&format!("\"/v1/orders?tenant=bench-\" .. math.random({TENANTS}) - 1"))),
         ("find_by_hostname", get(&format!("\"/v1/certificates?hostname=www\" .. math.random({size}) .. \".example.com\""))),
         (
-            "write",
-            "made = made + 1\n\
-             local name = \"w\" .. seed .. \"-\" .. made .. \"-\" .. os.time()\n\
-             headers[\"content-type\"] = \"text/csv\"\n\
-             local body = \"tenant,external_id,names,challenge,labels\\nbench-1,\" .. name .. \",\" .. name .. \".example.org,http-01,\\n\"\n\
-             return wrk.format(\"POST\", \"/v1/imports\", headers, body)"
+            // Each thread of the load has a table of its own, at an address of its own.
+            "put",
+            "made = made + 1\nme = me or tostring({}):match(\"0x(%w+)\")\n\
+             headers[\"content-type\"] = \"application/json\"\n\
+             local name = \"w\" .. seed .. \"-\" .. me .. \"-\" .. made .. \"-\" .. os.time() .. \".example.org\"\n\
+             return wrk.format(\"PUT\", \"/v1/hostnames/\" .. name, headers, '{\"tenant\":\"bench-1\"}')"
                 .to_owned(),
         ),
     ]
@@ -227,7 +227,7 @@ async fn start_service(folder: &Path, database: &str) -> Result<(Child, SocketAd
         &config,
         format!(
             "[data]\nfolder = \"{}\"\n[database]\nurl = {database:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
-             [metrics]\nlisten = \"127.0.0.1:0\"\n\
+             requests_per_minute = 0\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
              [ca]\nprofile = \"rehearsal\"\ndirectory_url = \"http://127.0.0.1:9/directory\"\nagree_to_terms = true\n\
              [worker]\nroles = [\"api\"]\n",
             folder.join("data").display()
