@@ -91,6 +91,9 @@ impl Stage {
         "cancelled",
     ];
 
+    /// Those after which nothing of it goes on at the CA but settling.
+    pub const ENDED: [&str; 3] = ["issued", "failed", "cancelled"];
+
     /// The spelling in the database, the API and the metrics.
     pub fn as_str(&self) -> &'static str {
         match self {

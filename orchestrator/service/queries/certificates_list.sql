@@ -1,5 +1,6 @@
 -- $1 tenant or null, $2 now, $3 after, $4 rows; then the filters, each null where it does not matter:
--- $5 certificate, $6 tenant's slug, $7 external id, $8 hostname, $9 status, $10 labels, $11 failure class, $12 expires before
+-- $5 certificate, $6 tenant's slug, $7 external id, $8 hostname, $9 status, $10 labels, $11 failure class, $12 expires before;
+-- $13 the only ones that are looked at
 with seen as (
     select
         certificates.certificate_id, certificates.tenant_id, tenants.slug as tenant, certificates.external_id,
@@ -61,6 +62,7 @@ with seen as (
         and ($10::jsonb is null or certificates.labels @> $10)
         and ($11::text is null or latest.fault_class = $11)
         and ($12::timestamptz is null or current.not_after < $12)
+        and ($13::uuid[] is null or certificates.certificate_id = any($13))
 )
 select
     certificate_id, tenant_id, tenant, external_id, names, challenge, labels, created_at, updated_at, version,

@@ -106,7 +106,7 @@ pub async fn list(
     filter: &AuthorizationFilter,
     page: &Page,
 ) -> Result<Listing<AuthorizationView>, StoreError> {
-    let mut conn = store.read_as(viewer).await?;
+    let mut conn = store.list_as(viewer).await?;
     let found = select(&mut *conn, viewer, None, filter, page).await?;
     Ok(page.listing(found, |authorization| authorization.id.0))
 }

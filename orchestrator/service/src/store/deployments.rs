@@ -195,7 +195,7 @@ pub async fn list(
     page: &Page,
 ) -> Result<Listing<DeploymentView>, StoreError> {
     let wanted = Wanted { after: page.after(), rows: page.rows_to_read(), ..Wanted::default() };
-    let found = select(&mut *store.read_as(viewer).await?, viewer, &wanted, filter).await?;
+    let found = select(&mut *store.list_as(viewer).await?, viewer, &wanted, filter).await?;
     Ok(page.listing(found, |deployment| deployment.id.0))
 }
 

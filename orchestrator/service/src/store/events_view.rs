@@ -158,7 +158,22 @@ pub async fn list(
     filter: &EventFilter,
     page: &Page,
 ) -> Result<Listing<EventView>, StoreError> {
-    let mut own = store.read_as(viewer).await?;
+    let mut own = store.list_as(viewer).await?;
+    let of_all = viewer.tenant_id().is_none() && filter.tenant.is_none();
+    if of_all && !filter.kinds.is_empty() && filter.subject.is_none() && filter.certificate.is_none() {
+        let rows = sqlx::query_file!(
+            "queries/events_of_kinds.sql",
+            page.after(),
+            page.rows_to_read(),
+            &filter.kinds,
+            filter.since.map(Mint::floor)
+        )
+        .fetch_all(&mut *own)
+        .await
+        .map_err(StoreError::of("events_view.of_kinds"))?;
+        let views = rows.into_iter().map(|row| row!(row).seen_by(viewer)).collect();
+        return Ok(page.listing(views, |event: &EventView| event.id.0));
+    }
     let rows = sqlx::query_file!(
         "queries/events_list.sql",
         viewer.tenant_id(),
@@ -260,7 +275,7 @@ pub async fn follow(
     if until.xid == place.xid && until.seq == place.seq {
         return Ok(Followed { events: Vec::new(), place: place.clone(), more: false });
     }
-    let mut own = store.read_as(viewer).await?;
+    let mut own = store.list_as(viewer).await?;
     let rows = sqlx::query_file!(
         "queries/events_follow.sql",
         viewer.tenant_id(),

@@ -34,17 +34,21 @@ pub(super) enum Side {
 /// A connection on which one viewer reads. Give it back by dropping it.
 #[derive(Debug)]
 pub(super) enum Reading {
-    All(PoolConnection<Postgres>),
-    Own(Transaction<'static, Postgres>),
+    Connection(PoolConnection<Postgres>),
+    Transaction(Transaction<'static, Postgres>),
 }
+
+/// A statement with a dozen filters, each null where it does not matter, has no plan that is good for all of them: planned
+/// once for whatever is asked, it would read the whole of a table where a name is asked for. So it is planned each time.
+const PLAN_EACH: &str = "set local plan_cache_mode = force_custom_plan";
 
 impl Deref for Reading {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
         match self {
-            Self::All(connection) => connection,
-            Self::Own(transaction) => transaction,
+            Self::Connection(connection) => connection,
+            Self::Transaction(transaction) => transaction,
         }
     }
 }
@@ -52,8 +56,8 @@ impl Deref for Reading {
 impl DerefMut for Reading {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match self {
-            Self::All(connection) => connection,
-            Self::Own(transaction) => transaction,
+            Self::Connection(connection) => connection,
+            Self::Transaction(transaction) => transaction,
         }
     }
 }
@@ -91,9 +95,20 @@ impl Store {
         if let Viewer::Tenant(tenant) = viewer
             && self.fence_stands().await?
         {
-            return self.begin_behind(tenant, Side::Reads, "fence.read").await.map(Reading::Own);
+            return self.begin_behind(tenant, Side::Reads, "fence.read").await.map(Reading::Transaction);
         }
-        self.pool().acquire().await.map(Reading::All).map_err(StoreError::of("fence.connection"))
+        self.pool().acquire().await.map(Reading::Connection).map_err(StoreError::of("fence.connection"))
+    }
+
+    /// The same, for lists that are filtered in many ways.
+    pub(super) async fn list_as(&self, viewer: Viewer) -> Result<Reading, StoreError> {
+        if let Viewer::Tenant(tenant) = viewer
+            && self.fence_stands().await?
+        {
+            return self.begin_behind(tenant, Side::Reads, "fence.list").await.map(Reading::Transaction);
+        }
+        let begin = AssertSqlSafe(format!("begin read only; {PLAN_EACH}"));
+        self.pool().begin_with(begin).await.map(Reading::Transaction).map_err(StoreError::of("fence.list"))
     }
 
     /// Whatever a tenant can reach writes in this: of a tenant, Postgres takes its own rows alone.
@@ -122,7 +137,8 @@ impl Store {
             Side::Writes => ("begin", "lockkeeper_tenant_writer"),
         };
         let statements = format!(
-            "{begin}; select set_config('role', '{role}', true), set_config('lockkeeper.tenant', '{tenant}', true)"
+            "{begin}; {PLAN_EACH}; \
+             select set_config('role', '{role}', true), set_config('lockkeeper.tenant', '{tenant}', true)"
         );
         self.pool().begin_with(AssertSqlSafe(statements)).await.map_err(StoreError::of(name))
     }

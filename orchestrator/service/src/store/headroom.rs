@@ -1,7 +1,5 @@
 //! What is left of everything that the CA counts, by our own books.
 
-use std::collections::BTreeMap;
-
 use issuance::demand::{self, HORIZONS};
 use issuance::gcra::Bucket;
 use issuance::ids::AccountId;
@@ -33,7 +31,6 @@ pub struct Headroom {
     pub seeks_more_until: Option<Timestamp>,
     pub pending_authorizations: PendingBudget,
     pub limits: Vec<LimitHeadroom>,
-    pub orders_by_stage: BTreeMap<String, u64>,
     pub hostnames_in_backoff: u64,
     /// Until a person opens the CA's link.
     pub paused_names: Vec<PausedView>,
@@ -154,7 +151,6 @@ pub async fn read(
             remaining: max.saturating_sub(recovery_reserve).saturating_sub(reserved + held),
         },
         limits: limits(store, now, account, &row.ca, profile).await?,
-        orders_by_stage: orders_by_stage(store, account).await?,
         hostnames_in_backoff: count(row.in_backoff),
         ca: row.ca,
         paused_names: pauses::list(store, account).await?,
@@ -261,15 +257,4 @@ async fn limits(
         }
     };
     Ok(limits.into_iter().map(headroom).collect())
-}
-
-async fn orders_by_stage(store: &Store, account: AccountId) -> Result<BTreeMap<String, u64>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select stage, count(*) as "orders!" from orders where account_id = $1 group by stage"#,
-        account.0,
-    )
-    .fetch_all(store.pool())
-    .await
-    .map_err(StoreError::of("headroom.orders"))?;
-    Ok(rows.into_iter().map(|row| (row.stage, count(row.orders))).collect())
 }

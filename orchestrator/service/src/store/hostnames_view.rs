@@ -7,9 +7,10 @@ use issuance::ids::{AccountId, CertificateId, TenantId};
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
+use super::candidates;
 use super::explanations::HostnameStatus;
 use super::page::{Listing, Page};
 use super::viewer::Viewer;
@@ -48,14 +49,6 @@ pub struct HostnameFilter {
     pub failure_class: Option<FailureClass>,
 }
 
-/// Rows from which candidates are taken. Where there are more, so many names stand so that walking along all of them finds a
-/// page soon.
-const CANDIDATES_MAX: i64 = 50_000;
-/// Candidates that are looked at by one statement.
-const CHUNK: usize = 500;
-/// Chunks of candidates that are read at a time.
-const CHUNKS: usize = 4;
-
 /// In the order of the names, byte by byte.
 pub async fn list(
     store: &Store,
@@ -65,7 +58,7 @@ pub async fn list(
     filter: &HostnameFilter,
     page: &Page,
 ) -> Result<Listing<HostnameSummary>, StoreError> {
-    let mut conn = store.read_as(viewer).await?;
+    let mut conn = store.list_as(viewer).await?;
     let asked = Asked { viewer, account, now, filter };
     let wanted = usize::try_from(page.rows_to_read()).unwrap_or(usize::MAX);
     let mut after = page.after_text().map(str::to_owned);
@@ -75,49 +68,18 @@ pub async fn list(
             found.extend(asked.select(&mut conn, after.as_deref(), page.rows_to_read(), None).await?);
             break;
         };
-        for chunk in names.chunks(CHUNK) {
+        for chunk in names.chunks(candidates::CHUNK) {
             if found.len() < wanted {
                 found.extend(asked.select(&mut conn, None, page.rows_to_read(), Some(chunk)).await?);
             }
         }
         after = names.last().cloned();
-        if names.len() < CHUNK * CHUNKS {
+        if names.len() < candidates::BATCH {
             break;
         }
     }
     found.truncate(wanted);
     Ok(page.listing_by_text(found, |one| &one.hostname))
-}
-
-/// Where names are found that stand as is asked for.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sources {
-    /// Orders that go on, and certificates that have expired.
-    under_way: bool,
-    /// Orders that are parked, and names that rest.
-    resting: bool,
-    /// Orders that came to nothing.
-    ended: bool,
-}
-
-impl Sources {
-    /// `None`: so can most names, or none can be told from the others.
-    fn of(filter: &HostnameFilter) -> Option<Self> {
-        match filter.status {
-            Some(HostnameStatus::Active | HostnameStatus::Unused) => None,
-            Some(HostnameStatus::Issuing | HostnameStatus::RateLimited) => {
-                Some(Self { under_way: true, ..Self::default() })
-            }
-            Some(HostnameStatus::Failed) => Some(Self { ended: true, ..Self::default() }),
-            Some(
-                HostnameStatus::NotReady
-                | HostnameStatus::Resting
-                | HostnameStatus::Suspended
-                | HostnameStatus::PausedAtCa,
-            ) => Some(Self { resting: true, ..Self::default() }),
-            None => filter.failure_class.map(|_| Self { resting: true, ended: true, ..Self::default() }),
-        }
-    }
 }
 
 /// What is asked for, by whom, and when.
@@ -129,46 +91,18 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The next of the only names that can stand as they are asked for: few among very many, which are found without looking
-    /// at those. `None`: all names are walked along, because so many can, or because it is cheap.
+    /// The next of the only names that can stand so. `None`: all are walked along.
     async fn candidates(
         &self,
         conn: &mut PgConnection,
         after: Option<&str>,
     ) -> Result<Option<Vec<String>>, StoreError> {
-        let Some(sources) = Sources::of(self.filter) else { return Ok(None) };
         // The names of one tenant are few, and have an index of their own.
         if self.viewer.tenant_id().is_some() || self.filter.tenant.is_some() {
             return Ok(None);
         }
-        // With a status, what is wrong may be told by another row than the one that is found.
-        let class = self.filter.failure_class.filter(|_| self.filter.status.is_none());
-        // Rows that came a moment ago are in no statistics.
-        let mut tx = conn.begin().await.map_err(StoreError::of("hostnames.candidates"))?;
-        sqlx::query("select set_config('enable_seqscan', 'off', true)")
-            .execute(&mut *tx)
-            .await
-            .map_err(StoreError::of("hostnames.plan"))?;
-        let rows = sqlx::query_file!(
-            "queries/hostnames_candidates.sql",
-            self.account.0,
-            sql_instant(self.now),
-            sources.under_way,
-            sources.resting,
-            sources.ended,
-            class.map(FailureClass::as_str),
-            after,
-            self.filter.prefix.as_deref(),
-            self.beyond(),
-            CANDIDATES_MAX,
-            i64::try_from(CHUNK * CHUNKS).unwrap_or(i64::MAX)
-        )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(StoreError::of("hostnames.candidates"))?;
-        drop(tx);
-        let are_many = rows.first().is_some_and(|row| row.read >= CANDIDATES_MAX);
-        Ok((!are_many).then(|| rows.into_iter().map(|row| row.hostname).collect()))
+        let beyond = self.beyond();
+        candidates::hostnames(conn, self.account, self.now, self.filter, beyond.as_deref(), after).await
     }
 
     /// The first text after all that begin as is asked for: names are of letters, digits, hyphens and dots.

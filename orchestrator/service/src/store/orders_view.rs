@@ -1,6 +1,7 @@
 //! Orders as tenants and the operator see them: every fact that is no secret.
 
 use issuance::ids::{AccountId, CertificateId, OrderId, TenantId};
+use issuance::order::Stage;
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,14 @@ pub struct OrderFilter {
     pub resting: Option<bool>,
 }
 
+impl OrderFilter {
+    /// Only what has ended rests: of other stages it is known, and those that do not rest are found by an index.
+    fn resting_or_known(&self) -> Option<bool> {
+        let goes_on = self.stage.is_some_and(|stage| !Stage::ENDED.contains(&stage));
+        self.resting.or(goes_on.then_some(false))
+    }
+}
+
 pub async fn list(
     store: &Store,
     viewer: Viewer,
@@ -126,7 +135,7 @@ async fn select(
     after: Option<Uuid>,
     rows: i64,
 ) -> Result<Vec<OrderView>, StoreError> {
-    let mut conn = store.read_as(viewer).await?;
+    let mut conn = store.list_as(viewer).await?;
     let found = sqlx::query_file!(
         "queries/orders_list.sql",
         viewer.tenant_id(),
@@ -137,7 +146,7 @@ async fn select(
         filter.certificate.map(|certificate| certificate.0),
         filter.stage,
         filter.lane.and_then(|lane| LANES.iter().position(|one| *one == lane)).map(|place| place as i16),
-        filter.resting,
+        filter.resting_or_known(),
     )
     .fetch_all(&mut *conn)
     .await

@@ -102,13 +102,19 @@ impl Store {
     ) -> Result<Vec<OrderId>, StoreError> {
         let mut tx = self.begin("rescues.wake").await?;
         let resting = sqlx::query!(
-            "select order_id, stage
-             from orders
-             where due_at is null and order_id in (
-                 select order_id from authorizations where account_id = $1 and final_at is null)
-             order by order_id
-             limit $2
-             for update skip locked",
+            // From what is open to its order, each by its key: nobody knows how few are both, and there are millions of orders.
+            "select resting.order_id, resting.stage
+             from (
+                 select distinct order_id from authorizations where account_id = $1 and final_at is null
+                 order by order_id
+             ) as open
+             cross join lateral (
+                 select order_id, stage from orders
+                 where orders.order_id = open.order_id and due_at is null
+                 offset 0
+                 for update skip locked
+             ) as resting
+             limit $2",
             account.0,
             i64::from(limit)
         )
