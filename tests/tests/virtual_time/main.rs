@@ -86,17 +86,17 @@ async fn one_site_is_next_whoever_has_brought_hundreds() -> anyhow::Result<()> {
 /// At whatever moment between two tokens it comes, and whatever was promised to whom by then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whenever_one_site_comes_the_next_token_is_its_own() -> anyhow::Result<()> {
-    const PHASES: u32 = 12;
+    const PHASES: u32 = 6;
     let scene = Scene::limited(LimitName::NewOrdersPerAccount, 5, MINUTE);
     let (mut rehearsal, database) = scene.start().await?;
     for tenant in ["flood", "other"] {
-        rehearsal.import(&sites(tenant, 0..150)).await?;
+        rehearsal.import(&sites(tenant, 0..60)).await?;
     }
     for phase in 0..PHASES {
-        rehearsal.run_until(START.after(MINUTE * (10 + 4 * phase) + MINUTE * phase / PHASES)).await?;
+        rehearsal.run_until(START.after(MINUTE * (6 + 3 * phase) + MINUTE * phase / PHASES)).await?;
         rehearsal.import(&sites(&format!("single-{phase}"), 0..1)).await?;
     }
-    rehearsal.run_until(START.after(MINUTE * (10 + 4 * PHASES))).await?;
+    rehearsal.run_until(START.after(MINUTE * (6 + 3 * PHASES))).await?;
     let report = rehearsal.report().await?;
     rehearsal.stop().await?;
     database.remove().await?;
@@ -106,7 +106,7 @@ async fn whenever_one_site_comes_the_next_token_is_its_own() -> anyhow::Result<(
         .filter(|one| one.tenant.starts_with("single"))
         .map(|one| (one.tenant.as_str(), one.wished_at.until(one.issued_at)))
         .collect();
-    assert_eq!(waits.len(), 12, "{waits:?}");
+    assert_eq!(waits.len(), 6, "{waits:?}");
     // It takes as long as an order does after its token has come.
     let late: Vec<_> = waits.iter().filter(|(_, wait)| *wait > MINUTE * 5 / 4).collect();
     assert!(late.is_empty(), "{late:?} of {waits:?}");
