@@ -58,7 +58,7 @@ soak:
 # What was found and how much was sent is printed.
 api-fuzz:
 	@.ci/setup postgresql schemathesis nextest
-	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) .ci/with-postgres cargo nextest run --workspace --cargo-quiet --test api \
+	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) .ci/with-postgres cargo nextest run --workspace --profile fuzz --cargo-quiet --test api \
 		-E 'binary(api) & test(/^fuzz::/)' --no-capture
 
 audit:
@@ -74,5 +74,5 @@ prepare:
 
 openapi:
 	@.ci/setup postgresql nextest
-	RENEW=1 .ci/with-postgres cargo nextest run --workspace --cargo-quiet --test api \
+	RENEW=1 .ci/with-postgres cargo nextest run --workspace --profile fuzz --cargo-quiet --test api \
 		-E 'binary(api) & test(the_description_is_the_one_that_is_kept)'
