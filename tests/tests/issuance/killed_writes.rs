@@ -34,7 +34,8 @@ const REQUESTS: usize = 30;
 const KILLS: u32 = 4;
 const DESCRIPTION: &str = include_str!("../../../deploy/openapi.json");
 /// What a process that was killed may leave half done and nobody sees; and what is written by the service itself.
-const NOT_COUNTED: [&str; 4] = ["events", "import_faults", "import_items", "imports"];
+const NOT_COUNTED: [&str; 6] =
+    ["campaign_members", "campaign_samples", "events", "import_faults", "import_items", "imports"];
 
 /// One request by its name.
 #[derive(Debug, Clone)]

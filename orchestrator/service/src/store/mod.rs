@@ -17,6 +17,7 @@ pub mod authorizations_view;
 pub mod backoffs;
 pub mod bundles;
 mod candidates;
+pub mod campaigns;
 pub mod census;
 pub mod certificate_actions;
 pub mod certificate_wishes;
