@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 /// Everything that a webhook can be told, as documented.
-pub const KINDS: [&str; 23] = [
+pub const KINDS: [&str; 24] = [
     "hostname.ready",
     "hostname.failing",
     "hostname.blocked",
@@ -26,6 +26,7 @@ pub const KINDS: [&str; 23] = [
     "headroom.exhausted",
     "headroom.recovered",
     "import.completed",
+    "campaign.suggested",
     "campaign.started",
     "campaign.late",
     "campaign.done",

@@ -28,7 +28,7 @@ select
 from scanned
 join certificates using (certificate_id)
 join tenants on tenants.tenant_id = scanned.tenant_id
-left join renewals on renewals.order_id = scanned.order_id
+left join renewals on renewals.certificate_id = scanned.certificate_id and renewals.order_id = scanned.order_id
 where ($1::uuid is null or scanned.tenant_id = $1)
     and scanned.issued_at >= $4
     and scanned.issued_at <= $5

@@ -43,6 +43,6 @@ select
     case when renewals.renewal_id is not null then renewals.window_start end as "window_start?",
     case when renewals.renewal_id is not null then renewals.window_end end as "window_end?"
 from judged
-left join renewals on renewals.order_id = judged.order_id
+left join renewals on renewals.certificate_id = judged.certificate_id and renewals.order_id = judged.order_id
 where judged.fits or judged.is_last
 order by judged.issued_at, judged.order_id

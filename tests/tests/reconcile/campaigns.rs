@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use issuance::ids::CampaignId;
-use lockkeeper::api::campaigns::{WantedCampaign, WantedCampaignChange};
+use lockkeeper::api::campaigns::{CampaignPreview, WantedCampaign, WantedCampaignChange};
 use lockkeeper::cli::api_client::ApiClient;
 use lockkeeper::mishaps::{Act, Moment, Point};
 use lockkeeper::reconcile::{Campaigns, Pass, Reconciler};
@@ -12,6 +12,7 @@ use lockkeeper::store::campaigns::selection::CampaignSelector;
 use lockkeeper::store::campaigns::view::{CampaignDetail, CampaignView, MemberView};
 use lockkeeper::store::page::Listing;
 use lockkeeper_tests::fate::{Mishap, Plan, PlannedFate};
+use lockkeeper_tests::renewal_info::{RenewalInfoTransport, Told};
 use lockkeeper_tests::scripted_transport::{Fate, ScriptedTransport};
 use lockkeeper_tests::world::{CaChoice, csv, hostname, pairs};
 use rehearsal::fleet::Fault as SiteFault;
@@ -20,6 +21,15 @@ use rehearsal::rules::CaRules;
 use crate::renewal_world::{DAY, Renewing};
 use crate::world::{HOUR, WITHIN, spoil};
 
+/// Before and after the commits of the search, then of the orders, then of what is told, and in the middle of the next pass.
+const DEATHS: [(Moment, u64); 6] = [
+    (Moment::Before, 1),
+    (Moment::After, 1),
+    (Moment::Before, 1),
+    (Moment::After, 1),
+    (Moment::Before, 2),
+    (Moment::After, 3),
+];
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// A fleet with its certificates, and a replica's reconciler of campaigns.
@@ -227,9 +237,7 @@ async fn whoever_dies_each_certificate_is_replaced_once() -> anyhow::Result<()> 
         .await?;
     let transport = || ScriptedTransport::trusting(None, |_| Fate::Pass);
     scene.renewing.world.settings.renewal_seconds = Some(1);
-    for (moment, nth) in
-        [(Moment::Before, 1), (Moment::After, 1), (Moment::Before, 2), (Moment::After, 2), (Moment::After, 3)]
-    {
+    for (moment, nth) in DEATHS {
         let point = Point { moment, act: Act::Commit, what: "campaign" };
         let plan = Plan { point, nth, mishap: Mishap::Crash };
         let fate = PlannedFate::new(Some(plan), None, &scene.renewing.world.database_url);
@@ -301,6 +309,40 @@ async fn lost_keys_are_not_kept_and_what_came_by_itself_is_left_alone() -> anyho
     assert_eq!(different, [2, 2, 2], "each has a new key");
     assert_eq!(scene.signed()?, times("lost", &[2, 2, 2]));
     scene.renewing.stop().await
+}
+
+/// Many windows in the past at once are told of once, with what a campaign would name.
+#[tokio::test]
+async fn an_incident_suggests_a_campaign() -> anyhow::Result<()> {
+    let transport = RenewalInfoTransport::new(Told::Truth)?;
+    let ca = CaChoice::Rehearsal(CaRules::default());
+    let renewing = Renewing::start("pulled", 11, ca, Some(transport.clone())).await?;
+    renewing.pass().await?;
+    for _ in 0..2 {
+        let (start, end) = (renewing.now().before(HOUR), renewing.now().before(HOUR / 2));
+        transport.tell(Told::Window { start, end, explanation_url: None, retry_after_seconds: 3_600 });
+        renewing.leap_to(renewing.now().after(HOUR * 7));
+        assert_eq!(renewing.ari.pass(renewing.now()).await?.count("past"), 11);
+    }
+    let told: Vec<serde_json::Value> =
+        sqlx::query_scalar("select data from events where kind = 'campaign.suggested'")
+            .fetch_all(renewing.parts.store.pool())
+            .await?;
+    assert_eq!((told.len(), &told[0]["certificates"]), (1, &serde_json::json!(11)), "{told:?}");
+    let selector: CampaignSelector = serde_json::from_value(serde_json::json!({
+        "issuer": told[0]["issuers"][0], "issued_from": told[0]["issued_from"], "issued_until": told[0]["issued_until"],
+    }))?;
+    let api = renewing.world.client("one", &renewing.app)?;
+    let wanted = WantedCampaign {
+        reason: "as suggested".to_owned(),
+        deadline: renewing.now().after(DAY),
+        selector,
+        rate_per_hour: None,
+        new_keys: None,
+    };
+    let preview: CampaignPreview = api.post_json("/v1/campaigns?dry_run=true", &wanted).await?;
+    assert_eq!(preview.certificates, 11, "{preview:?}");
+    renewing.stop().await
 }
 
 /// A site that does not answer any more is told with its cause, holds nobody up, and is late in the end.

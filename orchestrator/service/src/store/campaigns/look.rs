@@ -26,6 +26,7 @@ impl Store {
             return Ok(Looked::default());
         };
         if held.counts.queued + held.counts.failed == 0 {
+            held.abandon().await?;
             return Ok(Looked::default());
         }
         let after = sqlx::query_scalar!("select looked_to from campaigns where campaign_id = $1", id.0)

@@ -129,6 +129,11 @@ impl Held {
         .map_err(StoreError::of("campaigns.count"))
     }
 
+    /// Lets it go with nothing changed. Dropped, it would be free a moment later, and the next step would find it held.
+    async fn abandon(self) -> Result<(), StoreError> {
+        self.tx.rollback().await.map_err(StoreError::of("campaigns.abandon"))
+    }
+
     async fn commit(self) -> Result<(), StoreError> {
         reach_write!(Before, "campaign", "campaigns.commit");
         self.tx.commit().await.map_err(StoreError::of("campaigns.commit"))?;

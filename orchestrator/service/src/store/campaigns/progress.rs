@@ -28,6 +28,7 @@ impl Store {
         let Some(mut held) = Held::take(self, id, "campaigns.conclude").await? else { return Ok(None) };
         sample(&mut held, now).await?;
         let Some(campaign) = view::one(&mut held.tx, Viewer::Operator, id, now).await? else {
+            held.abandon().await?;
             return Ok(None);
         };
         let standing: Standing = campaign.standing;

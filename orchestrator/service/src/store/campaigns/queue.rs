@@ -72,6 +72,7 @@ impl Store {
             return Ok(Queued::default());
         };
         if !held.is_running() || held.counts.waiting == 0 {
+            held.abandon().await?;
             return Ok(Queued::default());
         }
         let row = sqlx::query!("select rate_per_hour, next_at from campaigns where campaign_id = $1", id.0)
@@ -84,6 +85,7 @@ impl Store {
         let room = UNDERWAY_MAX.saturating_sub(held.counts.queued);
         let allowed = rate.map_or(room, |rate| rate.allows(now).min(room)).min(BATCH);
         if allowed == 0 {
+            held.abandon().await?;
             return Ok(Queued::default());
         }
         let decided = decide(&mut held, means, allowed, now).await?;

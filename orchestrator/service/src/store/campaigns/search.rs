@@ -35,6 +35,7 @@ impl Store {
         const NOTHING: Searched = Searched { found: 0, more: false };
         let Some(mut held) = Held::take(self, id, "campaigns.search").await? else { return Ok(NOTHING) };
         if !held.is_running() {
+            held.abandon().await?;
             return Ok(NOTHING);
         }
         let row = sqlx::query!(
@@ -47,7 +48,10 @@ impl Store {
         .fetch_optional(&mut *held.tx)
         .await
         .map_err(StoreError::of("campaigns.search"))?;
-        let Some(row) = row else { return Ok(NOTHING) };
+        let Some(row) = row else {
+            held.abandon().await?;
+            return Ok(NOTHING);
+        };
         let viewer =
             row.tenant_id.map_or(Viewer::Operator, |tenant| Viewer::Tenant(issuance::ids::TenantId(tenant)));
         let selector = CampaignSelector { serials: row.serials, ..row.selector.0 };
