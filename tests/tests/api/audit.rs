@@ -248,6 +248,7 @@ async fn resources(world: &World) -> Vec<(&'static str, &'static str, Answer)> {
 
 /// The life of a campaign.
 async fn campaigns(world: &World) -> Vec<(&'static str, &'static str, Answer)> {
+    const ONE: &str = "/v1/campaigns/{campaign}";
     let certificates = world.get("/v1/certificates?tenant=beta-co").await.json();
     let one = &certificates["data"][0];
     let names = one["names"].as_array().expect("names").iter();
@@ -264,7 +265,6 @@ async fn campaigns(world: &World) -> Vec<(&'static str, &'static str, Answer)> {
     let own = format!("/v1/campaigns/{}", made.json()["id"].as_str().expect("an id"));
     let changed = write(world, "PATCH", &own, &world.operator, &json!({ "status": "paused" })).await;
     let ended = write(world, "DELETE", &own, &world.operator, &Value::Null).await;
-    const ONE: &str = "/v1/campaigns/{campaign}";
     vec![("POST", "/v1/campaigns", made), ("PATCH", ONE, changed), ("DELETE", ONE, ended)]
 }
 

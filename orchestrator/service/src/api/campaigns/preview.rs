@@ -96,7 +96,7 @@ pub(super) async fn foresee(
     // One at a time: each takes a processor and some hundred megabytes.
     let _seat = api.forecast_seat.acquire().await.expect("nobody closes the seat");
     let selector = &wanted.selector;
-    let mut tally = Tally { serials: BTreeSet::new(), ..Tally::default() };
+    let mut tally = Tally::default();
     let mut cursor = Some(Cursor::start(selector));
     for _ in 0..BATCHES_MAX {
         let Some(from) = cursor else { break };

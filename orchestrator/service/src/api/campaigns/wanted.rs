@@ -125,36 +125,32 @@ fn select(errors: &mut Vec<ProblemEntry>, selector: &CampaignSelector, own: Opti
     if let Some(Err(error)) = selector.labels.as_deref().map(Selector::parse) {
         errors.push(at("labels", "not-acceptable", error.to_string()));
     }
-    let lists: [(&str, &[String], usize, fn(&str) -> bool, &str); 2] = [
-        (
-            "serials",
-            &selector.serials,
-            SERIALS_MAX,
-            |text| selection::serial(text).is_some(),
-            "a serial is up to 40 hexadecimal digits",
-        ),
-        (
-            "keys",
-            &selector.keys,
-            KEYS_MAX,
-            |text| selection::key(text).is_some(),
-            "a key is the SHA-256 of its SubjectPublicKeyInfo in 64 hexadecimal digits",
-        ),
-    ];
-    for (field, list, most, is_good, detail) in lists {
-        if list.len() > most {
-            errors.push(at(
-                field,
-                "out-of-range",
-                format!("{most} at the most: begin more than one campaign"),
-            ));
-            continue;
-        }
-        let wrong = list.iter().enumerate().filter(|(_, text)| !is_good(text)).take(ERRORS_SHOWN_MAX);
-        errors.extend(
-            wrong.map(|(place, _)| at(&format!("{field}/{place}"), "not-acceptable", detail.to_owned())),
-        );
+    list(errors, "serials", &selector.serials, SERIALS_MAX, |text| {
+        selection::serial(text).is_none().then_some("a serial is up to 40 hexadecimal digits")
+    });
+    list(errors, "keys", &selector.keys, KEYS_MAX, |text| {
+        let detail = "a key is the SHA-256 of its SubjectPublicKeyInfo in 64 hexadecimal digits";
+        selection::key(text).is_none().then_some(detail)
+    });
+}
+
+/// `fault`: what is wrong with one of the texts, if anything is.
+fn list(
+    errors: &mut Vec<ProblemEntry>,
+    field: &str,
+    texts: &[String],
+    most: usize,
+    fault: impl Fn(&str) -> Option<&'static str>,
+) {
+    if texts.len() > most {
+        let detail = format!("{most} at the most: begin more than one campaign");
+        errors.push(ProblemEntry::at(format!("/selector/{field}"), "out-of-range", detail));
+        return;
     }
+    let wrong = texts.iter().enumerate().filter_map(|(place, text)| Some((place, fault(text)?)));
+    errors.extend(wrong.take(ERRORS_SHOWN_MAX).map(|(place, detail)| {
+        ProblemEntry::at(format!("/selector/{field}/{place}"), "not-acceptable", detail)
+    }));
 }
 
 impl WantedCampaignChange {

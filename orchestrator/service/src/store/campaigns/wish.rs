@@ -28,7 +28,7 @@ pub struct NewCampaign {
 pub struct CampaignChange {
     pub is_paused: Option<bool>,
     pub deadline: Option<Timestamp>,
-    #[expect(clippy::option_option, reason = "it may stay, be another, or none")]
+    /// `Some(None)`: as many as the CA's limits allow.
     pub rate_per_hour: Option<Option<u32>>,
 }
 
