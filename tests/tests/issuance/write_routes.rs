@@ -9,6 +9,7 @@ use lockkeeper::clock::SystemClock;
 use serde_json::{Value, json};
 use sqlx::{PgPool, Row as _};
 
+use crate::campaign_writes;
 use crate::killed_writes::{Named, Sender};
 
 /// Writes that have no name to be sent again under, and why they need none.
@@ -67,13 +68,18 @@ fn host(of: &str) -> String {
     format!("{of}-killed.com")
 }
 
-async fn put(sender: &Sender, method: &'static str, path: &str, body: &Value) -> anyhow::Result<Value> {
+pub(crate) async fn put(
+    sender: &Sender,
+    method: &'static str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
     let made = sender.send_once(method, path, &body.to_string()).await?;
     ensure!((200..300).contains(&made.status), "{method} {path}: {made:?}");
     if made.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&made.body)?) }
 }
 
-fn id_in(view: &Value) -> anyhow::Result<String> {
+pub(crate) fn id_in(view: &Value) -> anyhow::Result<String> {
     Ok(view["id"].as_str().with_context(|| format!("no id in {view}"))?.to_owned())
 }
 
@@ -145,18 +151,7 @@ async fn hold(sender: &Sender, pool: &PgPool) -> anyhow::Result<Held> {
     put(sender, "PUT", &skip, &json!({ "note": "it is right" })).await?;
     let user = json!({ "name": "eve@example.com", "role": "viewer", "password": "correct horse battery" });
     others.insert("user", id_in(&put(sender, "POST", "/v1/users", &user).await?)?);
-    sqlx::raw_sql(
-        "insert into issued_certificates (order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256,
-             spki_sha256, issuer, chain_pem, not_before, not_after, issued_at)
-         select order_id, certificate_id, tenant_id, account_id, names, '0b', sha256('a'), sha256('b'), 'CN=campaigns', 'x',
-             accepted_at, '2126-11-28', accepted_at
-         from orders where names = '{crt-bundle-killed.com}'",
-    )
-    .execute(pool)
-    .await?;
-    for of in ["campaign-change", "campaign-cancel"] {
-        others.insert(of, id_in(&put(sender, "POST", "/v1/campaigns", &campaign()).await?)?);
-    }
+    others.extend(campaign_writes::hold(sender, pool).await?);
     // Files that change nothing: what follows from them, in the background, is nothing either.
     for (of, mode, status) in [
         ("imp-cancel", "preview", "preview"),
@@ -171,15 +166,6 @@ async fn hold(sender: &Sender, pool: &PgPool) -> anyhow::Result<Held> {
         others.insert(of, id);
     }
     Ok(Held { certificates, orders, others })
-}
-
-/// About a certificate that no other write here is about.
-fn campaign() -> Value {
-    json!({
-        "reason": "the CA revokes it",
-        "deadline": SystemClock.now().after(std::time::Duration::from_hours(24)),
-        "selector": { "issuer": "campaigns" },
-    })
 }
 
 /// One of each, in an order in which neighbours have nothing in common that would make one wait for the other's end.
@@ -235,11 +221,7 @@ pub(crate) async fn all(sender: &Sender, pool: &PgPool) -> anyhow::Result<Vec<Na
         "tenant.changed",
     );
     add("DELETE", "/v1/tenants/{tenant}", &[("tenant", "empty")], Value::Null, "tenant.deleted");
-    add("POST", "/v1/campaigns", &[], campaign(), "campaign.started");
-    let own = [("campaign", other("campaign-change"))];
-    add("PATCH", "/v1/campaigns/{campaign}", &own, json!({ "status": "paused" }), "campaign.paused");
-    let own = [("campaign", other("campaign-cancel"))];
-    add("DELETE", "/v1/campaigns/{campaign}", &own, Value::Null, "campaign.cancelled");
+    campaign_writes::add(&mut add, other("campaign-change"), other("campaign-cancel"));
     add("POST", "/v1/webhooks", &[], json!({ "url": "https://panel.example.com/other" }), "webhook.created");
     add(
         "DELETE",

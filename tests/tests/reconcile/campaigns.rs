@@ -21,14 +21,14 @@ use rehearsal::rules::CaRules;
 use crate::renewal_world::{DAY, Renewing};
 use crate::world::{HOUR, WITHIN, spoil};
 
-/// Before and after the commits of the search, then of the orders, then of what is told, and in the middle of the next pass.
+/// Before and after the commits of the search, then of the orders; after the first look at them, and at the next commit.
 const DEATHS: [(Moment, u64); 6] = [
     (Moment::Before, 1),
     (Moment::After, 1),
     (Moment::Before, 1),
     (Moment::After, 1),
     (Moment::Before, 2),
-    (Moment::After, 3),
+    (Moment::After, 1),
 ];
 const MINUTE: Duration = Duration::from_mins(1);
 

@@ -66,7 +66,7 @@ impl Store {
             .execute(&mut *held.tx)
             .await
             .map_err(StoreError::of("campaigns.looked"))?;
-        held.commit().await?;
+        held.keep().await?;
         Ok(looked)
     }
 }

@@ -134,7 +134,8 @@ impl Held {
         self.tx.rollback().await.map_err(StoreError::of("campaigns.abandon"))
     }
 
-    async fn commit(self) -> Result<(), StoreError> {
+    /// Ends it with everything kept.
+    async fn keep(self) -> Result<(), StoreError> {
         reach_write!(Before, "campaign", "campaigns.commit");
         self.tx.commit().await.map_err(StoreError::of("campaigns.commit"))?;
         reach_write!(After, "campaign", "campaigns.commit");

@@ -78,7 +78,7 @@ impl Store {
             })
             .collect();
         events::append(&mut held.tx, &Mint::at(now), now, &Actor::service("campaigns"), &told).await?;
-        held.commit().await?;
+        held.keep().await?;
         Ok(Some(campaign))
     }
 }

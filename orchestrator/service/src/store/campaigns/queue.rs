@@ -111,7 +111,7 @@ impl Store {
             .await
             .map_err(StoreError::of("campaigns.next"))?;
         }
-        held.commit().await?;
+        held.keep().await?;
         let done = queued + failed + skipped;
         let number = |count: i64| u64::try_from(count).unwrap_or(0);
         Ok(Queued {

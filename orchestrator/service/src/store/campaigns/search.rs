@@ -79,7 +79,7 @@ impl Store {
         .execute(&mut *held.tx)
         .await
         .map_err(StoreError::of("campaigns.found"))?;
-        held.commit().await?;
+        held.keep().await?;
         Ok(Searched { found: u64::try_from(added).unwrap_or(0), more: batch.next.is_some() })
     }
 }
