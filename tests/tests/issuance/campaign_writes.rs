@@ -5,8 +5,7 @@ use lockkeeper::clock::SystemClock;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::killed_writes::Sender;
-use crate::write_routes::{id_in, put};
+use crate::killed_writes::{Sender, id_in, put};
 
 fn campaign() -> Value {
     json!({

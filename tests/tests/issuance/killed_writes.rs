@@ -77,6 +77,22 @@ pub(crate) struct Sender {
     api: SocketAddr,
 }
 
+/// Carries a write out, and gives what it answered.
+pub(crate) async fn put(
+    sender: &Sender,
+    method: &'static str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let made = sender.send_once(method, path, &body.to_string()).await?;
+    ensure!((200..300).contains(&made.status), "{method} {path}: {made:?}");
+    if made.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&made.body)?) }
+}
+
+pub(crate) fn id_in(view: &Value) -> anyhow::Result<String> {
+    Ok(view["id"].as_str().with_context(|| format!("no id in {view}"))?.to_owned())
+}
+
 impl Sender {
     fn new(world: &World, api: Option<SocketAddr>) -> anyhow::Result<Self> {
         let config = world.config_file(NAME);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{PgPool, Row as _};
 
 use crate::campaign_writes;
-use crate::killed_writes::{Named, Sender};
+use crate::killed_writes::{Named, Sender, id_in, put};
 
 /// Writes that have no name to be sent again under, and why they need none.
 pub(crate) const NAMELESS: [(&str, &str, &str); 4] = [
@@ -66,21 +66,6 @@ struct Held {
 
 fn host(of: &str) -> String {
     format!("{of}-killed.com")
-}
-
-pub(crate) async fn put(
-    sender: &Sender,
-    method: &'static str,
-    path: &str,
-    body: &Value,
-) -> anyhow::Result<Value> {
-    let made = sender.send_once(method, path, &body.to_string()).await?;
-    ensure!((200..300).contains(&made.status), "{method} {path}: {made:?}");
-    if made.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&made.body)?) }
-}
-
-pub(crate) fn id_in(view: &Value) -> anyhow::Result<String> {
-    Ok(view["id"].as_str().with_context(|| format!("no id in {view}"))?.to_owned())
 }
 
 /// Everything that the writes are about, as if it had been there for a while.

@@ -72,7 +72,7 @@ pub struct CreateArgs {
     /// With the serials of a file, one a line; '-' reads standard input.
     #[arg(long, value_name = "FILE")]
     pub serials_from: Option<PathBuf>,
-    /// With this key, by the SHA-256 of its SubjectPublicKeyInfo; given more than once for more. They get new keys.
+    /// With this key, by the SHA-256 of its `SubjectPublicKeyInfo`; given more than once for more. They get new keys.
     #[arg(long = "key", value_name = "HEX")]
     pub keys: Vec<String>,
     /// Of this tenant.

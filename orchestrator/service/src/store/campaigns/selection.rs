@@ -43,7 +43,7 @@ pub struct CampaignSelector {
     /// In hexadecimal digits, with or without colons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub serials: Vec<String>,
-    /// SHA-256 of the public key (SubjectPublicKeyInfo), in hexadecimal digits. The certificate gets a new key, also where it
+    /// SHA-256 of the public key (`SubjectPublicKeyInfo`), in hexadecimal digits. The certificate gets a new key, also where it
     /// is to keep it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
