@@ -9,7 +9,7 @@ with member as (
 ),
 seen as (
     select
-        member.*, current.order_id as current_order, latest.fault_class, latest.fault_detail,
+        member.*, current.order_id as current_order, latest.stage, latest.fault_class, latest.fault_detail,
         certificates.paused_at is not null as is_paused, needs.request as needs_request,
         case
             when current.order_id <> member.order_id
@@ -63,6 +63,7 @@ told as (
             when 'failed' then case
                 when seen.is_paused then 'paused'
                 when seen.needs_request and seen.queued_at is null then 'csr_needed'
+                when seen.stage = 'cancelled' then 'cancelled'
                 else coalesce(seen.fault_class, 'names_left_out')
             end
         end as next_why,

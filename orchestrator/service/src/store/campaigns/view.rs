@@ -113,8 +113,8 @@ pub struct MemberView {
     pub serial: String,
     /// `waiting`, `queued`, `replaced`, `failed` or `skipped`.
     pub state: String,
-    /// A failure class, or `paused`, `csr_needed`, `names_left_out`, `unreadable`; of what is skipped `replaced_before` or
-    /// `removed`.
+    /// A failure class, or `paused`, `csr_needed`, `cancelled`, `names_left_out`, `unreadable`; of what is skipped
+    /// `replaced_before` or `removed`.
     pub why: Option<String>,
     pub detail: Option<String>,
     pub queued_at: Option<Timestamp>,
