@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 /// Everything that a webhook can be told, as documented.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 24] = [
     "hostname.ready",
     "hostname.failing",
     "hostname.blocked",
@@ -26,6 +26,10 @@ pub const KINDS: [&str; 20] = [
     "headroom.exhausted",
     "headroom.recovered",
     "import.completed",
+    "campaign.suggested",
+    "campaign.started",
+    "campaign.late",
+    "campaign.done",
     "account.paused",
     "account.key_rolled",
     "webhook.disabled",

@@ -177,6 +177,11 @@ id!(
     DeliveryId,
     "dlv"
 );
+id!(
+    /// Many certificates that are to be replaced.
+    CampaignId,
+    "cmp"
+);
 
 #[cfg(test)]
 mod tests {

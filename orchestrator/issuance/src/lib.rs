@@ -10,6 +10,7 @@ pub mod answer;
 pub mod authorization;
 pub mod backoff;
 pub mod caa;
+pub mod campaign;
 pub mod check;
 pub mod demand;
 pub mod deployment;

@@ -242,6 +242,20 @@ impl Standing {
 
     /// What is to be done now.
     pub fn turn(&self, now: Timestamp) -> Turn {
+        let is_urgent = self.is_urgent(now);
+        match self.turn_in(if is_urgent { Lane::Urgent } else { Lane::Renewal }, now) {
+            Turn::Hasten if !is_urgent => Turn::Wait,
+            turn => turn,
+        }
+    }
+
+    /// What is to be done now at somebody's wish, whenever the certificate would be renewed by itself: an order in `lane`,
+    /// or in the first one where the certificate is about to expire; what is under way goes there as well.
+    pub fn replaced_in(&self, lane: Lane, now: Timestamp) -> Turn {
+        self.turn_in(if self.hastens_at() <= now { Lane::Urgent } else { lane }, now)
+    }
+
+    fn turn_in(&self, lane: Lane, now: Timestamp) -> Turn {
         let is_whole = self.issued == self.wished;
         let is_part = !is_whole && self.issued.iter().all(|name| self.wished.contains(name));
         // The whole is still tried for, and a name of it is not ready: the part that was is not given up meanwhile.
@@ -250,12 +264,11 @@ impl Standing {
         } else {
             (&self.wished, self.underway.wished)
         };
-        let is_urgent = self.is_urgent(now);
         if self.underway.at_ca {
             return Turn::Wait;
         }
         if is_underway {
-            return if is_urgent { Turn::Hasten } else { Turn::Wait };
+            return Turn::Hasten;
         }
         let replaces = self.can_replace && names.iter().any(|name| self.issued.contains(name));
         let set = if *names == self.issued { Exemptions::of_set(self.issued_at) } else { Exemptions::NONE };
@@ -263,7 +276,7 @@ impl Standing {
         let renewal_info = window.map(|window| (window.start, window.end));
         Turn::Order(Renewal {
             names: names.clone(),
-            lane: if is_urgent { Lane::Urgent } else { Lane::Renewal },
+            lane,
             replaces,
             exemptions: Exemptions { renewal_info, ..set }.still_at(now),
             may_split: !is_whole || self.hastens_at() <= now,

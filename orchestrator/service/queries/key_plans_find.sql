@@ -23,6 +23,16 @@ left join lateral (
             where same.certificate_id = issued.certificate_id
                 and same.spki_sha256 = issued.spki_sha256
                 and revocations.reason = 1
+        )
+        -- Or a campaign replaces it for the key's sake.
+        or exists (
+            select
+            from campaign_members
+            join campaigns using (campaign_id)
+            where campaign_members.certificate_id = issued.certificate_id
+                and campaign_members.spki_sha256 = issued.spki_sha256
+                and campaigns.new_keys
+                and campaigns.status <> 'cancelled'
         ) as is_compromised
     from issued_certificates as issued
     where issued.certificate_id = certificates.certificate_id

@@ -71,6 +71,31 @@ export const flows = {
         assert.equal(slug, 'kestrel');
     },
 
+    async 'replace what a CA revokes, with its price before, and call it off'(flow) {
+        const page = await flow.open({ as: 'operator' });
+        await page.goto('/admin/campaigns');
+        await page.getByRole('link', { name: 'New campaign' }).click();
+        const days = (count) => new Date(Date.now() + count * 86_400_000).toISOString().slice(0, 16);
+        await page.getByLabel('Reason').fill('The CA revokes what it signed');
+        await page.getByLabel('Deadline').fill(days(20));
+        await page.getByLabel('Issued until').fill(days(19));
+        await page.getByRole('button', { name: 'Preview' }).click();
+        const effect = page.locator('.effect');
+        await effect.waitFor();
+        assert.match(await effect.innerText(), /\d+ certificates.* The CA counts \d+ new orders/s);
+        // Nothing is begun before somebody says so.
+        assert.deepEqual(await flow.world.rows('select 1 from campaigns'), []);
+        await page.getByRole('button', { name: /^Replace \d/ }).click();
+        await page.waitForURL(/\/admin\/campaigns\/cmp_/);
+        await flow.sees(page, 'The CA revokes what it signed');
+        await page.getByRole('button', { name: 'Call off' }).click();
+        await page.locator('.effect').filter({ hasText: /cannot be taken back/ }).waitFor();
+        await page.getByRole('button', { name: 'Call off' }).click();
+        await flow.world.until("select 1 from campaigns where status = 'cancelled' and created_by = 'operator'");
+        const told = await flow.world.rows("select kind from events where kind like 'campaign.%' order by xid, seq");
+        assert.deepEqual(told.map(({ kind }) => kind), ['campaign.started', 'campaign.cancelled']);
+    },
+
     async 'ask what an import would cost before there is one'(flow) {
         const page = await flow.open({ as: 'viewer' });
         const before = await flow.world.rows('select count(*) as count from orders');

@@ -182,6 +182,11 @@ async fn every_write_of_every_route_is_in_the_audit(pool: PgPool) {
         assert_told(&world, &answer, "key", method, route).await;
         missing.remove(&(method.to_owned(), route.to_owned()));
     }
+    for (method, route, answer) in campaigns(&world).await {
+        assert!(answer.status.is_success(), "{route}: {}", String::from_utf8_lossy(&answer.body));
+        assert_told(&world, &answer, "key", method, route).await;
+        missing.remove(&(method.to_owned(), route.to_owned()));
+    }
     for (route, answer) in imports(&world).await {
         assert!(answer.status.is_success(), "{route}: {}", String::from_utf8_lossy(&answer.body));
         assert_told(&world, &answer, "key", "POST", route).await;
@@ -239,6 +244,28 @@ async fn resources(world: &World) -> Vec<(&'static str, &'static str, Answer)> {
         answers.push((method, route, write(world, method, &path, &world.operator, &body).await));
     }
     answers
+}
+
+/// The life of a campaign.
+async fn campaigns(world: &World) -> Vec<(&'static str, &'static str, Answer)> {
+    const ONE: &str = "/v1/campaigns/{campaign}";
+    let certificates = world.get("/v1/certificates?tenant=beta-co").await.json();
+    let one = &certificates["data"][0];
+    let names = one["names"].as_array().expect("names").iter();
+    let site = Site {
+        id: one["id"].as_str().expect("an id").parse().expect("a certificate's"),
+        names: names.map(|name| name.as_str().expect("a name").to_owned()).collect(),
+    };
+    issue(world, &site, START).await;
+    let wanted = json!({
+        "reason": "the CA revokes it", "deadline": START.after(std::time::Duration::from_hours(24)),
+        "selector": { "tenant": "beta-co" },
+    });
+    let made = write(world, "POST", "/v1/campaigns", &world.operator, &wanted).await;
+    let own = format!("/v1/campaigns/{}", made.json()["id"].as_str().expect("an id"));
+    let changed = write(world, "PATCH", &own, &world.operator, &json!({ "status": "paused" })).await;
+    let ended = write(world, "DELETE", &own, &world.operator, &Value::Null).await;
+    vec![("POST", "/v1/campaigns", made), ("PATCH", ONE, changed), ("DELETE", ONE, ended)]
 }
 
 /// What is asked of imports: one is taken back, another called off.

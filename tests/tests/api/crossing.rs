@@ -66,6 +66,7 @@ async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
         ("authorization", issuance::ids::AuthorizationId(authorization).to_string()),
         ("key", issuance::ids::ApiKeyId(api_key).to_string()),
         ("import", upload(world, slug, &key, hostname).await),
+        ("campaign", campaign(world, slug, &key).await),
         // Nothing of anybody's.
         ("account", crate::world::ACCOUNT.to_string()),
         ("check", "dns".to_owned()),
@@ -83,6 +84,28 @@ async fn upload(world: &World, slug: &str, key: &str, hostname: &str) -> String 
     let answer = world.send(request.body(Full::from(file)).expect("a request")).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", String::from_utf8_lossy(&answer.body));
     answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// A campaign of the tenant's own, about what was issued to it.
+async fn campaign(world: &World, slug: &str, key: &str) -> String {
+    sqlx::query(
+        "insert into issued_certificates (order_id, certificate_id, tenant_id, account_id, names, serial, fingerprint_sha256,
+             spki_sha256, issuer, chain_pem, not_before, not_after, issued_at)
+         select order_id, certificate_id, tenant_id, account_id, names, order_id::text, '', '', 'CN=' || slug, '', accepted_at,
+             accepted_at + interval '90 days', accepted_at
+         from orders join tenants using (tenant_id) where slug = $1",
+    )
+    .bind(slug)
+    .execute(&world.pool)
+    .await
+    .expect("issued");
+    let wanted = json!({
+        "reason": format!("of {slug}"), "deadline": START.after(std::time::Duration::from_hours(24)),
+        "selector": { "issuer": slug },
+    });
+    let made = world.send_json(Method::POST, "/v1/campaigns", key, &wanted).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&made.body));
+    made.json()["id"].as_str().expect("an id").to_owned()
 }
 
 fn filled(path: &str, holding: &Holding) -> String {
@@ -169,6 +192,7 @@ async fn another_tenants_ids_open_nothing_on_any_route(pool: PgPool) {
                 "authorization",
                 "key",
                 "import",
+                "campaign",
                 "webhook",
                 "event",
             ];

@@ -14,7 +14,7 @@ use crate::world::{Answer, World};
 const PASSWORD: &str = "a few words do well";
 
 /// Every view that is there for an operator without naming anything.
-const VIEWS: [&str; 17] = [
+const VIEWS: [&str; 19] = [
     "/admin",
     "/admin/authorizations",
     "/admin/authorizations?tab=failed",
@@ -26,6 +26,8 @@ const VIEWS: [&str; 17] = [
     "/admin/tenants",
     "/admin/imports",
     "/admin/imports/new",
+    "/admin/campaigns",
+    "/admin/campaigns/new",
     "/admin/plan",
     "/admin/events",
     "/admin/webhooks",

@@ -3,6 +3,7 @@
 mod accounts;
 mod announcements;
 mod audit;
+mod campaigns;
 mod clients;
 mod commands;
 mod contract;

@@ -173,3 +173,30 @@ select uuid_at('{at}'), tenant_id, 'order.failed', certificate_id, order_id, '{"
     id_text('ord', order_id), 'service', 'engine', null, null
 from orders where stage = 'failed';
 drop table staged;
+
+-- A campaign under way, with a certificate in each state, and how it went down.
+insert into campaigns
+    (campaign_id, reason, selector, serials, new_keys, deadline_at, rate_per_hour, created_by, created_at, found_all_at, waiting, queued,
+     replaced, failed, skipped, next_at, moving_since, foreseen_at)
+select uuid_at('{at}'), 'The CA revokes what R11 signed', '{"issuer": "R11", "labels": "server=web17"}', '{0a,0b}', true,
+    '{at}'::timestamptz + interval '20 hours', 60, 'ada', '{at}'::timestamptz - interval '4 hours', '{at}', 1, 1, 1, 1, 1, '{at}',
+    '{at}'::timestamptz - interval '4 hours', '{at}'::timestamptz + interval '2 hours';
+insert into campaign_members
+    (campaign_id, certificate_id, tenant_id, account_id, order_id, serial, spki_sha256, state, why, detail, queued_at, replaced_by)
+select campaign_id, certificate_id, tenant_id, account_id, order_id, serial, spki_sha256, state, why, detail,
+    case when state in ('queued', 'replaced', 'failed') then '{at}'::timestamptz - interval '1 hour' end,
+    case when state = 'replaced' then order_id end
+from campaigns
+cross join (
+    select row_number() over (order by order_id) as nr, certificate_id, tenant_id, account_id, order_id, serial, spki_sha256
+    from issued_certificates
+) as issued
+join (values
+    (1, 'waiting', null, null), (2, 'queued', null, null), (3, 'replaced', null, null),
+    (4, 'failed', 'wrong_address', 'the address 203.0.113.9 is not one of the hosting servers'),
+    (5, 'skipped', 'replaced_before', null)
+) as states (nr, state, why, detail) using (nr)
+on conflict do nothing;
+insert into campaign_samples (campaign_id, slot, taken_at, waiting, queued, replaced, failed)
+select campaign_id, nr, '{at}'::timestamptz - (12 - nr) * interval '20 minutes', 13 - nr, 1, nr - 1, nr / 10
+from campaigns cross join generate_series(1, 12) as nr;

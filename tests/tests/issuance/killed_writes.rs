@@ -34,7 +34,8 @@ const REQUESTS: usize = 30;
 const KILLS: u32 = 4;
 const DESCRIPTION: &str = include_str!("../../../deploy/openapi.json");
 /// What a process that was killed may leave half done and nobody sees; and what is written by the service itself.
-const NOT_COUNTED: [&str; 4] = ["events", "import_faults", "import_items", "imports"];
+const NOT_COUNTED: [&str; 6] =
+    ["campaign_members", "campaign_samples", "events", "import_faults", "import_items", "imports"];
 
 /// One request by its name.
 #[derive(Debug, Clone)]
@@ -74,6 +75,22 @@ pub(crate) struct Sender {
     token: String,
     /// Where the service listens; another place after each of its deaths.
     api: SocketAddr,
+}
+
+/// Carries a write out, and gives what it answered.
+pub(crate) async fn put(
+    sender: &Sender,
+    method: &'static str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let made = sender.send_once(method, path, &body.to_string()).await?;
+    ensure!((200..300).contains(&made.status), "{method} {path}: {made:?}");
+    if made.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&made.body)?) }
+}
+
+pub(crate) fn id_in(view: &Value) -> anyhow::Result<String> {
+    Ok(view["id"].as_str().with_context(|| format!("no id in {view}"))?.to_owned())
 }
 
 impl Sender {

@@ -2,6 +2,7 @@
 //! much is broken.
 
 mod caa;
+mod campaign_writes;
 mod doctor;
 mod evidence;
 mod farm;

@@ -9,7 +9,8 @@ use lockkeeper::clock::SystemClock;
 use serde_json::{Value, json};
 use sqlx::{PgPool, Row as _};
 
-use crate::killed_writes::{Named, Sender};
+use crate::campaign_writes;
+use crate::killed_writes::{Named, Sender, id_in, put};
 
 /// Writes that have no name to be sent again under, and why they need none.
 pub(crate) const NAMELESS: [(&str, &str, &str); 4] = [
@@ -65,16 +66,6 @@ struct Held {
 
 fn host(of: &str) -> String {
     format!("{of}-killed.com")
-}
-
-async fn put(sender: &Sender, method: &'static str, path: &str, body: &Value) -> anyhow::Result<Value> {
-    let made = sender.send_once(method, path, &body.to_string()).await?;
-    ensure!((200..300).contains(&made.status), "{method} {path}: {made:?}");
-    if made.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&made.body)?) }
-}
-
-fn id_in(view: &Value) -> anyhow::Result<String> {
-    Ok(view["id"].as_str().with_context(|| format!("no id in {view}"))?.to_owned())
 }
 
 /// Everything that the writes are about, as if it had been there for a while.
@@ -145,6 +136,7 @@ async fn hold(sender: &Sender, pool: &PgPool) -> anyhow::Result<Held> {
     put(sender, "PUT", &skip, &json!({ "note": "it is right" })).await?;
     let user = json!({ "name": "eve@example.com", "role": "viewer", "password": "correct horse battery" });
     others.insert("user", id_in(&put(sender, "POST", "/v1/users", &user).await?)?);
+    others.extend(campaign_writes::hold(sender, pool).await?);
     // Files that change nothing: what follows from them, in the background, is nothing either.
     for (of, mode, status) in [
         ("imp-cancel", "preview", "preview"),
@@ -214,6 +206,7 @@ pub(crate) async fn all(sender: &Sender, pool: &PgPool) -> anyhow::Result<Vec<Na
         "tenant.changed",
     );
     add("DELETE", "/v1/tenants/{tenant}", &[("tenant", "empty")], Value::Null, "tenant.deleted");
+    campaign_writes::add(&mut add, other("campaign-change"), other("campaign-cancel"));
     add("POST", "/v1/webhooks", &[], json!({ "url": "https://panel.example.com/other" }), "webhook.created");
     add(
         "DELETE",

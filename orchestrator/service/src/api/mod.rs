@@ -12,6 +12,7 @@ pub mod authorizations;
 mod body;
 mod bundles;
 mod caddy;
+pub mod campaigns;
 pub mod census;
 pub mod certificates;
 pub mod checks;
@@ -200,6 +201,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(accounts::routes())
         .merge(imports::routes())
         .merge(certificates::routes())
+        .merge(campaigns::routes())
         .merge(hostnames::routes())
         .merge(orders::routes())
         .merge(authorizations::routes())

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod api_client;
 pub mod authz;
 pub mod ca;
+pub mod campaign;
 pub mod cert;
 pub mod checks;
 mod config;
@@ -165,6 +166,9 @@ pub enum Command {
     /// Who is told of events.
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
+    /// Certificates that are to be replaced by a deadline, because the CA will revoke them.
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
     Plan(plan::PlanArgs),
     /// Checks the configuration, or shows an example.
     #[command(subcommand)]
@@ -209,6 +213,7 @@ async fn perform(cli: Cli) -> Result<Exit, CliError> {
         Command::Dns01(command) => dns01::run(&command, &cli.server, config, output).await,
         Command::Event(command) => event::run(&command, &cli.server.client(config)?, output).await,
         Command::Webhook(command) => webhook::run(&command, &cli.server.client(config)?, output).await,
+        Command::Campaign(command) => campaign::run(&command, &cli.server.client(config)?, output).await,
         Command::Headroom => headroom::run(&cli.server.client(config)?, output).await,
         Command::Healthcheck => healthcheck::run(&load(config)?, output).await,
         Command::Plan(args) => {

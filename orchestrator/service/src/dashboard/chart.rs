@@ -5,6 +5,7 @@ use issuance::time::Timestamp;
 use maud::{Markup, html};
 use serde_json::json;
 
+use crate::store::campaigns::view::BurnDownPoint;
 use crate::store::fleet_samples::BacklogPoint;
 
 /// How much of something is left, of all of it; `wanted` of it is asked for already.
@@ -76,6 +77,40 @@ pub(super) fn burn_down(points: &[BacklogPoint], done_at: Option<Timestamp>) -> 
             { "label": "waiting", "points": waiting },
             { "label": "at the CA", "points": at_the_ca },
             { "label": "at the CA's pace", "points": ahead, "dashed": true },
+        ],
+    });
+    html! { div.chart data-chart=(data.to_string()) aria-hidden="true" {} }
+}
+
+/// A campaign as it went down, as it goes on at its pace, and as it would have to go to be done in time.
+pub(super) fn against_deadline(
+    points: &[BurnDownPoint],
+    deadline: Timestamp,
+    done_at: Option<Timestamp>,
+) -> Markup {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return html! {} };
+    let mut instants: Vec<Timestamp> = points.iter().map(|point| point.at).collect();
+    instants.push(deadline);
+    instants.extend(done_at);
+    instants.sort_unstable();
+    instants.dedup();
+    let at = |instant: Timestamp| points.iter().find(|point| point.at == instant);
+    let remaining: Vec<Option<u32>> =
+        instants.iter().map(|one| at(*one).map(|point| point.remaining)).collect();
+    let along = |from: &BurnDownPoint, end: Option<Timestamp>| -> Vec<Option<u32>> {
+        let ends = |one: &Timestamp| Some(*one) == end && *one > from.at;
+        instants
+            .iter()
+            .map(|one| if *one == from.at { Some(from.remaining) } else { ends(one).then_some(0) })
+            .collect()
+    };
+    let times: Vec<i64> = instants.iter().map(|one| one.unix_seconds()).collect();
+    let data = json!({
+        "times": times,
+        "series": [
+            { "label": "to be replaced", "points": remaining },
+            { "label": "at this pace", "points": along(last, done_at), "dashed": true },
+            { "label": "to be in time", "points": along(first, Some(deadline)), "dashed": true },
         ],
     });
     html! { div.chart data-chart=(data.to_string()) aria-hidden="true" {} }

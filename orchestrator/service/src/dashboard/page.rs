@@ -36,7 +36,7 @@ const WORK: &str = "Work";
 const SERVICE: &str = "Service";
 
 /// In the order of the navigation.
-pub(super) const PLACES: [Place; 15] = [
+pub(super) const PLACES: [Place; 16] = [
     place("/admin", "Overview", Scope::CertificatesRead, NOW),
     place("/admin/authorizations", "Authorizations", Scope::AuthorizationsRead, NOW),
     place("/admin/queue", "Queue", Scope::OrdersRead, NOW),
@@ -45,6 +45,7 @@ pub(super) const PLACES: [Place; 15] = [
     place("/admin/deployments", "Deployments", Scope::CertificatesRead, FLEET),
     of_operators("/admin/tenants", "Tenants", Scope::TenantsManage, FLEET),
     place("/admin/imports", "Imports", Scope::ImportsWrite, WORK),
+    place("/admin/campaigns", "Campaigns", Scope::CertificatesRead, WORK),
     place("/admin/plan", "What-if", Scope::HeadroomRead, WORK),
     place("/admin/events", "Events", Scope::EventsRead, WORK),
     place("/admin/webhooks", "Webhooks", Scope::WebhooksManage, WORK),

@@ -25,13 +25,13 @@ impl Tone {
     pub(super) fn of(word: &str) -> Self {
         match word {
             "active" | "issued" | "valid" | "completed" | "installed" | "current" | "delivered"
-            | "passed" | "created" | "ready" | "healthy" => Self::Good,
-            "failed" | "not_served" | "invalid" | "refused" | "expired" | "suspended" | "disabled"
-            | "dead" | "failing" | "mismatch" => Self::Bad,
+            | "passed" | "created" | "ready" | "healthy" | "done" | "replaced" => Self::Good,
+            "failed" | "late" | "not_served" | "invalid" | "refused" | "expired" | "suspended"
+            | "disabled" | "dead" | "failing" | "mismatch" => Self::Bad,
             "attention" | "parked" | "not_ready" | "resting" | "rate_limited" | "pending" | "orphaned"
             | "stale" | "unknown" | "changed" => Self::Attention,
             "paused" | "paused_at_ca" | "revoked" | "cancelled" | "unused" | "deactivated"
-            | "rolled_back" | "repeated" | "unchanged" => Self::Off,
+            | "rolled_back" | "repeated" | "unchanged" | "skipped" => Self::Off,
             _ => Self::Moving,
         }
     }

@@ -18,6 +18,8 @@ use super::{Pass, REQUESTS_AT_ONCE, ReconcileError, ReconcileParts, Reconciler};
 const CLAIMED_FOR: Duration = Duration::from_mins(10);
 /// Polls written together.
 const CHUNK: u16 = 64;
+/// So many windows put into the past by one pass are an incident, of which somebody should know.
+const INCIDENT_MIN: usize = 10;
 /// What is longer is no page to show anybody.
 const EXPLANATION_BYTES_MAX: usize = 2_000;
 
@@ -109,6 +111,7 @@ impl Reconciler for Ari {
         let ReconcileParts { store, account_id, clock, .. } = &self.parts;
         let mut pass = Pass::default();
         let mut left = self.polls_max;
+        let mut pulled = Vec::new();
         while left > 0 {
             let chunk = left.min(CHUNK);
             let claimed = store.claim_renewal_polls(*account_id, now, now.after(CLAIMED_FOR), chunk).await?;
@@ -123,6 +126,10 @@ impl Reconciler for Ari {
                 .await;
             for (polled, outcome) in &outcomes {
                 Self::tell(polled, outcome, &mut pass);
+                // One that was over while nobody looked is no incident.
+                if matches!(outcome, Ok(Change::Past)) && polled.plan.at_once {
+                    pulled.push(polled.order);
+                }
             }
             let polled: Vec<Polled> = outcomes.into_iter().map(|(polled, _)| polled).collect();
             store.renewals_polled(&polled, clock.now()).await?;
@@ -130,6 +137,14 @@ impl Reconciler for Ari {
             if count < chunk {
                 break;
             }
+        }
+        if pulled.len() >= INCIDENT_MIN && store.tell_incident(*account_id, &pulled, clock.now()).await? {
+            warn!(
+                event = "renewal.incident",
+                certificates = pulled.len(),
+                "The CA wants {} certificates replaced at once: a campaign tells whether all will be there in time",
+                pulled.len()
+            );
         }
         Ok(pass)
     }

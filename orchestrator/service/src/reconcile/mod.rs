@@ -9,6 +9,7 @@
 //! census   what there is, and where it stands; measures, and repairs nothing
 //! ari      when the CA wants certificates renewed
 //! renew    certificates whose renewal is due
+//! campaigns certificates that are to be replaced by an instant
 //! evidence names that are not ready, until they are
 //! precision what checks said against what the CA said
 //! revoke   certificates to be revoked, and names that are given up
@@ -23,6 +24,7 @@
 
 mod ari;
 mod audit;
+mod campaigns;
 mod census;
 mod delivery;
 mod evidence;
@@ -61,6 +63,7 @@ use crate::store::{Store, StoreError};
 
 pub use self::ari::Ari;
 pub use self::audit::Audit;
+pub use self::campaigns::Campaigns;
 pub use self::census::CensusTaker;
 pub use self::delivery::DeliveryWatch;
 pub use self::evidence::Evidence;
@@ -205,6 +208,7 @@ impl Reconcilers {
         reconcilers.run(ari, settings.renewal_interval, parts);
         let renew = Renew::new(parts.clone(), settings.renewals_max);
         reconcilers.run(renew, settings.renewal_interval, parts);
+        reconcilers.run(Campaigns::new(parts.clone()), settings.renewal_interval, parts);
         reconcilers.run(Precision::new(parts.clone()), settings.interval, parts);
         reconcilers.run(Forget::new(parts.clone()), FORGET_INTERVAL, parts);
         if let Some(preflight) = lookout.preflight {

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use issuance::event::Headroom;
-use issuance::ids::AccountId;
+use issuance::ids::{AccountId, OrderId};
 use issuance::time::Timestamp;
 use serde_json::Value;
+use sqlx::types::Uuid;
 
 use super::{Store, StoreError, sql_instant};
 
@@ -29,6 +30,23 @@ pub struct LimitLeft {
 }
 
 impl Store {
+    /// Tells that the CA wants so many certificates replaced at once that a campaign is in order: those of `versions`. Once a day
+    /// and account; whether it was told now.
+    pub async fn tell_incident(
+        &self,
+        account: AccountId,
+        versions: &[OrderId],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let versions: Vec<Uuid> = versions.iter().map(|version| version.0).collect();
+        let told =
+            sqlx::query_file!("queries/announcements_incident.sql", sql_instant(now), account.0, &versions)
+                .execute(self.pool())
+                .await
+                .map_err(StoreError::of("announcements.incident"))?;
+        Ok(told.rows_affected() > 0)
+    }
+
     /// Tells of limits that have come to another stage than was told last. Returns how many.
     pub async fn tell_headroom(
         &self,

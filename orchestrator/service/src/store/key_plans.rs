@@ -39,7 +39,8 @@ impl std::fmt::Debug for KeptKey {
 }
 
 impl Store {
-    /// By what is wished now. A key whose certificate was revoked because it was compromised is never kept.
+    /// By what is wished now. A key whose certificate was revoked because it was compromised, or
+    /// that a campaign replaces, is never kept.
     pub async fn key_plan(&self, certificate: CertificateId, now: Timestamp) -> Result<KeyPlan, StoreError> {
         let mut conn = self.connection().await?;
         let plan = find(&mut conn, certificate, now).await?;
@@ -72,7 +73,9 @@ async fn find(
     if let (Some(der), Some(received_at)) = (row.csr_der, row.csr_received_at) {
         let received_at = Timestamp::from(received_at);
         return Ok(Some(if row.csr_is_compromised {
-            KeyPlan::Spent { reason: "a certificate for its key was revoked because the key was compromised" }
+            KeyPlan::Spent {
+                reason: "its key is not to be used again: it was compromised, or a campaign replaces it",
+            }
         } else if row.csr_was_used && !row.reuse_key {
             KeyPlan::Spent { reason: "the request was used once, and is not to be used again (reuse_key)" }
         } else if is_too_old(received_at) {

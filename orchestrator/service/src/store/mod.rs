@@ -16,6 +16,7 @@ pub mod authorizations;
 pub mod authorizations_view;
 pub mod backoffs;
 pub mod bundles;
+pub mod campaigns;
 mod candidates;
 pub mod census;
 pub mod certificate_actions;

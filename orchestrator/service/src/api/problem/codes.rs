@@ -28,6 +28,7 @@ pub const CODES: &[Code] = &[
     ),
     code("bad-encoding", "400", "the body cannot be inflated: compress it again, or send it as it is"),
     code("body-too-large", "413", "split the request"),
+    code("campaign-ended", "409", "it is done or was called off: begin another one"),
     code("certificate-paused", "409", "nothing is ordered for it while it is paused: resume it first"),
     code("conflict", "409", "it is not possible as things are; `detail` says why"),
     code("csr-needed", "409", "the certificate's key is not held here: send a new certificate request"),

@@ -173,6 +173,12 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-missing", "If-Match is needed", detail)
     }
 
+    /// Nothing of a campaign can be changed any more.
+    pub(in crate::api) fn campaign_ended(status: &str) -> Self {
+        let detail = format!("the campaign is {status}: begin another one");
+        Self::new(StatusCode::CONFLICT, "campaign-ended", "The campaign is over", detail)
+    }
+
     /// What is there already stands against it.
     pub(in crate::api) fn conflict(title: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", title, detail)

@@ -131,6 +131,42 @@ pub(in crate::dashboard) const ROLL_BACK_IMPORT: Action = Action {
     ),
     ..post("roll-back-import", "Roll back", Scope::ImportsWrite, "/v1/imports/{id}/rollback")
 };
+pub(in crate::dashboard) const PAUSE_CAMPAIGN: Action = Action {
+    method: "PATCH",
+    fixed: r#"{"status":"paused"}"#,
+    before: Before::Confirm(
+        "Nothing more of it is ordered until it is resumed; orders that are under way go on. The deadline stays, and the CA \
+         revokes what is not replaced by then.",
+    ),
+    ..post("pause-campaign", "Pause", Scope::CertificatesWrite, "/v1/campaigns/{id}")
+};
+pub(in crate::dashboard) const RESUME_CAMPAIGN: Action = Action {
+    method: "PATCH",
+    fixed: r#"{"status":"running"}"#,
+    before: Before::Confirm(
+        "What still waits is ordered again, at the campaign's rate. An order that is neither in the renewal window that the \
+         CA names nor for a set of names that was issued lately spends one of the account's new-order tokens.",
+    ),
+    ..post("resume-campaign", "Resume", Scope::CertificatesWrite, "/v1/campaigns/{id}")
+};
+pub(in crate::dashboard) const CHANGE_CAMPAIGN: Action = Action {
+    method: "PATCH",
+    fields: &[text("deadline"), number("rate_per_hour")],
+    before: Before::Confirm(
+        "The campaign goes on by this. A higher rate takes more of what the CA's limits leave to other orders; without one \
+         it takes as much as they allow.",
+    ),
+    ..post("change-campaign", "Save", Scope::CertificatesWrite, "/v1/campaigns/{id}")
+};
+pub(in crate::dashboard) const CANCEL_CAMPAIGN: Action = Action {
+    destroys: true,
+    method: "DELETE",
+    before: Before::Confirm(
+        "Nothing more of it is ordered, and that cannot be taken back: whatever still waits is revoked by the CA unless \
+         another campaign replaces it. Orders that are under way go on to their end, and what was replaced stays.",
+    ),
+    ..post("cancel-campaign", "Call off", Scope::CertificatesWrite, "/v1/campaigns/{id}")
+};
 pub(in crate::dashboard) const CHANGE_TENANT: Action = Action {
     method: "PATCH",
     fields: &[
@@ -244,6 +280,10 @@ pub(in crate::dashboard) const ACTIONS: &[Action] = &[
     COMMIT_IMPORT,
     CANCEL_IMPORT,
     ROLL_BACK_IMPORT,
+    PAUSE_CAMPAIGN,
+    RESUME_CAMPAIGN,
+    CHANGE_CAMPAIGN,
+    CANCEL_CAMPAIGN,
     CHANGE_TENANT,
     SUSPEND_TENANT,
     RESUME_TENANT,

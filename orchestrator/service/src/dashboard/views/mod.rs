@@ -2,6 +2,8 @@
 
 mod accounts;
 mod authorizations;
+mod campaign_form;
+mod campaigns;
 mod certificates;
 mod checks;
 mod deployments;
@@ -54,6 +56,9 @@ pub(super) fn routes() -> Router<Dashboard> {
             get(imports::form).post(imports::send).layer(DefaultBodyLimit::max(imports::FILE_BYTES_MAX)),
         )
         .route("/admin/imports/{import}", get(imports::show))
+        .route("/admin/campaigns", get(campaigns::list))
+        .route("/admin/campaigns/new", get(campaign_form::form).post(campaign_form::begin))
+        .route("/admin/campaigns/{campaign}", get(campaigns::show))
         .route("/admin/plan", get(plan::form))
         .route("/admin/plan/forecast", post(plan::forecast))
         .route("/admin/events", get(events::list))
