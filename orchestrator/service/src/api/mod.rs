@@ -94,6 +94,7 @@ pub struct ApiState {
     /// The zone that is served here, and who may have a label in it.
     pub own_zone: Option<Arc<str>>,
     pub registration: Registration,
+    pub sign_in: users::SignInRules,
     /// Seals what is kept for clients.
     pub sealer: Arc<Sealer>,
     /// Where webhooks may lead.
@@ -136,6 +137,7 @@ impl ApiState {
             publish: Vec::new(),
             own_zone: None,
             registration: Registration::default(),
+            sign_in: users::SignInRules::default(),
             sealer,
             receivers: Receivers::default(),
             seats: events::Seats::default(),

@@ -55,6 +55,7 @@ pub mod limit_overrides;
 pub mod lines;
 mod meters;
 mod mint;
+pub mod oidc_users;
 pub mod order_ends;
 pub mod order_problems;
 mod order_row;
@@ -80,6 +81,7 @@ pub mod scope;
 pub mod sessions;
 pub mod settle_wishes;
 pub mod settlings;
+mod sign_in_ways;
 #[cfg(feature = "fault-injection")]
 mod step_points;
 pub mod steps;

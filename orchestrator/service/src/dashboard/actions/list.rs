@@ -212,7 +212,7 @@ pub(in crate::dashboard) const RESEND_DELIVERY: Action = post(
     "/v1/webhooks/{id}/deliveries/{delivery}/resend",
 );
 pub(in crate::dashboard) const CREATE_USER: Action = Action {
-    fields: &[text("name"), text("role"), text("tenant"), text("password")],
+    fields: &[text("name"), text("role"), text("tenant"), text("sign_in"), text("password")],
     ..post("create-user", "Let sign in", Scope::KeysManage, "/v1/users")
 };
 pub(in crate::dashboard) const DISABLE_USER: Action = Action {
