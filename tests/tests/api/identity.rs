@@ -112,7 +112,7 @@ impl Stage {
 
     pub(crate) async fn users(&self) -> Vec<(String, String, Option<String>, bool)> {
         sqlx::query_as(
-            "select users.name, role, slug, follows_groups from users left join tenants using (tenant_id) order by user_id",
+            "select users.name, role, slug, follows_groups from users left join tenants using (tenant_id) order by name",
         )
         .fetch_all(&self.world.pool)
         .await

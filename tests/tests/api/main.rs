@@ -30,6 +30,7 @@ mod keys;
 mod names;
 mod oidc;
 mod oidc_people;
+mod orphans;
 mod outbox;
 mod overrides;
 mod pages;

@@ -75,7 +75,7 @@ async fn groups_make_users_and_say_each_time_what_they_may(pool: PgPool) {
     stage.world.import("shop,s1,www.shop.example.com,http-01,\n").await;
     assert_eq!(come("kim", json!("shop")).await.status, StatusCode::SEE_OTHER);
     let ada = session(&come("ada", json!(["staff", "certificates"])).await).expect("in");
-    let expected = [("kim", "operator", Some("shop"), true), ("ada", "owner", None, true)].map(
+    let expected = [("ada", "owner", None, true), ("kim", "operator", Some("shop"), true)].map(
         |(name, role, tenant, follows)| {
             (name.to_owned(), role.to_owned(), tenant.map(str::to_owned), follows)
         },

@@ -29,6 +29,7 @@ mod last_uses;
 pub mod limit_overrides;
 mod livez;
 pub mod orders;
+mod orphans;
 mod parameters;
 pub mod paused_names;
 mod prefer;
@@ -205,6 +206,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(hostnames::routes())
         .merge(orders::routes())
         .merge(authorizations::routes())
+        .merge(orphans::routes())
         .merge(headroom::routes())
         .merge(limit_overrides::routes())
         .merge(paused_names::routes())

@@ -82,6 +82,7 @@ impl FromRequestParts<Dashboard> for Visitor {
             viewer: session.viewer,
             user: session.user,
             name: session.name.clone(),
+            role: session.role,
             scopes: session.role.scopes(session.viewer),
             address,
         };

@@ -62,6 +62,7 @@ mod order_row;
 pub mod order_traces;
 pub mod orders_view;
 pub mod orphans;
+pub mod orphans_view;
 mod outage;
 pub mod page;
 pub mod pauses;
