@@ -57,13 +57,13 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
         @if filters.iter().any(|(name, _)| *name == "open") && !found.data.is_empty() {
             (bulk::button(&visitor, &bulk::SETTLE_ALL, &whose))
         }
-        @if let Some(inbox) = &found_at_the_ca { (orphans(&visitor, inbox, now)) }
         (table(
             if *word == "orphaned" { "Authorizations whose order has ended" } else { "Authorizations" },
             &["Hostname", "Tenant", "Status", "Opened", "Why", "Expires at the CA", "Cost if dropped", "Order", ""],
             &rows,
         ))
         (next_page(PATH, &asked, &KEPT, found.next_cursor.as_deref()))
+        @if let Some(inbox) = &found_at_the_ca { (orphans(&visitor, inbox, now)) }
     };
     Ok(page::show(&visitor, "Authorizations", &body))
 }
