@@ -7,6 +7,7 @@ pub mod fate;
 pub mod flaky_transport;
 pub mod held_transport;
 pub mod https_client;
+pub mod identity_provider;
 pub mod mortal_service;
 pub mod name_server;
 pub mod named;

@@ -133,6 +133,11 @@ id!(
     "azn"
 );
 id!(
+    /// Something at the CA that is in no row of the ledger yet.
+    OrphanId,
+    "orp"
+);
+id!(
     /// One bulk import.
     ImportId,
     "imp"

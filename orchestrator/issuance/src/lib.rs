@@ -44,4 +44,5 @@ pub mod settling;
 pub mod step;
 pub mod time;
 pub mod transition;
+pub mod waiting;
 pub mod webhook;

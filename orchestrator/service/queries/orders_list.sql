@@ -7,9 +7,11 @@ select
     orders.hold_until, orders.reserved_authorizations, orders.asks, orders.ca_order_url,
     orders.ca_expires_at, orders.certificate_url,
     orders.fault_class, orders.fault_detail, orders.fault_hostname,
-    orders.accepted_at, orders.cancel_requested_at, orders.ended_at
+    orders.accepted_at, orders.cancel_requested_at, orders.ended_at,
+    orders.in_line, orders.deferred_as, greatest(accounts.held_until, accounts.gate_closed_until) as "closed_until?"
 from orders
 join tenants using (tenant_id)
+join accounts using (account_id)
 where ($1::uuid is null or orders.tenant_id = $1)
     and ($2::uuid is null or orders.order_id > $2)
     and ($4::uuid is null or orders.order_id = $4)

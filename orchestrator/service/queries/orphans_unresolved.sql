@@ -1,6 +1,6 @@
 -- Those looked at longest ago. An order's authorizations come with it, unless it is gone.
 select
-    url, kind, orphans.order_id, learnt_at, orders.stage, orders.names,
+    url, kind, orphans.order_id, learnt_at, orphans.settle_requested_at, orders.stage, orders.names,
     coalesce(orders.lease_expires_at > $2, false) as "is_held!"
 from orphans
 join orders using (order_id)

@@ -18,6 +18,7 @@ pub mod intake;
 mod json;
 pub mod keys;
 pub mod mishaps;
+pub mod oidc;
 pub mod program;
 pub mod reconcile;
 pub mod records;

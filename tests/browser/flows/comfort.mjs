@@ -89,7 +89,11 @@ export const flows = {
         }
         // The way to another view can be found and pressed.
         await page.goto('/admin');
-        await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Queue' }).click();
+        const menu = page.getByRole('navigation', { name: 'Views' });
+        const closed = await menu.boundingBox();
+        assert.ok(closed.height < 60, `one line, and not ${closed.height} px`);
+        await menu.getByText('Menu: Overview').click();
+        await menu.getByRole('link', { name: 'Queue' }).click();
         await page.waitForURL('**/admin/queue');
     },
 };

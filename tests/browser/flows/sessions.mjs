@@ -72,4 +72,46 @@ export const flows = {
         // The right one must wait too, or it could be guessed.
         assert.equal(await attempt('viewer', flow.stage.users.viewer), 429);
     },
+
+    async 'sign in at the provider, and out'(flow) {
+        await flow.world.ask('execute', {
+            sql: "insert into users (user_id, name, role, by_oidc, created_at, created_by) select gen_random_uuid(), 'ada@example.com', 'operator', true, created_at, 'owner' from users where name = 'owner'",
+        });
+        const page = await flow.open();
+        await page.goto('/admin/queue');
+        await page.getByRole('link', { name: 'Sign in with 127.0.0.1' }).click();
+        await page.waitForURL('**/admin/queue');
+        await page.locator('header details summary', { hasText: 'ada@example.com' }).waitFor();
+        const [row] = await flow.world.rows("select signed_in_by from sessions join users using (user_id) where name = 'ada@example.com'");
+        assert.equal(row.signed_in_by, 'oidc');
+        // Neither the way there nor what was brought back is kept.
+        const left = (await page.context().cookies()).map((cookie) => cookie.name);
+        assert.deepEqual(left, ['lockkeeper_session']);
+        assert.ok(!(await page.evaluate(() => document.referrer)).includes('code='));
+        await flow.signOut(page);
+        assert.deepEqual(await flow.world.rows("select 1 from sessions join users using (user_id) where name = 'ada@example.com'"), []);
+    },
+
+    async 'whom the provider does not let in, or nobody here, is told so and may use a password'(flow) {
+        flow.expect(/status of 403/);
+        const page = await flow.open();
+        const said = async () => (await page.getByRole('alert').innerText()).trim();
+        const link = page.getByRole('link', { name: /Sign in with/ });
+        await flow.world.ask('identity', { denies: true });
+        await page.goto('/admin/sign-in');
+        await link.click();
+        await page.getByRole('alert').waitFor();
+        assert.match(await said(), /has not let you in/);
+        assert.ok(!(await page.content()).includes('raw'));
+        const claims = { sub: 'u-9', email: '<img src=x onerror=alert(1)>@example.com', email_verified: true };
+        await flow.world.ask('identity', { denies: false, claims });
+        await link.click();
+        await page.waitForURL('**/callback?code=**');
+        await page.getByRole('alert').waitFor();
+        assert.match(await said(), /Nobody is called <img/);
+        await page.getByLabel('Name').fill('owner');
+        await page.getByLabel('Password').fill(flow.stage.users.owner);
+        await page.getByRole('button', { name: 'Sign in' }).click();
+        await page.waitForURL((url) => url.pathname === '/admin');
+    },
 };

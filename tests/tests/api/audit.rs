@@ -34,6 +34,15 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
         .await
         .expect("one");
     let authorization = issuance::ids::AuthorizationId(authorization);
+    let orphan: uuid::Uuid = sqlx::query_scalar(
+        "insert into orphans (url, account_id, order_id, kind, units, learnt_at)
+         select 'https://ca.example/authz/lost', account_id, order_id, 'authorization', 1, accepted_at from orders limit 1
+         returning orphan_id",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .expect("one");
+    let orphan = issuance::ids::OrphanId(orphan);
     let entered = world
         .send_json(
             Method::POST,
@@ -100,6 +109,8 @@ async fn recipes(world: &World) -> Vec<(&'static str, &'static str, String, Valu
             format!("/v1/authorizations/{authorization}/settle"),
             nothing.clone(),
         ),
+        ("POST", "/v1/orphans/{orphan}/look", format!("/v1/orphans/{orphan}/look"), nothing.clone()),
+        ("POST", "/v1/orphans/{orphan}/settle", format!("/v1/orphans/{orphan}/settle"), nothing.clone()),
         ("POST", "/v1/hostnames/{hostname}/check", "/v1/hostnames/alpha.com/check".into(), nothing.clone()),
         ("POST", "/v1/hostnames/{hostname}/resume", "/v1/hostnames/alpha.com/resume".into(), nothing.clone()),
         (

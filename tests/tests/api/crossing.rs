@@ -71,6 +71,7 @@ async fn holding(world: &World, slug: &'static str, hostname: &str) -> Holding {
         ("account", crate::world::ACCOUNT.to_string()),
         ("check", "dns".to_owned()),
         ("target", "web17".to_owned()),
+        ("orphan", "orp_00000000000000000000000000".to_owned()),
         ("override", "lov_00000000000000000000000000".to_owned()),
     ];
     Holding { slug, key, ids }

@@ -262,8 +262,10 @@ async fn two_replicas_share_the_work(pool: PgPool) {
     for of in 0..7 {
         let numbers: Vec<u64> = heard
             .iter()
-            .map(|one| one.json()["data"]["subject"].as_str().expect("a text").parse().expect("a number"))
-            .filter(|number| number % 7 == of)
+            .map(|one| {
+                one.json()["data"]["subject"].as_str().expect("a text").parse::<u64>().expect("a number")
+            })
+            .filter(|number| *number % 7 == of)
             .collect();
         assert!(numbers.is_sorted(), "{numbers:?}");
     }

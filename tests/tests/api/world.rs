@@ -1,6 +1,7 @@
 //! A served API on a database of its own, and a client that speaks to it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,11 +13,13 @@ use hyper_util::rt::TokioExecutor;
 use issuance::ids::{AccountId, TenantId};
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
-use lockkeeper::api::ApiState;
+use lockkeeper::api::{ApiState, ThrottleSettings};
 use lockkeeper::challenge::address::AddressPolicy;
 use lockkeeper::clock::DrivenClock;
+use lockkeeper::config::OidcConfig;
 use lockkeeper::dashboard;
 use lockkeeper::keys::{MasterKey, Sealer};
+use lockkeeper::oidc::Oidc;
 use lockkeeper::store::viewer::Viewer;
 use lockkeeper::store::{Store, api_keys, tenants};
 use lockkeeper::webhooks::Receivers;
@@ -29,12 +32,19 @@ use uuid::Uuid;
 pub(crate) const HEADER: &str = "tenant,external_id,names,challenge,labels\n";
 pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_255_445);
 
+/// Failed sign-ins of an address that are heard in a minute, where there is a provider of identities.
+pub(crate) const FAILURES_HEARD: u32 = 30;
+
 /// The account that all orders are placed with.
 pub(crate) const ACCOUNT: AccountId = AccountId(Uuid::from_u128(7));
 
 /// Of a master key that is the same in all tests.
 pub(crate) fn sealer() -> Arc<Sealer> {
     Arc::new(Sealer::new(&MasterKey::from_bytes(&[7; 32])))
+}
+
+pub(crate) fn driven() -> Arc<DrivenClock> {
+    Arc::new(DrivenClock::starting_at(START))
 }
 
 pub(crate) struct World {
@@ -89,7 +99,7 @@ impl World {
     }
 
     pub(crate) async fn serve(pool: PgPool, store: Store, account: AccountId, operator: String) -> Self {
-        Self::serve_otherwise(pool, store, account, operator, |state| state).await
+        Self::serve_otherwise(pool, store, account, operator, driven(), |state| (state, None)).await
     }
 
     /// Like [`Self::start`], with something else in its state.
@@ -97,7 +107,30 @@ impl World {
         let account = insert_account(&pool).await;
         let store = Store::from_pool(pool.clone());
         let operator = api_keys::create(&store, START, Viewer::Operator, "test").await.expect("a token");
-        Self::serve_otherwise(pool, store, account, operator.reveal().to_owned(), change).await
+        let change = |state| (change(state), None);
+        Self::serve_otherwise(pool, store, account, operator.reveal().to_owned(), driven(), change).await
+    }
+
+    /// Like [`Self::start`], with a provider of identities.
+    pub(crate) async fn start_with_provider(
+        pool: PgPool,
+        clock: Arc<DrivenClock>,
+        config: &OidcConfig,
+    ) -> Self {
+        let account = insert_account(&pool).await;
+        let store = Store::from_pool(pool.clone());
+        let operator = api_keys::create(&store, START, Viewer::Operator, "test").await.expect("a token");
+        let oidc = Oidc::new(config, sealer()).expect("usable").map(Arc::new);
+        let change = |mut state: ApiState| {
+            state.sign_in.provider = oidc.is_some();
+            state.sign_in.keep_password_owner = config.keep_password_owner;
+            let settings = ThrottleSettings {
+                failed_authentications: NonZeroU32::new(FAILURES_HEARD),
+                ..ThrottleSettings::default()
+            };
+            (state.with_throttle(settings), oidc)
+        };
+        Self::serve_otherwise(pool, store, account, operator.reveal().to_owned(), clock, change).await
     }
 
     async fn serve_otherwise(
@@ -105,18 +138,18 @@ impl World {
         store: Store,
         account: AccountId,
         operator: String,
-        change: impl FnOnce(ApiState) -> ApiState,
+        clock: Arc<DrivenClock>,
+        change: impl FnOnce(ApiState) -> (ApiState, Option<Arc<Oidc>>),
     ) -> Self {
-        let clock = Arc::new(DrivenClock::starting_at(START));
         let wake = Arc::new(Notify::new());
         let mut state =
             ApiState::new(store.clone(), clock.clone(), Arc::new(profile()), account, wake.clone(), sealer());
         state.receivers = Receivers::new(Arc::new(loopback()));
-        let state = change(state);
+        let (state, oidc) = change(state);
         let stop = state.stop.clone();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let service = dashboard::beside_api(state).into_make_service_with_connect_info::<SocketAddr>();
+        let service = dashboard::beside_api(state, oidc).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { pool, store, clock, wake, operator, base, stop, client }

@@ -9,6 +9,7 @@ use lockkeeper::app::App;
 use lockkeeper::cli::api_client::ApiClient;
 use lockkeeper::store::census;
 use lockkeeper::store::fleet_samples::{self, FleetSample};
+use lockkeeper_tests::identity_provider::IdentityProvider;
 use lockkeeper_tests::settings::Settings;
 use lockkeeper_tests::world::{CaChoice, Plan, World};
 use rehearsal::audit::Event;
@@ -48,29 +49,32 @@ pub(crate) struct Stage {
     app: App,
     api: ApiClient,
     base: String,
+    /// Where people sign in as well; nobody of them has been let in before a flow does it.
+    provider: IdentityProvider,
 }
 
 impl Stage {
     /// Nothing moves but what a person does: no worker is there.
     pub(crate) async fn at_rest() -> anyhow::Result<Self> {
-        let world = settled_world().await?;
+        let (world, provider) = settled_world().await?;
         let at = world.clock.now().to_string();
         execute(&world, &ROWS.replace("{at}", &at)).await?;
         count_fleet(&world).await?;
         let app = world.front(NAME).await?;
-        Self::open(world, app).await
+        Self::open(world, app, provider).await
     }
 
     /// A worker carries out what a person wishes, at the CA.
     pub(crate) async fn at_work() -> anyhow::Result<Self> {
-        let world = settled_world().await?;
+        let (world, provider) = settled_world().await?;
         count_fleet(&world).await?;
         let app = world.service(NAME).await?;
-        Self::open(world, app).await
+        Self::open(world, app, provider).await
     }
 
-    async fn open(world: World, app: App) -> anyhow::Result<Self> {
+    async fn open(world: World, app: App, provider: IdentityProvider) -> anyhow::Result<Self> {
         let address = app.endpoints.api.context("it serves the API")?;
+        provider.set(|says| says.sends_to = Some(format!("http://{address}")));
         let api = world.client(NAME, &app)?;
         let (first, role, _) = USERS[0];
         let wanted = json!({ "name": first, "role": role, "password": PASSWORD });
@@ -88,7 +92,7 @@ impl Stage {
             .execute(world.store.pool())
             .await?;
         }
-        Ok(Self { world, app, api, base: format!("http://{address}") })
+        Ok(Self { world, app, api, base: format!("http://{address}"), provider })
     }
 
     /// Like [`Self::at_rest`], but that everything in it was written by somebody who means harm.
@@ -128,6 +132,17 @@ impl Stage {
                 Ok(Value::Null)
             }
             "new_password" => self.change_password(text("user")?, text("password")?).await,
+            // Whether the provider lets people in, and as whom.
+            "identity" => {
+                let (claims, denies) = (with["claims"].clone(), with["denies"] == true);
+                self.provider.set(|says| {
+                    says.denies = denies.then_some("access_denied");
+                    if claims.is_object() {
+                        says.claims = claims;
+                    }
+                });
+                Ok(Value::Null)
+            }
             "ca" => self.authorizations_at_the_ca(),
             other => bail!("nobody knows what {other} is"),
         }
@@ -196,7 +211,7 @@ fn profile() -> anyhow::Result<String> {
 
 /// Everything that can be certified is, what is broken is known to be, and some authorizations are left open at the CA.
 /// No service runs any more.
-async fn settled_world() -> anyhow::Result<World> {
+async fn settled_world() -> anyhow::Result<(World, IdentityProvider)> {
     let sites = sites();
     let plan = Plan {
         ca: CaChoice::Rehearsal(CaRules { nonce_rejection: 0.0, ..CaRules::default() }),
@@ -204,7 +219,8 @@ async fn settled_world() -> anyhow::Result<World> {
         settings: Settings { drain_seconds: 1, reconcile_seconds: Some(100_000), ..Settings::default() },
         ..Plan::new(sites.iter().map(|hosted| hosted.site.clone()).collect())
     };
-    let world = World::start(plan).await?;
+    let mut world = World::start(plan).await?;
+    let provider = IdentityProvider::start(world.clock.clone()).await?;
     let app = world.service(NAME).await?;
     let (dear, others): (Vec<Hosted>, Vec<Hosted>) =
         sites.into_iter().partition(|hosted| DEAR.contains(&hosted.site.names[0].as_str()));
@@ -216,7 +232,9 @@ async fn settled_world() -> anyhow::Result<World> {
     counts(&world, "select count(*) from orders where stage = 'parked'", broken).await?;
     counts(&world, KEPT, i64::try_from(STUCK.len())?).await?;
     app.stop().await?;
-    Ok(world)
+    let section = provider.section("http://localhost", &world.data_folder(NAME))?;
+    world.settings.more.push_str(&format!("[oidc]\n{section}"));
+    Ok((world, provider))
 }
 
 /// Each fails at the CA; what the next order presents is not served, and that order is cancelled.

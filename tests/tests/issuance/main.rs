@@ -8,6 +8,7 @@ mod evidence;
 mod farm;
 mod first_certificate;
 mod fleet;
+mod held;
 mod imports;
 mod keys;
 mod killed_writes;

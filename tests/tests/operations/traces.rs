@@ -316,6 +316,40 @@ async fn another_replica_goes_on_with_the_trace_of_a_killed_one() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn each_line_of_the_log_of_an_attempt_names_the_trace_of_its_order() -> anyhow::Result<()> {
+    let collector = Collector::start().await?;
+    let sites = [site(&["first.logged-shop.com"])?, site(&["second.logged-shop.com"])?];
+    // There is room for one at a time, and what the gate says to the other is logged.
+    let log = "[log]\nformat = \"json\"\nfilter = \"info,lockkeeper=debug\"\n";
+    let settings = Settings { pending: Some((1, 0)), more: collector.section() + log, ..Settings::default() };
+    let plan = Plan { ca: CaChoice::Rehearsal(rules()), settings, ..Plan::new(sites.to_vec()) };
+    let world = World::start(plan).await?;
+    let service = world.process(NAME).await?;
+    world.import_by(NAME, &service, csv(&sites)).await?;
+    issued(&world, 2).await?;
+    let address = service.at.api.context("it plays the role")?;
+    let api = ApiClient::new(&format!("http://{address}"), &operator_token(&world.data_folder(NAME))?)?;
+    let traces: HashMap<String, String> =
+        orders(&api).await?.into_iter().map(|order| (order.id.to_string(), order.trace_id)).collect();
+
+    let mut lines = 0;
+    for line in service.log().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        let spans = line["spans"].as_array().cloned().unwrap_or_default();
+        let Some(attempt) = spans.iter().find(|span| span["name"] == "engine.attempt") else { continue };
+        let order = attempt["order.id"].as_str().context("an attempt is at an order")?;
+        assert_eq!(attempt["trace_id"].as_str(), traces.get(order).map(String::as_str), "{line}");
+        lines += 1;
+    }
+    assert!(lines > 0, "nothing of an attempt was logged: {}", service.log());
+    for trace in traces.values() {
+        Trace::of(&collector, trace).await?;
+    }
+    ensure!(service.terminate(WITHIN).await?.success(), "it does not end well");
+    world.stop().await
+}
+
+#[tokio::test]
 async fn a_collector_that_is_away_costs_spans_and_nothing_else() -> anyhow::Result<()> {
     let exposition = lockkeeper::telemetry::install_recorder()?;
     let collector = Collector::start().await?;

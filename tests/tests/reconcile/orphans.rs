@@ -91,12 +91,22 @@ async fn what_an_overtaken_worker_learns_is_settled_beside_its_order() -> anyhow
 
     transport.release();
     until("what was learnt is in the inbox", async || Ok(orphans(&world).await? == 3)).await?;
+    // The operator does not want to wait for the deadline.
+    let wish = "update orphans set settle_requested_at = $1 where kind = 'order'";
+    spoil(&world, wish, world.clock.now()).await?;
     let (one, two) = (Orphans::new(parts.clone()), Orphans::new(parts.clone()));
     tokio::try_join!(one.pass(world.clock.now()), two.pass(world.clock.now()))?;
     assert_eq!(resolutions(&world).await?, vec![Some("entered".to_owned()); 3]);
     assert!(one.pass(world.clock.now()).await?.is_empty(), "once is enough");
     let recovered = ledger(&world).await?.into_iter().filter(|row| row.origin == "recovered").count();
     assert_eq!(recovered, 2);
+    let at_once: i64 = sqlx::query_scalar(
+        "select count(*) from authorizations
+         where origin = 'recovered' and settle_at = (select max(settle_requested_at) from orphans)",
+    )
+    .fetch_one(world.store.pool())
+    .await?;
+    assert_eq!(at_once, 2, "settled now, and not by the deadline");
 
     app.wake.notify_one();
     world.wait_until_done(WITHIN).await?;

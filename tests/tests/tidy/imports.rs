@@ -32,8 +32,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("cluster", &[]),
     ("config", &[]),
-    ("dashboard", &["api", "clock", "config", "keys", "store", "telemetry"]),
-    ("doctor", &["acme", "challenge", "clock", "cluster", "config", "keys", "store"]),
+    ("dashboard", &["api", "clock", "config", "keys", "oidc", "store", "telemetry"]),
+    ("doctor", &["acme", "challenge", "clock", "cluster", "config", "keys", "oidc", "store"]),
     (
         "engine",
         &[
@@ -53,6 +53,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("json", &[]),
     ("keys", &["clock", "config", "telemetry"]),
     ("mishaps", &[]),
+    ("oidc", &["config", "keys"]),
     ("program", &[]),
     ("reconcile", &["acme", "challenge", "chance", "clock", "config", "records", "store", "telemetry"]),
     ("records", &["challenge", "chance", "clock", "config", "store", "telemetry"]),
@@ -72,6 +73,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("instant_acme", &["acme"]),
     ("dns_update", &["challenge"]),
     ("hickory_server", &["challenge"]),
+    ("openidconnect", &["oidc"]),
+    ("chrono", &["oidc"]),
     ("anyhow", &[]),
     ("clap", &["cli"]),
     ("rehearsal", &["cli", "rehearse", WIRING]),

@@ -46,12 +46,13 @@ fn points(sources: &[Source]) -> Vec<String> {
 }
 
 /// All or nothing: whoever asked for it through the API asks again, and a reconciler or the outbox looks again.
-const NO_POINTS: [&str; 9] = [
+const NO_POINTS: [&str; 10] = [
     "orchestrator/service/src/store/audits.rs",
     "orchestrator/service/src/store/imports/commit.rs",
     "orchestrator/service/src/store/imports/mod.rs",
     "orchestrator/service/src/store/imports/rollback.rs",
     "orchestrator/service/src/store/lines.rs",
+    "orchestrator/service/src/store/oidc_users.rs",
     "orchestrator/service/src/store/orphans.rs",
     "orchestrator/service/src/store/rescues.rs",
     "orchestrator/service/src/store/sessions.rs",

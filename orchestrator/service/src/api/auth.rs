@@ -15,6 +15,7 @@ use crate::config::trusted_proxies::origin;
 use crate::store::api_keys::{self, ApiKey, Token};
 use crate::store::events::{Actor, Who};
 use crate::store::scope::{Scope, Scopes};
+use crate::store::users::Role;
 use crate::store::viewer::Viewer;
 
 /// Somebody who is signed in, put beside a request by the dashboard. Nothing that comes over the network can bring one.
@@ -23,6 +24,7 @@ pub struct SignedIn {
     pub viewer: Viewer,
     pub user: UserId,
     pub name: String,
+    pub role: Role,
     pub scopes: Scopes,
     /// From where.
     pub address: Option<IpAddr>,
@@ -38,13 +40,19 @@ pub(super) struct Caller {
     /// For the audit.
     pub(super) actor: Actor,
     scopes: Scopes,
+    /// Of somebody signed in.
+    role: Option<Role>,
 }
 
 impl Caller {
     /// # Errors
-    /// The key does not open `scope`.
+    /// The key, or the role, does not open `scope`.
     pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.scopes.contains(scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
+        match self.role {
+            _ if self.scopes.contains(scope) => Ok(()),
+            Some(role) => Err(Problem::role_insufficient(role, self.viewer, scope)),
+            None => Err(Problem::scope_missing(scope)),
+        }
     }
 
     pub(super) fn scopes(&self) -> &Scopes {
@@ -64,6 +72,7 @@ impl FromRequestParts<ApiState> for Caller {
                 key: ApiKeyId(user.user.0),
                 actor: Actor { who, address: user.address, request_id },
                 scopes: user.scopes.clone(),
+                role: Some(user.role),
             });
         }
         let header = parts
@@ -94,6 +103,7 @@ impl FromRequestParts<ApiState> for Caller {
             key: key.id,
             actor: Actor { who: Who::Key { id: key.id, name: key.name }, address, request_id },
             scopes: key.scopes,
+            role: None,
         })
     }
 }
@@ -139,7 +149,7 @@ impl FromRequestParts<ApiState> for Operator {
         let caller = Caller::from_request_parts(parts, state).await?;
         match caller.viewer {
             Viewer::Operator => Ok(Self(caller)),
-            Viewer::Tenant(_) => Err(Problem::operator_only()),
+            Viewer::Tenant(_) => Err(Problem::operator_only(caller.role.is_some())),
         }
     }
 }

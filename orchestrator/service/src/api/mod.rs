@@ -30,6 +30,7 @@ mod last_uses;
 pub mod limit_overrides;
 mod livez;
 pub mod orders;
+mod orphans;
 mod parameters;
 pub mod paused_names;
 mod prefer;
@@ -95,6 +96,7 @@ pub struct ApiState {
     /// The zone that is served here, and who may have a label in it.
     pub own_zone: Option<Arc<str>>,
     pub registration: Registration,
+    pub sign_in: users::SignInRules,
     /// Seals what is kept for clients.
     pub sealer: Arc<Sealer>,
     /// Where webhooks may lead.
@@ -137,6 +139,7 @@ impl ApiState {
             publish: Vec::new(),
             own_zone: None,
             registration: Registration::default(),
+            sign_in: users::SignInRules::default(),
             sealer,
             receivers: Receivers::default(),
             seats: events::Seats::default(),
@@ -205,6 +208,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(hostnames::routes())
         .merge(orders::routes())
         .merge(authorizations::routes())
+        .merge(orphans::routes())
         .merge(headroom::routes())
         .merge(limit_overrides::routes())
         .merge(paused_names::routes())

@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod refusals;
+mod scopes;
 mod wishes;
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -21,7 +22,6 @@ use crate::store::authorizations_view::AuthorizationView;
 use crate::store::imports::view::ImportView;
 use crate::store::imports::wish::ImportWish;
 use crate::store::page::PageError;
-use crate::store::scope::Scope;
 
 use self::refusals::Extras;
 pub use self::refusals::QuotaReached;
@@ -143,17 +143,6 @@ impl Problem {
     }
 
     /// The token is good and opens other things. Never for another tenant's objects: those do not exist.
-    pub(super) fn operator_only() -> Self {
-        let detail = "this concerns the whole account: ask with the operator's token";
-        Self::new(StatusCode::FORBIDDEN, "forbidden-scope", "The token does not open this", detail)
-    }
-
-    /// The key is good and opens other things.
-    pub(super) fn scope_missing(scope: Scope) -> Self {
-        let detail = format!("this takes a key with the scope {scope}");
-        Self::new(StatusCode::FORBIDDEN, "forbidden-scope", "The token does not open this", detail)
-    }
-
     pub(super) fn idempotency_key_missing() -> Self {
         let detail = "send an Idempotency-Key, a string of your own for this request: it is then carried out once, \
                       however often you send it";

@@ -16,6 +16,7 @@ use crate::challenge::http01::{Board, FetchLog, Responder, ResponderConfig};
 use crate::challenge::probe::ProbeSecret;
 use crate::config::Config;
 use crate::dashboard;
+use crate::oidc::Oidc;
 use crate::store::Store;
 
 /// What serves strangers, and is stopped last.
@@ -56,13 +57,15 @@ impl Edge<'_> {
         &self,
         config: &Config,
         mut state: ApiState,
+        oidc: Option<Arc<Oidc>>,
     ) -> Result<SocketAddr, AppError> {
         state.stop = self.stop.clone();
         let listener = bind("API", config.api.listen).await?;
         let address = address(&listener)?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let service = dashboard::beside_api(state).into_make_service_with_connect_info::<SocketAddr>();
+            let service =
+                dashboard::beside_api(state, oidc).into_make_service_with_connect_info::<SocketAddr>();
             let server = axum::serve(listener, service);
             if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
                 warn!(

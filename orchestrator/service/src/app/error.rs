@@ -15,6 +15,7 @@ use crate::cluster::ClusterError;
 use crate::config::DirectoryUrlError;
 use crate::config::ca_profile::CaProfileError;
 use crate::keys::{KeyError, MasterKeyError, SealError};
+use crate::oidc::OidcSetUpError;
 use crate::store::StoreError;
 use crate::store::api_keys::OperatorTokenError;
 use crate::telemetry::MetricsServerError;
@@ -95,6 +96,8 @@ pub enum AppError {
     OwnZone(#[from] OwnZoneError),
     #[error(transparent)]
     Webhooks(#[from] SenderSetUpError),
+    #[error(transparent)]
+    Oidc(#[from] OidcSetUpError),
     #[error(transparent)]
     AddressBlock(AddressBlockError),
     #[error("the {what} cannot listen on {listen}")]

@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::acme::Transport;
+use crate::api::users::SignInRules;
 use crate::api::{ApiState, ThrottleSettings};
 use crate::challenge::http01::{Announcer, Board};
 use crate::challenge::preflight::Preflight;
@@ -42,6 +43,7 @@ use crate::config::{Config, Role, ca_profile};
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::intake::Intake;
 use crate::keys::{KeyKind, MasterKey, Sealer};
+use crate::oidc::Oidc;
 use crate::reconcile::{Lookout, ReconcileParts, ReconcileSettings, Reconcilers};
 use crate::records::Records;
 use crate::store::Store;
@@ -207,11 +209,16 @@ impl App {
             state.publish = config.addresses.publish();
             state.receivers = webhooks::receivers(&config)?;
             state.trusted_proxies = config.api.trusted_proxies.clone().into();
+            let oidc = Oidc::new(&config.oidc, Arc::clone(&sealer))?.map(Arc::new);
+            state.sign_in = SignInRules {
+                provider: oidc.is_some(),
+                keep_password_owner: config.oidc.keep_password_owner,
+            };
             let state = state.with_throttle(ThrottleSettings {
                 requests: NonZeroU32::new(config.api.requests_per_minute),
                 failed_authentications: NonZeroU32::new(config.api.failed_authentications_per_minute),
             });
-            Some(at_the_edge.serve_api(&config, state).await?)
+            Some(at_the_edge.serve_api(&config, state, oidc).await?)
         } else {
             None
         };

@@ -16,7 +16,7 @@ use super::output::Output;
 use crate::api::address::{with_query, with_segment};
 use crate::api::users::{Password, UserChange, WantedUser};
 use crate::store::page::Listing;
-use crate::store::users::{Role, UserView};
+use crate::store::users::{Role, SignInBy, UserView};
 
 pub(super) const USERS: &str = "/v1/users";
 /// Of a password that is drawn: 142 bits.
@@ -27,12 +27,15 @@ const PASSWORD_BYTES_MAX: u64 = 4_096;
 pub enum AdminCommand {
     /// Lists who may sign in.
     ListUsers(ListArgs),
-    /// Lets somebody sign in. The password is read from standard input; without one there, it is drawn and printed.
+    /// Lets somebody sign in. The password is read from standard input; without one there, it is drawn and printed. Who
+    /// signs in at the provider of identities alone has none.
     CreateUser(CreateArgs),
     /// Gives somebody another password, read or drawn as with create-user, and signs that user out everywhere.
     ResetPassword(NameArgs),
     /// Changes what somebody may do.
     SetRole(RoleArgs),
+    /// Changes how somebody signs in. A password, where one is needed, is read or drawn as with create-user.
+    SetSignIn(SignInArgs),
     /// Lets nobody sign in by this name, and signs out whoever has.
     DisableUser(NameArgs),
     /// Lets somebody sign in again.
@@ -65,6 +68,24 @@ impl From<RoleArg> for Role {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SignInArg {
+    Password,
+    /// At the provider of identities that is configured.
+    Oidc,
+    Both,
+}
+
+impl From<SignInArg> for SignInBy {
+    fn from(way: SignInArg) -> Self {
+        match way {
+            SignInArg::Password => Self::Password,
+            SignInArg::Oidc => Self::Oidc,
+            SignInArg::Both => Self::Both,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct NameArgs {
     /// What is typed in to sign in.
@@ -78,6 +99,8 @@ pub struct CreateArgs {
     pub user: NameArgs,
     #[arg(long, value_enum)]
     pub role: RoleArg,
+    #[arg(long, value_enum, default_value_t = SignInArg::Password, value_name = "WAY")]
+    pub sign_in: SignInArg,
     /// The tenant of which alone it sees anything, by its slug [default: whoever's key this is].
     #[arg(long, value_name = "SLUG")]
     pub tenant: Option<String>,
@@ -91,24 +114,52 @@ pub struct RoleArgs {
     pub role: RoleArg,
 }
 
+#[derive(Debug, Args)]
+pub struct SignInArgs {
+    #[command(flatten)]
+    pub user: NameArgs,
+    #[arg(value_enum, value_name = "WAY")]
+    pub way: SignInArg,
+}
+
 pub async fn run(command: &AdminCommand, api: &ApiClient, output: Output) -> Result<Exit, CliError> {
     match command {
         AdminCommand::ListUsers(args) => {
             let users: Listing<UserView> = listing::fetch(api, USERS, &[], &args.listing).await?;
-            let header = ["id", "tenant", "name", "role", "signed in", "disabled"];
+            let header = ["id", "tenant", "name", "role", "by", "signed in", "disabled"];
             return listing::show(output, &users, header, row);
         }
         AdminCommand::CreateUser(args) => {
-            let (password, drawn) = password()?;
+            let way = SignInBy::from(args.sign_in);
+            let given = if way.password() { Some(password()?) } else { None };
             let wanted = WantedUser {
                 name: args.user.name.clone(),
                 tenant: args.tenant.clone(),
                 role: args.role.into(),
-                password: Password(password.clone()),
+                sign_in: Some(way),
+                password: given.as_ref().map(|(password, _)| Password(password.clone())),
             };
             let made: UserView = api.post_json(USERS, &wanted).await?;
             notice(&format!("{} may sign in as {}", made.name, made.role));
-            tell(drawn, &password, output)?;
+            if let Some((password, drawn)) = given {
+                tell(drawn, &password, output)?;
+            }
+        }
+        AdminCommand::SetSignIn(args) => {
+            let way = SignInBy::from(args.way);
+            let user = find(api, &args.user.name).await?;
+            let needs_one = way.password() && !user.sign_in.password();
+            let given = if needs_one { Some(password()?) } else { None };
+            let wanted = UserChange {
+                sign_in: Some(way),
+                password: given.as_ref().map(|(password, _)| Password(password.clone())),
+                ..UserChange::default()
+            };
+            let changed = change(api, &args.user.name, &wanted).await?;
+            notice(&format!("{} signs in by {} from now on", changed.name, changed.sign_in));
+            if let Some((password, drawn)) = given {
+                tell(drawn, &password, output)?;
+            }
         }
         AdminCommand::ResetPassword(args) => {
             let (password, drawn) = password()?;
@@ -137,16 +188,21 @@ pub async fn run(command: &AdminCommand, api: &ApiClient, output: Output) -> Res
 }
 
 async fn change(api: &ApiClient, name: &str, wanted: &UserChange) -> Result<UserView, CliError> {
+    let user = find(api, name).await?;
+    let path = with_segment(USERS, &user.id.to_string());
+    Ok(api.patch_version(&path, user.version, wanted).await?)
+}
+
+async fn find(api: &ApiClient, name: &str) -> Result<UserView, CliError> {
     let path = with_query(USERS, &[("name", Some(name.to_owned()))]);
     let found: Listing<UserView> = api.get(&path).await?;
-    let user = found.data.into_iter().next().ok_or_else(|| ApiError::Refused {
+    let refused = || ApiError::Refused {
         status: http::StatusCode::NOT_FOUND,
         code: "not-found".to_owned(),
         detail: format!("nobody signs in as {name}: see lockkeeper admin list-users"),
         request_id: "none".to_owned(),
-    })?;
-    let path = with_segment(USERS, &user.id.to_string());
-    Ok(api.patch_version(&path, user.version, wanted).await?)
+    };
+    Ok(found.data.into_iter().next().ok_or_else(refused)?)
 }
 
 /// What stands on standard input, or one that is drawn: true.
@@ -171,12 +227,13 @@ fn tell(drawn: bool, password: &SecretString, output: Output) -> Result<(), CliE
     if drawn { output.text(password.expose_secret()) } else { Ok(()) }
 }
 
-fn row(user: &UserView) -> [String; 6] {
+fn row(user: &UserView) -> [String; 7] {
     [
         user.id.to_string(),
         or_dash(user.tenant.as_deref()),
         user.name.clone(),
         user.role.to_string(),
+        user.sign_in.to_string(),
         or_dash(user.last_signed_in_at),
         or_dash(user.disabled_at),
     ]

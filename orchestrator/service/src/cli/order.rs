@@ -149,6 +149,10 @@ fn facts(order: &OrderView) -> Vec<[String; 2]> {
         ("trace", order.trace_id.clone()),
         ("CA order", or_dash(order.ca_order_url.as_ref())),
     ];
+    if let Some(wait) = &order.waits_for {
+        let until = wait.until.map(|at| format!(", next at {at}")).unwrap_or_default();
+        facts.push(("waits", format!("{}{until}", wait.detail)));
+    }
     if let Some(fault) = &order.fault {
         facts.extend([
             ("fault", format!("{}: {}", fault.class.as_str(), fault.detail)),

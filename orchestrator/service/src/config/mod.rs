@@ -20,6 +20,7 @@ mod http01;
 mod layers;
 mod log;
 mod metrics;
+mod oidc;
 mod pending;
 mod reconcile;
 mod resolver;
@@ -47,6 +48,7 @@ pub use http01::{Http01Config, NodeConfig};
 use layers::Layers;
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
+pub use oidc::{NameClaim, OidcConfig, OidcRole, ProviderUrl, ProviderUrlError, RoleWord, UnknownUsers};
 pub use pending::{PendingBudget, PendingConfig};
 pub use reconcile::ReconcileConfig;
 pub use resolver::ResolverConfig;
@@ -72,6 +74,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub api: ApiConfig,
+    pub oidc: OidcConfig,
     pub metrics: MetricsConfig,
     pub responder: ResponderConfig,
     pub ca: CaConfig,
@@ -125,6 +128,7 @@ impl Config {
             database: layers.section("database")?,
             data: layers.section("data")?,
             api: layers.section("api")?,
+            oidc: layers.section("oidc")?,
             metrics: layers.section("metrics")?,
             responder: layers.section("responder")?,
             ca: layers.section("ca")?,
@@ -149,6 +153,9 @@ impl Config {
                 keys: "[ca] eab_kid, eab_hmac_file",
                 what: "external account binding needs both or neither",
             });
+        }
+        if let Err((keys, what)) = self.oidc.check() {
+            return Err(ConfigError::Contradiction { keys, what });
         }
         match (self.pending.max, self.pending.recovery_reserve) {
             (Some(max), Some(reserve)) if reserve >= max.get() => Err(ConfigError::Contradiction {

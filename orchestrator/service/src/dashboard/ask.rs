@@ -66,6 +66,12 @@ impl Refusal {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// What it has in common with others of its kind.
+    pub(super) fn kind(self) -> String {
+        // Whose role does not do it, and whose does: the same whatever it is done to.
+        if self.code == "forbidden-scope" { self.detail } else { self.title }
+    }
+
     /// All of it in one sentence after the other.
     pub(super) fn sentence(&self) -> String {
         // Writing to a string does not fail.

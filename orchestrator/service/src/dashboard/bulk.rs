@@ -130,7 +130,7 @@ pub(super) async fn act(
     for target in &matching.targets {
         match bulk.action.perform(&visitor, &Fields::parse(target)).await {
             Ok(_) => done += 1,
-            Err(refusal) => *refused.entry(refusal.title).or_default() += 1,
+            Err(refusal) => *refused.entry(refusal.kind()).or_default() += 1,
         }
     }
     // Writing to a string does not fail.

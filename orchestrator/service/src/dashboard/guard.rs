@@ -82,6 +82,7 @@ impl FromRequestParts<Dashboard> for Visitor {
             viewer: session.viewer,
             user: session.user,
             name: session.name.clone(),
+            role: session.role,
             scopes: session.role.scopes(session.viewer),
             address,
         };
@@ -98,11 +99,14 @@ fn sign_in_first(parts: &Parts, here: &str) -> Response {
 }
 
 pub(super) fn session_text(headers: &HeaderMap) -> Option<SessionText> {
+    SessionText::parse(cookie_named(headers, COOKIE_NAME)?)
+}
+
+pub(super) fn cookie_named<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, text) = pairs.find(|(name, _)| *name == COOKIE_NAME)?;
-    SessionText::parse(text)
+    pairs.find(|(name, _)| *name == wanted).map(|(_, text)| text)
 }
 
 /// The cookie of a session; without a text, the one that ends it. `secure`: the browser came over TLS.

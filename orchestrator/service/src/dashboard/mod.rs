@@ -11,12 +11,15 @@ mod bulk;
 mod chart;
 mod guard;
 mod live;
+mod oidc;
 mod page;
 mod parts;
 mod posted;
 mod sign_in;
 mod views;
 mod words;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::{
@@ -27,6 +30,7 @@ use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
 
 use crate::api::{self, ApiState};
+use crate::oidc::{CALLBACK, Oidc};
 
 /// Everything is from here, nothing is written into a page, and no other page may hold one of these.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -39,14 +43,18 @@ pub(crate) struct Dashboard {
     state: ApiState,
     /// The API itself, asked in this process.
     api: Router,
+    /// The provider of identities, where there is one.
+    oidc: Option<Arc<Oidc>>,
 }
 
 /// The API, and beside it everything below `/admin`, which is a client of it.
-pub fn beside_api(state: ApiState) -> Router {
+pub fn beside_api(state: ApiState, oidc: Option<Arc<Oidc>>) -> Router {
     let api = api::router(state.clone());
-    let dashboard = Dashboard { state, api: api.clone() };
+    let dashboard = Dashboard { state, api: api.clone(), oidc };
     let pages = views::routes()
         .route("/admin/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/admin/sign-in/oidc", get(oidc::depart))
+        .route(CALLBACK, get(oidc::arrive))
         .route("/admin/sign-out", post(sign_in::leave))
         .route("/admin/actions/{action}", post(actions::act))
         .route("/admin/bulk/{bulk}", post(bulk::act))

@@ -150,18 +150,15 @@ fn frame(visitor: &Visitor, title: &str, body: &Markup, notice: Option<&str>) ->
                         }
                     }
                 }
-                nav aria-label="Views" {
-                    @for group in [NOW, FLEET, WORK, SERVICE] {
-                        @if open().any(|place| place.group == group) {
-                            h2 { (group) }
-                            ul {
-                                @for place in open().filter(|place| place.group == group) {
-                                    li {
-                                        a href=(place.path) aria-current=[place.holds(&visitor.here).then_some("page")] { (place.name) }
-                                    }
-                                }
-                            }
+                nav.wide aria-label="Views" { (places(visitor)) }
+                // The same on a phone, where it is one line until it is pressed. The style shows one of the two.
+                nav.narrow aria-label="Views" {
+                    details {
+                        summary {
+                            "Menu"
+                            @if let Some(place) = open().find(|place| place.holds(&visitor.here)) { ": " (place.name) }
                         }
+                        (places(visitor))
                     }
                 }
                 main #main tabindex="-1" {
@@ -180,6 +177,25 @@ fn frame(visitor: &Visitor, title: &str, body: &Markup, notice: Option<&str>) ->
                             @for place in open() {
                                 li role="option" aria-selected="false" data-path=(place.path) { (place.name) }
                             }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The way to each view that is open to the visitor.
+fn places(visitor: &Visitor) -> Markup {
+    let open = || PLACES.iter().filter(|place| place.is_open_to(visitor));
+    html! {
+        @for group in [NOW, FLEET, WORK, SERVICE] {
+            @if open().any(|place| place.group == group) {
+                h2 { (group) }
+                ul {
+                    @for place in open().filter(|place| place.group == group) {
+                        li {
+                            a href=(place.path) aria-current=[place.holds(&visitor.here).then_some("page")] { (place.name) }
                         }
                     }
                 }

@@ -6,23 +6,25 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::guard::{cookie, is_secure};
+use super::oidc::START;
 use super::posted::{Fields, Posted};
 use super::{Dashboard, page};
 use crate::api::auth::address_of;
 use crate::keys::password;
 use crate::store::StoreError;
-use crate::store::sessions::{self, SessionText};
+use crate::store::sessions::{self, SessionText, SignedInBy};
 
 const HOME: &str = "/admin";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
-    to: Option<String>,
+    pub(super) to: Option<String>,
 }
 
 /// `GET /admin/sign-in`
@@ -48,7 +50,7 @@ pub(super) async fn enter(State(dashboard): State<Dashboard>, parts: Parts, body
     let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match begin(&dashboard, &name, password, address, user_agent).await {
         Ok(Entry::Opened(text)) => {
-            info!(event = "user.signed_in", user.name = name, "Signed in");
+            info!(event = "user.signed_in", user.name = name, by = "password", "Signed in");
             let cookie = cookie(Some(&text), is_secure(&parts.headers));
             go(safe(to.as_deref()), cookie)
         }
@@ -89,7 +91,7 @@ async fn begin(
     if found.as_ref().is_some_and(|found| found.barred_until.is_some()) {
         return Ok(Entry::Barred);
     }
-    let kept = found.as_ref().map(|found| found.password.clone());
+    let kept = found.as_ref().and_then(|found| found.password.clone());
     // A thread of its own, as it takes a processor for a while; a refusal takes as long whatever was wrong.
     let right = tokio::task::spawn_blocking(move || password::verify(&password, kept.as_ref())).await;
     let Some(found) = found else { return Ok(Entry::Refused) };
@@ -97,7 +99,8 @@ async fn begin(
         store.note_wrong_password(found.id, now).await?;
         return Ok(Entry::Refused);
     }
-    sessions::begin(store, now, found.id, &found.name, address, user_agent).await.map(Entry::Opened)
+    let by = SignedInBy::Password;
+    sessions::begin(store, now, found.id, &found.name, by, address, user_agent).await.map(Entry::Opened)
 }
 
 /// `POST /admin/sign-out`
@@ -125,7 +128,12 @@ pub(super) fn safe(to: Option<&str>) -> &str {
     to.filter(ours).filter(plain).unwrap_or(HOME)
 }
 
-async fn form(dashboard: &Dashboard, status: StatusCode, to: Option<&str>, why: Option<&str>) -> Response {
+pub(super) async fn form(
+    dashboard: &Dashboard,
+    status: StatusCode,
+    to: Option<&str>,
+    why: Option<&str>,
+) -> Response {
     let Ok(anybody) = dashboard.state.store.has_users().await else { return page::unavailable() };
     let body: Markup = html! {
         @if let Some(why) = why { p.notice.bad role="alert" { (why) } }
@@ -135,6 +143,15 @@ async fn form(dashboard: &Dashboard, status: StatusCode, to: Option<&str>, why: 
                 code { "lockkeeper admin create-user NAME --role owner" }
                 "."
             }
+        }
+        @if let Some(oidc) = &dashboard.oidc {
+            // A link, since the policy lets no form lead elsewhere.
+            p {
+                a.button.primary href=(format!("{START}?to={}", utf8_percent_encode(safe(to), NON_ALPHANUMERIC))) {
+                    "Sign in with " (oidc.name())
+                }
+            }
+            p.quiet { "Or with a name and a password of Lockkeeper's own:" }
         }
         form.stack method="post" action="/admin/sign-in" {
             input type="hidden" name="to" value=(safe(to));

@@ -7,6 +7,7 @@ mod authority;
 mod database;
 mod folder;
 mod listeners;
+mod oidc;
 mod port;
 mod responder;
 
@@ -99,5 +100,6 @@ pub async fn examine(config: &Config, clock: Arc<dyn Clock>) -> Vec<Diagnosis> {
     diagnoses.extend(authority::examine(&practice).await);
     diagnoses.extend(responder::examine(&practice).await);
     diagnoses.extend(port::examine(&practice));
+    diagnoses.extend(oidc::examine(&practice).await);
     diagnoses
 }

@@ -5,6 +5,7 @@ use issuance::event::new_deferral;
 use issuance::fault::Fault;
 use issuance::order::{Order, Stage};
 use issuance::time::Timestamp;
+use issuance::waiting;
 use serde_json::{Value, json};
 
 use crate::store::aftermath::{Aftermath, SuccessorKind};
@@ -80,7 +81,14 @@ pub(super) fn failure(
 
 /// An order that the gate keeps waiting: told once for each reason, however often the gate is asked.
 pub(super) fn deferral(store: &Store, claim: &mut Claim, denial: &Denial, now: Timestamp) -> Option<Event> {
-    let told = new_deferral(claim.deferred_as.as_deref(), denial.as_str(), denial.until(), now)?;
+    let before = claim.deferred_as.as_deref();
+    let Some(told) = new_deferral(before, denial.as_str(), denial.until(), now) else {
+        // No news; but people are shown the last one as what it waits for.
+        if let Some(reordered) = waiting::with_last(before, denial.as_str()) {
+            claim.deferred_as = Some(reordered);
+        }
+        return None;
+    };
     claim.deferred_as = Some(told);
     let (limit, key) = match denial {
         Denial::Limit { limit, key, .. } => (Some(limit.as_str()), Some(&**key)),

@@ -177,7 +177,8 @@ impl Orphans {
 
     /// By when it is to be settled.
     fn deadline(&self, orphan: &Orphan) -> Timestamp {
-        settle::deadline(orphan.learnt_at, self.expiry(orphan.learnt_at), &self.parts.profile)
+        let deadline = settle::deadline(orphan.learnt_at, self.expiry(orphan.learnt_at), &self.parts.profile);
+        orphan.settle_requested_at.map_or(deadline, |asked| asked.min(deadline))
     }
 
     /// When what was made then has expired at the latest.

@@ -4,6 +4,7 @@ use issuance::ids::{AccountId, CertificateId, OrderId, TenantId};
 use issuance::order::Stage;
 use issuance::profile::CaProfile;
 use issuance::time::Timestamp;
+use issuance::waiting;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Uuid;
 use utoipa::ToSchema;
@@ -47,6 +48,9 @@ pub struct OrderView {
     pub ca_expires_at: Option<Timestamp>,
     pub certificate_url: Option<String>,
     pub fault: Option<FaultView>,
+    /// What it waits for before it may go to the CA; `null` where it waits for no limit.
+    #[serde(default)]
+    pub waits_for: Option<WaitView>,
     pub accepted_at: Timestamp,
     /// Somebody wants it to end.
     pub cancel_requested_at: Option<Timestamp>,
@@ -57,6 +61,35 @@ pub struct OrderView {
     /// Present where one order was asked for; a list leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizations: Option<Vec<AuthorizationView>>,
+}
+
+/// What keeps an order whose names are ready from the CA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WaitView {
+    /// One of a small set, or the name of one of the CA's limits.
+    pub reason: String,
+    /// In plain words.
+    pub detail: String,
+    /// When it is asked for again at the latest.
+    pub until: Option<Timestamp>,
+}
+
+impl WaitView {
+    /// `closed_until`: when the gate lets anybody through again.
+    fn of(
+        deferred_as: Option<&str>,
+        in_line: bool,
+        due_at: Option<Timestamp>,
+        closed_until: Option<Timestamp>,
+    ) -> Option<Self> {
+        let reason = match deferred_as.and_then(waiting::last_reason) {
+            Some(reason) => reason,
+            None if in_line => waiting::IN_LINE,
+            None => return None,
+        };
+        let until = if in_line { due_at.max(closed_until) } else { due_at };
+        Some(Self { reason: reason.to_owned(), detail: waiting::sentence(reason).to_owned(), until })
+    }
 }
 
 impl OrderView {
@@ -151,35 +184,59 @@ async fn select(
     .fetch_all(&mut *conn)
     .await
     .map_err(StoreError::of("orders.list"))?;
-    let views = found.into_iter().map(|row| OrderView {
-        id: OrderId(row.order_id),
-        tenant_id: TenantId(row.tenant_id),
-        tenant: row.tenant,
-        certificate_id: CertificateId(row.certificate_id),
-        account_id: AccountId(row.account_id),
-        names: row.names,
-        profile: row.profile,
-        replaces: row.replaces,
-        lane: LANES[usize::try_from(row.lane).unwrap_or_default().min(LANES.len() - 1)].to_owned(),
-        stage: row.stage,
-        next_attempt_at: row.due_at.map(Timestamp::from),
-        lease_expires_at: row.lease_expires_at.map(Timestamp::from),
-        rescues: row.rescues,
-        looks: row.looks,
-        proven_at: row.proven_at.map(Timestamp::from),
-        admitted_at: row.admitted_at.map(Timestamp::from),
-        hold_until: row.hold_until.map(Timestamp::from),
-        reserved_authorizations: row.reserved_authorizations,
-        asks: row.asks,
-        ca_order_url: row.ca_order_url,
-        ca_expires_at: row.ca_expires_at.map(Timestamp::from),
-        certificate_url: row.certificate_url,
-        fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
-        accepted_at: row.accepted_at.into(),
-        cancel_requested_at: row.cancel_requested_at.map(Timestamp::from),
-        ended_at: row.ended_at.map(Timestamp::from),
-        trace_id: OrderTrace::of(OrderId(row.order_id)).id.to_string(),
-        authorizations: None,
+    let views = found.into_iter().map(|row| {
+        // While a worker has it, no limit keeps it; and what is not proven yet was not denied anything.
+        let may_wait = row.stage == "accepted" && row.proven_at.is_some() && row.lease_expires_at.is_none();
+        let (due_at, closed_until) = (row.due_at.map(Timestamp::from), row.closed_until.map(Timestamp::from));
+        let waits_for = may_wait
+            .then(|| WaitView::of(row.deferred_as.as_deref(), row.in_line, due_at, closed_until))
+            .flatten();
+        OrderView {
+            id: OrderId(row.order_id),
+            tenant_id: TenantId(row.tenant_id),
+            tenant: row.tenant,
+            certificate_id: CertificateId(row.certificate_id),
+            account_id: AccountId(row.account_id),
+            names: row.names,
+            profile: row.profile,
+            replaces: row.replaces,
+            lane: LANES[usize::try_from(row.lane).unwrap_or_default().min(LANES.len() - 1)].to_owned(),
+            stage: row.stage,
+            next_attempt_at: row.due_at.map(Timestamp::from),
+            lease_expires_at: row.lease_expires_at.map(Timestamp::from),
+            rescues: row.rescues,
+            looks: row.looks,
+            proven_at: row.proven_at.map(Timestamp::from),
+            admitted_at: row.admitted_at.map(Timestamp::from),
+            hold_until: row.hold_until.map(Timestamp::from),
+            reserved_authorizations: row.reserved_authorizations,
+            asks: row.asks,
+            ca_order_url: row.ca_order_url,
+            ca_expires_at: row.ca_expires_at.map(Timestamp::from),
+            certificate_url: row.certificate_url,
+            fault: FaultView::of(row.fault_class.as_deref(), row.fault_detail, row.fault_hostname),
+            waits_for,
+            accepted_at: row.accepted_at.into(),
+            cancel_requested_at: row.cancel_requested_at.map(Timestamp::from),
+            ended_at: row.ended_at.map(Timestamp::from),
+            trace_id: OrderTrace::of(OrderId(row.order_id)).id.to_string(),
+            authorizations: None,
+        }
     });
     Ok(views.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_waits_for_the_last_thing_that_it_was_denied() {
+        let at = |seconds| Some(Timestamp::from_unix_seconds(seconds));
+        let wait = WaitView::of(Some("backoff new_orders"), false, at(60), at(90)).expect("it waits");
+        assert_eq!((wait.reason.as_str(), wait.until), ("new_orders", at(60)), "its own instant");
+        let wait = WaitView::of(None, true, at(60), at(90)).expect("it waits");
+        assert_eq!((wait.reason.as_str(), wait.until), ("in_line", at(90)), "when the gate opens");
+        assert_eq!(WaitView::of(None, false, at(60), None), None);
+    }
 }

@@ -48,6 +48,8 @@ pub struct Orphan {
     /// Whose worker learnt of it.
     pub order: OrderId,
     pub learnt_at: Timestamp,
+    /// The operator wants it settled now.
+    pub settle_requested_at: Option<Timestamp>,
     /// new-order may have been executed for that order, and what it made is not known.
     pub in_doubt: bool,
     /// Somebody works on that order.
@@ -151,6 +153,7 @@ impl Store {
             url: row.url.into(),
             order: OrderId(row.order_id),
             learnt_at: row.learnt_at.into(),
+            settle_requested_at: row.settle_requested_at.map(Timestamp::from),
             in_doubt: row.stage == "admitted",
             is_held: row.is_held,
             names: row.names,

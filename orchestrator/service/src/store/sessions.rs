@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::events::{Actor, Event, Who};
+pub use super::sign_in_ways::SignedInBy;
 use super::users::{self, Role};
 use super::viewer::Viewer;
 use super::work::Work;
@@ -75,6 +76,7 @@ pub async fn begin(
     now: Timestamp,
     user: UserId,
     name: &str,
+    by: SignedInBy,
     address: Option<IpAddr>,
     user_agent: &str,
 ) -> Result<SessionText, StoreError> {
@@ -83,15 +85,16 @@ pub async fn begin(
     let text = SessionText::draw();
     let user_agent: String = user_agent.chars().take(USER_AGENT_CHARS).collect();
     sqlx::query!(
-        "insert into sessions (sha256, user_id, csrf, created_at, seen_at, ends_at, address, user_agent)
-         values ($1, $2, $3, $4, $4, $5, $6::text::inet, $7)",
+        "insert into sessions (sha256, user_id, csrf, created_at, seen_at, ends_at, address, user_agent, signed_in_by)
+         values ($1, $2, $3, $4, $4, $5, $6::text::inet, $7, $8)",
         text.sha256(),
         user.0,
         random(),
         sql_instant(now),
         sql_instant(now.after(LIFE_MAX)),
         address.map(|address| address.to_string()),
-        user_agent
+        user_agent,
+        by.as_str()
     )
     .execute(work.conn())
     .await
@@ -113,7 +116,7 @@ pub async fn begin(
         tenant: tenant.map(TenantId),
         certificate: None,
         subject: user.to_string(),
-        data: serde_json::json!({ "user_agent": user_agent }),
+        data: serde_json::json!({ "by": by.as_str(), "user_agent": user_agent }),
     })
     .await?;
     work.commit().await?;

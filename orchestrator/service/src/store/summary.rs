@@ -6,6 +6,7 @@ use issuance::order::Stage;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::orders_view::LANES;
 use super::viewer::Viewer;
 use super::{Store, StoreError};
 
@@ -20,6 +21,9 @@ pub struct Summary {
     pub orders_moving: u64,
     /// Every stage, those without an order too.
     pub orders_by_stage: BTreeMap<String, u64>,
+    /// Orders with something left to do, by lane; every lane, those without an order too.
+    #[serde(default)]
+    pub orders_by_lane: BTreeMap<String, u64>,
     pub parked_by_fault: BTreeMap<String, u64>,
     pub failed_by_fault: BTreeMap<String, u64>,
     pub open_authorizations: u64,
@@ -28,9 +32,9 @@ pub struct Summary {
 pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> {
     let mut conn = store.read_as(viewer).await?;
     let stages = sqlx::query!(
-        r#"select stage, fault_class, count(*) as "orders!" from orders
+        r#"select stage, lane, fault_class, count(*) as "orders!", count(due_at) as "due!" from orders
            where $1::uuid is null or tenant_id = $1
-           group by stage, fault_class"#,
+           group by stage, lane, fault_class"#,
         viewer.tenant_id(),
     )
     .fetch_all(&mut *conn)
@@ -55,6 +59,7 @@ pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> 
         orders: 0,
         orders_moving: 0,
         orders_by_stage: Stage::NAMES.iter().map(|&stage| (stage.to_owned(), 0)).collect(),
+        orders_by_lane: LANES.iter().map(|&lane| (lane.to_owned(), 0)).collect(),
         parked_by_fault: BTreeMap::new(),
         failed_by_fault: BTreeMap::new(),
         open_authorizations: count(totals.open),
@@ -62,6 +67,9 @@ pub async fn read(store: &Store, viewer: Viewer) -> Result<Summary, StoreError> 
     for row in stages {
         let orders = count(row.orders);
         summary.orders += orders;
+        if let Some(lane) = usize::try_from(row.lane).ok().and_then(|lane| LANES.get(lane)) {
+            *summary.orders_by_lane.entry((*lane).to_owned()).or_default() += count(row.due);
+        }
         match (row.stage.as_str(), row.fault_class) {
             ("parked", Some(class)) => *summary.parked_by_fault.entry(class).or_default() += orders,
             ("failed", Some(class)) => *summary.failed_by_fault.entry(class).or_default() += orders,

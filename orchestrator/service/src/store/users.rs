@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::page::{Listing, Page};
 use super::scope::{Scope, Scopes};
+pub use super::sign_in_ways::SignInBy;
 use super::viewer::Viewer;
 use super::work::Work;
 use super::{Store, StoreError, sql_instant};
@@ -97,6 +98,11 @@ pub struct UserView {
     /// What is typed in to sign in; upper and lower case are the same.
     pub name: String,
     pub role: Role,
+    pub sign_in: SignInBy,
+    /// What the provider of identities calls it for ever; `null` before it has first come from there.
+    pub subject: Option<String>,
+    /// Role and tenant are what its groups at the provider say, each time it signs in.
+    pub follows_groups: bool,
     /// Since when nobody may sign in by this name.
     pub disabled_at: Option<Timestamp>,
     pub last_signed_in_at: Option<Timestamp>,
@@ -112,8 +118,19 @@ pub struct UserView {
 pub struct UserTerms {
     pub role: Role,
     pub disabled: bool,
+    pub sign_in: SignInBy,
     /// A PHC string; `None`: the one it has.
     pub password: Option<String>,
+}
+
+/// Somebody who is to sign in.
+#[derive(Debug, Clone, Copy)]
+pub struct NewUser<'a> {
+    pub name: &'a str,
+    pub role: Role,
+    pub sign_in: SignInBy,
+    /// A PHC string, for whoever signs in with a password.
+    pub password: Option<&'a str>,
 }
 
 /// What is known of a name that somebody signs in by.
@@ -121,8 +138,8 @@ pub struct UserTerms {
 pub struct Credentials {
     pub id: UserId,
     pub name: String,
-    /// A PHC string.
-    pub password: SecretString,
+    /// A PHC string; `None`: nobody signs in so.
+    pub password: Option<SecretString>,
     pub disabled: bool,
     /// Not heard before; `None`: heard.
     pub barred_until: Option<Timestamp>,
@@ -159,25 +176,24 @@ pub async fn hold(work: &mut Work, id: UserId) -> Result<Option<UserView>, Store
     Ok(select(work.conn(), viewer, Some(id), None, None, 1).await?.into_iter().next())
 }
 
-/// `None` where somebody has the name already. `password` is a PHC string.
+/// `None` where somebody has the name already.
 pub async fn create(
     work: &mut Work,
     holder: Viewer,
-    name: &str,
-    role: Role,
-    password: &str,
+    new: NewUser<'_>,
 ) -> Result<Option<UserView>, StoreError> {
     let (id, at) = (work.mint().uuid(), sql_instant(work.at()));
     let created_by = work.actor().who.name().to_owned();
     let made = sqlx::query!(
-        "insert into users (user_id, tenant_id, name, role, password, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7)
+        "insert into users (user_id, tenant_id, name, role, password, by_oidc, created_at, created_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict do nothing",
         id,
         holder.tenant_id(),
-        name,
-        role.as_str(),
-        password,
+        new.name,
+        new.role.as_str(),
+        new.password,
+        new.sign_in.oidc(),
         at,
         created_by
     )
@@ -190,13 +206,19 @@ pub async fn create(
     again(work, UserId(id)).await.map(Some)
 }
 
-/// Changes one that this work holds. One that is disabled, or has another password or role, is signed in nowhere.
+/// Changes one that this work holds. One that is disabled, or has another password, role or way to sign in, is signed in
+/// nowhere. Whoever gives a role or a password takes it out of the
+/// hands of the provider's groups.
 pub async fn change(work: &mut Work, before: &UserView, terms: &UserTerms) -> Result<UserView, StoreError> {
     let (at, tenant) = (sql_instant(work.at()), work.viewer().tenant_id());
     sqlx::query!(
         "update users
-         set role = $3, password = coalesce($4, password), version = version + 1,
+         set role = $3, password = case when $7 then coalesce($4, password) end, version = version + 1,
              disabled_at = case when $5 then coalesce(disabled_at, $6) end,
+             by_oidc = $8,
+             oidc_issuer = case when $8 then oidc_issuer end,
+             oidc_subject = case when $8 then oidc_subject end,
+             follows_groups = follows_groups and $8 and not $7 and role = $3,
              failures = case when $4::text is null then failures else 0 end,
              failed_at = case when $4::text is null then failed_at end
          where user_id = $1 and ($2::uuid is null or tenant_id = $2)",
@@ -205,35 +227,46 @@ pub async fn change(work: &mut Work, before: &UserView, terms: &UserTerms) -> Re
         terms.role.as_str(),
         terms.password,
         terms.disabled,
-        at
+        at,
+        terms.sign_in.password(),
+        terms.sign_in.oidc()
     )
     .execute(work.conn())
     .await
     .map_err(StoreError::of("users.change"))?;
-    if terms.disabled || terms.password.is_some() || terms.role != before.role {
-        sqlx::query!("delete from sessions where user_id = $1", before.id.0)
-            .execute(work.conn())
-            .await
-            .map_err(StoreError::of("users.sign_out"))?;
+    let is_another = terms.role != before.role || terms.sign_in != before.sign_in;
+    if terms.disabled || terms.password.is_some() || is_another {
+        sign_out(work, before.id).await?;
     }
     again(work, before.id).await
 }
 
-/// Whether the operator has another owner who may sign in.
-pub async fn another_owner(work: &mut Work, id: UserId) -> Result<bool, StoreError> {
+/// Ends every session of somebody.
+pub(super) async fn sign_out(work: &mut Work, id: UserId) -> Result<(), StoreError> {
+    sqlx::query!("delete from sessions where user_id = $1", id.0)
+        .execute(work.conn())
+        .await
+        .map_err(StoreError::of("users.sign_out"))?;
+    Ok(())
+}
+
+/// Whether the operator has another owner who may sign in; with a password, where `by_password` is asked for.
+pub async fn another_owner(work: &mut Work, id: UserId, by_password: bool) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"select exists (
                select from users
                where tenant_id is null and role = 'owner' and disabled_at is null and user_id <> $1
+                   and (password is not null or not $2)
            ) as "exists!""#,
-        id.0
+        id.0,
+        by_password
     )
     .fetch_one(work.conn())
     .await
     .map_err(StoreError::of("users.another_owner"))
 }
 
-async fn again(work: &mut Work, id: UserId) -> Result<UserView, StoreError> {
+pub(super) async fn again(work: &mut Work, id: UserId) -> Result<UserView, StoreError> {
     let viewer = work.viewer();
     let found = select(work.conn(), viewer, Some(id), None, None, 1).await?;
     found
@@ -252,7 +285,8 @@ async fn select(
 ) -> Result<Vec<UserView>, StoreError> {
     let found = sqlx::query!(
         r#"select user_id, users.tenant_id, tenants.slug as "tenant?", users.name, role, disabled_at, last_signed_in_at,
-               users.created_at, created_by, users.version
+               users.created_at, created_by, users.version, password is not null as "by_password!", by_oidc, oidc_subject,
+               follows_groups
            from users
            left join tenants on tenants.tenant_id = users.tenant_id
            where ($1::uuid is null or users.tenant_id = $1)
@@ -277,6 +311,9 @@ async fn select(
             tenant: row.tenant,
             name: row.name,
             role: role(&row.role)?,
+            sign_in: SignInBy::of(row.by_password, row.by_oidc),
+            subject: row.oidc_subject,
+            follows_groups: row.follows_groups,
             disabled_at: row.disabled_at.map(Timestamp::from),
             last_signed_in_at: row.last_signed_in_at.map(Timestamp::from),
             created_at: row.created_at.into(),
@@ -313,7 +350,7 @@ impl Store {
         Ok(found.map(|row| Credentials {
             id: UserId(row.user_id),
             name: row.name,
-            password: SecretString::from(row.password),
+            password: row.password.map(SecretString::from),
             disabled: row.disabled_at.is_some(),
             barred_until: row
                 .failed_at

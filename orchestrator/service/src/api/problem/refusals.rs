@@ -81,8 +81,13 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "last-operator-key", "It is the operator's last key", detail)
     }
 
-    pub(in crate::api) fn last_owner() -> Self {
-        let detail = "nobody could let people sign in any more: make another owner first";
+    /// `by_password`: of those who sign in with a password, which work while the provider of identities is away.
+    pub(in crate::api) fn last_owner(by_password: bool) -> Self {
+        let detail = if by_password {
+            "nobody could let people sign in any more: make another owner with a password first"
+        } else {
+            "nobody could let people sign in any more: make another owner first"
+        };
         Self::new(StatusCode::CONFLICT, "last-owner", "It is the operator's last owner", detail)
     }
 

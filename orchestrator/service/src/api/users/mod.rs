@@ -18,13 +18,28 @@ use super::auth::Caller;
 use super::problem::{Problem, ProblemEntry};
 use crate::keys::password;
 use crate::store::events::Event;
-use crate::store::users::{Role, UserView};
+use crate::store::users::{Role, SignInBy, UserView};
 use crate::store::viewer::Viewer;
 
 const NAME_CHARS_MAX: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(change::change))
+}
+
+/// How people may sign in here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignInRules {
+    /// There is a provider of identities.
+    pub provider: bool,
+    /// The operator keeps an owner who signs in with a password.
+    pub keep_password_owner: bool,
+}
+
+impl Default for SignInRules {
+    fn default() -> Self {
+        Self { provider: false, keep_password_owner: true }
+    }
 }
 
 /// A password on its way in. Printed as nothing, and gone when it is dropped.
@@ -70,6 +85,30 @@ fn check_role(role: Role, holder: Viewer, caller: &Caller, errors: &mut Vec<Prob
         let detail = format!("a user with the role {role} may do more than you: {more}");
         errors.push(ProblemEntry::at("/role", "beyond-your-own", detail));
     }
+}
+
+/// The provider is the operator's: it alone says for whom that one speaks.
+fn check_sign_in(sign_in: SignInBy, api: &ApiState, caller: &Caller, errors: &mut Vec<ProblemEntry>) {
+    if !sign_in.oidc() {
+        return;
+    }
+    if !api.sign_in.provider {
+        let detail = "no provider of identities is configured: set [oidc] issuer first";
+        errors.push(ProblemEntry::at("/sign_in", "no-provider", detail));
+    } else if caller.viewer != Viewer::Operator {
+        let detail = "the provider of identities is the operator's: ask there";
+        errors.push(ProblemEntry::at("/sign_in", "operator-only", detail));
+    }
+}
+
+fn password_missing() -> ProblemEntry {
+    ProblemEntry::at("/password", "missing", "whoever signs in with a password needs one")
+}
+
+fn password_not_wanted() -> ProblemEntry {
+    let detail =
+        "whoever signs in at the provider alone has no password: leave it away, or set sign_in to both";
+    ProblemEntry::at("/password", "not-wanted", detail)
 }
 
 fn told(kind: &'static str, before: Option<&UserView>, after: &UserView, password: bool) -> Event {

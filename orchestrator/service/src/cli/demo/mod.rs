@@ -148,7 +148,13 @@ async fn show(stage: &mut Stage, fleet: &DemoFleet, wishes: &Wishes) -> Result<O
     let api = stage.api()?;
     let (name, password) = ("demo", drawn_password());
     let (role, tenant) = (Role::Owner, None);
-    let user = WantedUser { name: name.to_owned(), tenant, role, password: Password(password.clone()) };
+    let user = WantedUser {
+        name: name.to_owned(),
+        tenant,
+        role,
+        sign_in: None,
+        password: Some(Password(password.clone())),
+    };
     api.post_json::<UserView>(USERS, &user).await?;
     notice(&format!("{}   sign in as {name} with {}", stage.dashboard(), password.expose_secret()));
     let started = Instant::now();

@@ -35,6 +35,16 @@ pub(in crate::dashboard) const SETTLE: Action = Action {
     before: Before::DryRun,
     ..post("settle", "Settle", Scope::AuthorizationsManage, "/v1/authorizations/{id}/settle")
 };
+pub(in crate::dashboard) const LOOK_AT_ORPHAN: Action =
+    post("look-at-orphan", "Look again", Scope::AuthorizationsManage, "/v1/orphans/{id}/look");
+pub(in crate::dashboard) const SETTLE_ORPHAN: Action = Action {
+    before: Before::Confirm(
+        "The next pass of the reconciler begins with it. What is open in it is settled at once instead of by its deadline: \
+         submitted where its response is served, deactivated otherwise, which spends a failure token of its hostname where \
+         the CA charges for it.",
+    ),
+    ..post("settle-orphan", "Settle now", Scope::AuthorizationsManage, "/v1/orphans/{id}/settle")
+};
 pub(in crate::dashboard) const CHECK: Action =
     post("check", "Check now", Scope::HostnamesWrite, "/v1/hostnames/{hostname}/check");
 pub(in crate::dashboard) const TAKE_UP: Action =
@@ -215,13 +225,22 @@ pub(in crate::dashboard) const RELEASE_NAMES: Action = Action {
     ),
     ..post("release-names", "They were unpaused", Scope::AccountsManage, "/v1/paused-names/release")
 };
-pub(in crate::dashboard) const SET_STANDING: Action = Action {
+pub(in crate::dashboard) const DEMOTE_CHECK: Action = Action {
     method: "PUT",
-    fields: &[text("standing")],
+    fixed: r#"{"standing":"advice"}"#,
     before: Before::Confirm(
-        "Whether this check keeps names from being ordered, for all tenants. One that only advises lets names fail at the CA.",
+        "For all tenants, this check only advises from now on: names that it would have kept back are ordered, and where it was \
+         right they fail at the CA, which costs a failure token each.",
     ),
-    ..post("set-standing", "Change", Scope::AccountsManage, "/v1/checks/{check}/standing")
+    ..post("demote-check", "Let it only advise", Scope::AccountsManage, "/v1/checks/{check}/standing")
+};
+pub(in crate::dashboard) const PROMOTE_CHECK: Action = Action {
+    method: "PUT",
+    fixed: r#"{"standing":"blocks"}"#,
+    before: Before::Confirm(
+        "For all tenants, this check keeps names from being ordered from now on, until what it finds is mended.",
+    ),
+    ..post("promote-check", "Let it keep names back", Scope::AccountsManage, "/v1/checks/{check}/standing")
 };
 pub(in crate::dashboard) const TEST_WEBHOOK: Action =
     post("test-webhook", "Send a test", Scope::WebhooksManage, "/v1/webhooks/{id}/test");
@@ -248,7 +267,7 @@ pub(in crate::dashboard) const RESEND_DELIVERY: Action = post(
     "/v1/webhooks/{id}/deliveries/{delivery}/resend",
 );
 pub(in crate::dashboard) const CREATE_USER: Action = Action {
-    fields: &[text("name"), text("role"), text("tenant"), text("password")],
+    fields: &[text("name"), text("role"), text("tenant"), text("sign_in"), text("password")],
     ..post("create-user", "Let sign in", Scope::KeysManage, "/v1/users")
 };
 pub(in crate::dashboard) const DISABLE_USER: Action = Action {
@@ -265,6 +284,8 @@ pub(in crate::dashboard) const ENABLE_USER: Action = Action {
 
 pub(in crate::dashboard) const ACTIONS: &[Action] = &[
     SETTLE,
+    LOOK_AT_ORPHAN,
+    SETTLE_ORPHAN,
     CHECK,
     TAKE_UP,
     FORGET_HOSTNAME,
@@ -290,7 +311,8 @@ pub(in crate::dashboard) const ACTIONS: &[Action] = &[
     SET_OVERRIDE,
     REMOVE_OVERRIDE,
     RELEASE_NAMES,
-    SET_STANDING,
+    DEMOTE_CHECK,
+    PROMOTE_CHECK,
     TEST_WEBHOOK,
     ENABLE_WEBHOOK,
     DISABLE_WEBHOOK,

@@ -92,7 +92,10 @@ impl Action {
 
     /// What it is done to, as people call it.
     fn target(fields: &Fields) -> &str {
-        ["hostname", "tenant", "name", "id"].into_iter().find_map(|name| fields.get(name)).unwrap_or_default()
+        ["hostname", "tenant", "name", "check", "id"]
+            .into_iter()
+            .find_map(|name| fields.get(name))
+            .unwrap_or_default()
     }
 
     fn document(&self, fields: &Fields) -> Option<Value> {

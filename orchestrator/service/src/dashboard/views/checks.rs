@@ -6,10 +6,10 @@ use maud::{Markup, html};
 
 use crate::api::checks::CheckList;
 use crate::dashboard::Dashboard;
-use crate::dashboard::actions::SET_STANDING;
+use crate::dashboard::actions::{DEMOTE_CHECK, PROMOTE_CHECK};
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Shown};
-use crate::dashboard::parts::{form, table};
+use crate::dashboard::parts::{button, table};
 use crate::dashboard::words::{count, instant_or_dash, plain};
 
 pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor) -> Shown {
@@ -19,29 +19,25 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor) -
         .data
         .iter()
         .map(|one| {
-            let other = match one.standing {
-                Standing::Blocks => "advice",
-                Standing::Advice => "blocks",
+            let (now_it, other) = match one.standing {
+                Standing::Blocks => ("keeps names back", &DEMOTE_CHECK),
+                Standing::Advice => ("only advises", &PROMOTE_CHECK),
             };
             html! {
                 th scope="row" { (plain(one.check.as_str())) }
-                td { (one.standing.as_str()) }
+                td { (now_it) }
                 td { (instant_or_dash(now, one.standing_since)) @if let Some(by) = &one.standing_by { " by " (by) } }
                 td.number { (count(one.ready_valid)) }
                 td.number { (count(one.ready_invalid)) }
                 td.number { (count(one.not_ready_valid)) }
                 td.number { (count(one.not_ready_invalid)) }
-                td {
-                    (form(&visitor, &SET_STANDING, &[("check", one.check.as_str()), ("standing", other)], &html! {
-                        span.hidden { "to " (other) }
-                    }))
-                }
+                td { (button(&visitor, other, &[("check", one.check.as_str())])) }
             }
         })
         .collect();
     let columns = [
         "Check",
-        "Standing",
+        "What it does",
         "Since",
         "Ready, and valid",
         "Ready, and invalid",
@@ -50,7 +46,10 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor) -
         "",
     ];
     let body = html! {
-        p { "What each check said before an order, beside what the CA found." }
+        p {
+            "What each check said before an order, beside what the CA found. One that keeps names back has them wait until what it \
+             finds is mended; one that only advises says so and lets them be ordered."
+        }
         (table("Checks", &columns, &rows))
     };
     Ok(page::show(&visitor, "Checks", &body))

@@ -8,6 +8,7 @@ use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::Fault;
 use crate::dashboard::words::plain;
 use crate::store::fleet_samples::FleetView;
+use crate::store::orders_view::LANES;
 use crate::store::summary::Summary;
 
 const QUEUE: &str = "/admin/queue";
@@ -34,6 +35,8 @@ pub(super) struct Count {
 pub(super) struct Glance {
     /// Orders by where they stand; none that counts nothing.
     pub(super) orders: Vec<Count>,
+    /// Orders with something left to do by lane, in the order of the lanes.
+    pub(super) lanes: Vec<Count>,
     /// What is wrong and how often, the most frequent first.
     pub(super) causes: Vec<(String, u64)>,
 }
@@ -53,9 +56,18 @@ fn of_stage(stage: &str) -> String {
 }
 
 impl Glance {
-    fn new(orders: impl Iterator<Item = Count>, mut causes: Vec<(String, u64)>) -> Self {
+    fn new(
+        orders: impl Iterator<Item = Count>,
+        of_lane: impl Fn(&str) -> u64,
+        mut causes: Vec<(String, u64)>,
+    ) -> Self {
         causes.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
-        Self { orders: orders.filter(|count| count.amount > 0).collect(), causes }
+        let lanes = LANES.into_iter().map(|lane| Count {
+            amount: of_lane(lane),
+            word: lane.to_owned(),
+            to: with_query(QUEUE, &[("lane", Some(lane))]),
+        });
+        Self { orders: orders.filter(|count| count.amount > 0).collect(), lanes: lanes.collect(), causes }
     }
 
     pub(super) fn of_fleet(fleet: &FleetView) -> Self {
@@ -65,7 +77,8 @@ impl Glance {
             to: of_stage(stage),
         });
         let causes = fleet.sample.hostnames_failing.iter().map(|(class, amount)| (class.clone(), *amount));
-        Self::new(orders, causes.collect())
+        let of_lane = |lane: &str| fleet.sample.orders.get(lane).map_or(0, |states| states.values().sum());
+        Self::new(orders, of_lane, causes.collect())
     }
 
     pub(super) fn of_tenant(summary: &Summary) -> Self {
@@ -78,6 +91,8 @@ impl Glance {
         for (class, amount) in summary.parked_by_fault.iter().chain(&summary.failed_by_fault) {
             *causes.entry(class).or_default() += amount;
         }
-        Self::new(orders, causes.into_iter().map(|(class, amount)| (class.clone(), amount)).collect())
+        let of_lane = |lane: &str| summary.orders_by_lane.get(lane).copied().unwrap_or_default();
+        let causes = causes.into_iter().map(|(class, amount)| (class.clone(), amount));
+        Self::new(orders, of_lane, causes.collect())
     }
 }

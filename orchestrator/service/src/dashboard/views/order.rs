@@ -33,6 +33,7 @@ pub(super) async fn show(
         p.lead {
             (badge(&one.stage)) " " (one.names.join(", "))
             @if let Some(fault) = &one.fault { ": " (fault.detail) }
+            @else if let Some(wait) = &one.waits_for { ": " (super::queue::waits(wait, now)) }
         }
         @if one.ended_at.is_none() { (button(&visitor, &CANCEL_ORDER, &[("id", &id)])) }
         (what(&one, now))

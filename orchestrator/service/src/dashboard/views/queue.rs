@@ -2,17 +2,18 @@
 
 use axum::extract::State;
 use issuance::order::Stage;
+use issuance::time::Timestamp;
 use maud::{Markup, html};
 
 use super::Asked;
-use super::glance::glance;
+use super::glance::{Count, glance};
 use crate::api::address::with_query;
 use crate::dashboard::Dashboard;
 use crate::dashboard::guard::Visitor;
 use crate::dashboard::page::{self, Shown};
 use crate::dashboard::parts::{Control, badge, filter, next_page, table, with};
 use crate::dashboard::words::{count, instant, instant_or_dash};
-use crate::store::orders_view::{LANES, OrderView};
+use crate::store::orders_view::{LANES, OrderView, WaitView};
 use crate::store::page::Listing;
 
 const PATH: &str = "/admin/queue";
@@ -39,6 +40,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, A
                 td { (badge(&one.stage)) }
                 td.text {
                     @if let Some(fault) = &one.fault { (fault.detail) }
+                    @else if let Some(wait) = &one.waits_for { (waits(wait, now)) }
                     @else { (reason(one)) }
                 }
                 td { (instant_or_dash(now, one.next_attempt_at)) }
@@ -54,9 +56,12 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, A
         Control::Hidden { name: "resting" },
     ];
     let body = html! {
-        ul.tiles {
-            @for one in &glance.orders { li { a href=(one.to) { b { (count(one.amount)) } " " (one.word) } } }
+        @if !glance.lanes.is_empty() {
+            h2 { "By lane" }
+            (tiles(&glance.lanes))
+            h2 { "By where they stand" }
         }
+        (tiles(&glance.orders))
         (filter(PATH, &asked, &controls))
         (table(
             if open { "Orders with something left to do, the earliest first" } else { "Orders" },
@@ -68,7 +73,23 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, visitor: Visitor, A
     Ok(page::show(&visitor, "Queue", &body))
 }
 
-/// Why an order is where it is, where no fault says so.
+fn tiles(counts: &[Count]) -> Markup {
+    html! {
+        ul.tiles {
+            @for one in counts { li { a href=(one.to) { b { (count(one.amount)) } " " (one.word) } } }
+        }
+    }
+}
+
+/// What keeps an order from the CA, and until when.
+pub(super) fn waits(wait: &WaitView, now: Timestamp) -> Markup {
+    html! {
+        "it " (wait.detail)
+        @if let Some(at) = wait.until.filter(|at| *at > now) { "; next at " (instant(now, at)) }
+    }
+}
+
+/// Why an order is where it is, where neither a fault nor a limit says so.
 fn reason(one: &OrderView) -> &'static str {
     match one.stage.as_str() {
         "accepted" if one.lease_expires_at.is_some() => "its names are being looked at",

@@ -11,7 +11,7 @@ use crate::dashboard::page::{self, Shown};
 use crate::dashboard::parts::{badge, button, form, listed, next_page, table};
 use crate::dashboard::words::instant_or_dash;
 use crate::store::page::Listing;
-use crate::store::users::{Role, UserView};
+use crate::store::users::{Role, SignInBy, UserView};
 
 const PATH: &str = "/admin/users";
 
@@ -21,7 +21,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
     let now = dashboard.state.clock.now();
     let rows: Vec<Markup> = found.data.iter().map(|one| row(&visitor, one, now)).collect();
     let body = html! {
-        (table("Who may sign in", &["Name", "Tenant", "Role", "Signed in", "Made by", ""], &rows))
+        (table("Who may sign in", &["Name", "Tenant", "Role", "Signs in by", "Signed in", "Made by", ""], &rows))
         (next_page(PATH, &asked, &[], found.next_cursor.as_deref()))
         section {
             h2 { "Let somebody sign in" }
@@ -38,7 +38,23 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, visitor: Visitor, A
                 @if visitor.is_operator() {
                     label { "Tenant, if it is to see that one alone" input name="tenant" autocomplete="off"; }
                 }
-                label { "Password, 15 characters at least" input name="password" type="password" required autocomplete="new-password"; }
+                @if dashboard.oidc.is_some() && visitor.is_operator() {
+                    label {
+                        "Signs in by"
+                        select name="sign_in" {
+                            @for way in SignInBy::ALL { option value=(way) { (words_of(way)) } }
+                        }
+                    }
+                    label {
+                        "Password, 15 characters at least; none where the provider alone counts"
+                        input name="password" type="password" autocomplete="new-password";
+                    }
+                } @else {
+                    label {
+                        "Password, 15 characters at least"
+                        input name="password" type="password" required autocomplete="new-password";
+                    }
+                }
             }))
         }
     };
@@ -52,8 +68,20 @@ fn row(visitor: &Visitor, one: &UserView, now: issuance::time::Timestamp) -> Mar
         th scope="row" { (one.name) }
         td { (one.tenant.as_deref().unwrap_or("the operator's")) }
         td { (one.role) @if one.disabled_at.is_some() { " " (badge("disabled")) } }
+        td {
+            (words_of(one.sign_in))
+            @if one.follows_groups { span.quiet { ", as its groups say" } }
+        }
         td { (instant_or_dash(now, one.last_signed_in_at)) }
         td { (one.created_by) }
         td { (button(visitor, if one.disabled_at.is_some() { &ENABLE_USER } else { &DISABLE_USER }, &target)) }
+    }
+}
+
+fn words_of(way: SignInBy) -> &'static str {
+    match way {
+        SignInBy::Password => "password",
+        SignInBy::Oidc => "the provider",
+        SignInBy::Both => "password or the provider",
     }
 }
