@@ -198,7 +198,7 @@ fn scripts(size: u64) -> Vec<(&'static str, String)> {
             "made = made + 1\nme = me or tostring({}):match(\"0x(%w+)\")\n\
              headers[\"content-type\"] = \"application/json\"\n\
              local name = \"w\" .. seed .. \"-\" .. me .. \"-\" .. made .. \"-\" .. os.time() .. \".example.org\"\n\
-             return wrk.format(\"PUT\", \"/v1/hostnames/\" .. name, headers, '{\"tenant\":\"bench-1\"}')"
+             return wrk.format(\"PUT\", \"/v1/hostnames/\" .. name, headers, '{\"tenant\":\"bench-' .. math.random(0, 99) .. '\"}')"
                 .to_owned(),
         ),
     ]

@@ -21,7 +21,8 @@ where ($1::uuid is null or authorizations.tenant_id = $1)
     and ($7::text is null or authorizations.status = $7)
     and ($8::uuid is null or authorizations.authorization_id = $8)
     and ($9::boolean is null or (authorizations.settled_at is null and orders.ended_at is not null) = $9)
-    -- Such an order does not rest: those that do for a moment are woken. They are few, and have an index.
-    and ($9 is not true or (orders.ended_at is not null and orders.due_at is not null))
+    -- Such an order does not rest: those that do for a moment are woken. They are few, and are found first.
+    and ($9 is not true or authorizations.order_id = any(array(
+        select order_id from orders where ended_at is not null and due_at is not null)))
 order by authorizations.authorization_id
 limit $3

@@ -3,5 +3,11 @@ select
     count(*) filter (where due_at <= $2) as "hour!",
     count(*) filter (where due_at <= $3) as "day!",
     count(*) as "week!"
-from orders
-where account_id = $1 and queue < 2 and not exempt and due_at <= $4 and stage <> 'parked'
+from (
+    select due_at from orders
+    where in_line and account_id = $1 and not exempt and due_at <= $4 and stage <> 'parked'
+    union all
+    -- Those that wait for an instant, by it: the many that are parked for long are not looked at.
+    select due_at from orders
+    where queue < 2 and not in_line and due_at <= $4 and account_id = $1 and not exempt and stage <> 'parked'
+) as wanted

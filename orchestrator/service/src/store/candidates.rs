@@ -6,6 +6,7 @@
 //! names are candidates: only they are looked at.
 
 use issuance::fault::FailureClass;
+use issuance::identifier::Hostname;
 use issuance::ids::AccountId;
 use issuance::time::Timestamp;
 use sqlx::types::Uuid;
@@ -136,6 +137,24 @@ pub(super) async fn certificates(
     tx.rollback().await.map_err(StoreError::of("candidates.certificates"))?;
     let are_many = rows.first().is_some_and(|row| row.read >= READ_MAX);
     Ok((!are_many).then(|| rows.into_iter().map(|row| row.certificate_id).collect()))
+}
+
+/// The certificates that are wished for a name, after one.
+pub(super) async fn named(
+    conn: &mut PgConnection,
+    hostname: &Hostname,
+    after: Option<Uuid>,
+) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar!(
+        r#"select named as "certificate_id!" from certificates_named(array[$1::text]) as named
+           where $2::uuid is null or named > $2
+           order by named"#,
+        hostname.as_str(),
+        after
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(StoreError::of("candidates.named"))
 }
 
 /// Rows that came a moment ago are in no statistics, and no table is read as a whole for a few of them.
