@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use issuance::ids::{CertificateId, OrderId};
 use issuance::time::Clock as _;
 use lockkeeper::app::{App, Launch};
 use lockkeeper::cli::api_client::fetch_plain;
@@ -31,6 +32,7 @@ use rehearsal::ca::{CaConfig, RehearsalCa};
 use rehearsal::rules::CaRules;
 use serde_json::json;
 use sqlx::PgPool;
+use sqlx::types::Uuid;
 
 /// The longest that a scrape may take.
 const SCRAPE_MS_MAX: f64 = 200.0;
@@ -109,7 +111,7 @@ const ROWS: [&str; 13] = [
 ];
 
 /// Every view that names nothing, and some that do.
-const VIEWS: [&str; 22] = [
+const VIEWS: [&str; 29] = [
     "/admin",
     "/admin/authorizations",
     "/admin/authorizations?tab=failed",
@@ -132,7 +134,17 @@ const VIEWS: [&str; 22] = [
     "/admin/events",
     "/admin/webhooks",
     "/admin/accounts",
+    "/admin/campaigns",
+    "/admin/campaigns/new",
+    "/admin/tenants/tenant-5",
+    "/admin/checks",
+    "/admin/dns",
+    "/admin/users",
+    "/admin/search?q=site-77",
 ];
+
+/// A certificate that was issued, and the order that brought it.
+const ISSUED: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_000b);
 
 async fn fill(pool: &PgPool, hostnames: i64, tenants: i64, in_flight: i64) -> Result<()> {
     let mut connection = pool.acquire().await?;
@@ -232,7 +244,11 @@ async fn main() -> Result<()> {
     let api = app.endpoints.api.context("it serves the API")?;
     let pages = Pages::open(api, &folder.path().join("data/operator.token")).await?;
     let (mut views, mut slowest) = (Vec::new(), 0.0_f64);
-    for view in VIEWS {
+    let of_one = [
+        format!("/admin/certificates/{}", CertificateId(ISSUED)),
+        format!("/admin/orders/{}", OrderId(ISSUED)),
+    ];
+    for view in VIEWS.into_iter().chain(of_one.iter().map(String::as_str)) {
         let took = pages.milliseconds(view, PAGE_ROUNDS).await?;
         let (p50, p95) = (quantile(&took, 0.5), quantile(&took, 0.95));
         say(&format!("{view}: p50 {p50:.1} ms, p95 {p95:.1} ms"))?;
