@@ -157,11 +157,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What it says now, unless it is away.
-fn answering(books: &Books, what: &'static str) -> Result<Says, Response> {
+fn answering(books: &Books, what: &'static str) -> Result<Says, Box<Response>> {
     *lock(&books.asked).entry(what).or_default() += 1;
     let says = lock(&books.says).clone();
     match says.away {
-        Some(status) => Err((status, "<html>raw text of the provider</html>").into_response()),
+        Some(status) => Err(Box::new((status, "<html>raw text of the provider</html>").into_response())),
         None => Ok(says),
     }
 }
@@ -169,7 +169,7 @@ fn answering(books: &Books, what: &'static str) -> Result<Says, Response> {
 async fn discovery(State(books): State<Arc<Books>>) -> Response {
     let says = match answering(&books, "discovery") {
         Ok(says) => says,
-        Err(away) => return away,
+        Err(away) => return *away,
     };
     let base = &books.base;
     let mut document = json!({
@@ -190,7 +190,7 @@ async fn discovery(State(books): State<Arc<Books>>) -> Response {
 async fn jwks(State(books): State<Arc<Books>>) -> Response {
     let says = match answering(&books, "jwks") {
         Ok(says) => says,
-        Err(away) => return away,
+        Err(away) => return *away,
     };
     let ec = if says.signs == Signs::Newer { "newer" } else { "own" };
     let keys: Vec<Value> = [ec, "own-rsa"].iter().filter_map(|id| public(id, &books.keys[id]).ok()).collect();
@@ -228,23 +228,22 @@ async fn authorize(
     let Says { denies, sends_to, .. } = lock(&books.says).clone();
     let of = |key: &str| asked.get(key).cloned().unwrap_or_default();
     let redirect = of("redirect_uri");
-    let answer = match denies {
-        Some(word) => format!("error={word}&error_description=%3Cscript%3Eraw%3C%2Fscript%3E"),
-        None => {
-            let right = of("response_type") == "code"
-                && of("client_id") == CLIENT
-                && of("code_challenge_method") == "S256"
-                && of("scope").split(' ').any(|scope| scope == "openid")
-                && [of("nonce"), of("state"), of("code_challenge")].iter().all(|text| text.len() >= 40);
-            if !right {
-                return (StatusCode::BAD_REQUEST, format!("{asked:?}")).into_response();
-            }
-            let code = format!("c0de-{}", of("state").chars().rev().take(20).collect::<String>());
-            let consent =
-                Consent { challenge: of("code_challenge"), nonce: of("nonce"), redirect: redirect.clone() };
-            lock(&books.consents).insert(code.clone(), consent);
-            format!("code={code}")
+    let answer = if let Some(word) = denies {
+        format!("error={word}&error_description=%3Cscript%3Eraw%3C%2Fscript%3E")
+    } else {
+        let right = of("response_type") == "code"
+            && of("client_id") == CLIENT
+            && of("code_challenge_method") == "S256"
+            && of("scope").split(' ').any(|scope| scope == "openid")
+            && [of("nonce"), of("state"), of("code_challenge")].iter().all(|text| text.len() >= 40);
+        if !right {
+            return (StatusCode::BAD_REQUEST, format!("{asked:?}")).into_response();
         }
+        let code = format!("c0de-{}", of("state").chars().rev().take(20).collect::<String>());
+        let consent =
+            Consent { challenge: of("code_challenge"), nonce: of("nonce"), redirect: redirect.clone() };
+        lock(&books.consents).insert(code.clone(), consent);
+        format!("code={code}")
     };
     let back = match (sends_to, redirect.parse::<Uri>()) {
         (Some(base), Ok(redirect)) => format!("{base}{}", redirect.path()),
@@ -261,7 +260,7 @@ async fn token(State(books): State<Arc<Books>>, headers: HeaderMap, body: String
     let Some(Query(asked)) = form else { return StatusCode::BAD_REQUEST.into_response() };
     let says = match answering(&books, "token") {
         Ok(says) => says,
-        Err(away) => return away,
+        Err(away) => return *away,
     };
     let of = |key: &str| asked.get(key).map(String::as_str).unwrap_or_default();
     let refused = |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
@@ -332,7 +331,7 @@ fn signed(books: &Books, signs: Signs, claims: &Value) -> anyhow::Result<String>
 async fn user_info(State(books): State<Arc<Books>>, headers: HeaderMap) -> Response {
     let says = match answering(&books, "userinfo") {
         Ok(says) => says,
-        Err(away) => return away,
+        Err(away) => return *away,
     };
     if headers.get(AUTHORIZATION).is_none_or(|header| header != "Bearer acc3ss") {
         return StatusCode::UNAUTHORIZED.into_response();
@@ -347,8 +346,9 @@ impl IdentityProvider {
         std::fs::write(&secret, format!("{SECRET}\n"))?;
         ensure!(secret.is_absolute(), "a folder by its whole path");
         Ok(format!(
-            "issuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\npublic_url = {public_url:?}\n",
-            self.issuer()
+            "issuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = '{}'\npublic_url = {public_url:?}\n",
+            self.issuer(),
+            secret.display()
         ))
     }
 }

@@ -233,7 +233,8 @@ async fn settled_world() -> anyhow::Result<(World, IdentityProvider)> {
     counts(&world, KEPT, i64::try_from(STUCK.len())?).await?;
     app.stop().await?;
     let section = provider.section("http://localhost", &world.data_folder(NAME))?;
-    world.settings.more.push_str(&format!("[oidc]\n{section}"));
+    world.settings.more += "[oidc]\n";
+    world.settings.more += &section;
     Ok((world, provider))
 }
 
