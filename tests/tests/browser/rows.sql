@@ -183,7 +183,7 @@ select uuid_at('{at}'), 'The CA revokes what R11 signed', '{"issuer": "R11", "la
     '{at}'::timestamptz - interval '4 hours', '{at}'::timestamptz + interval '2 hours';
 insert into campaign_members
     (campaign_id, certificate_id, tenant_id, account_id, order_id, serial, spki_sha256, state, why, detail, queued_at, replaced_by)
-select campaign_id, certificate_id, tenant_id, account_id, order_id, serial, spki_sha256, state, why, detail,
+select campaign_id, certificate_id, issued.tenant_id, account_id, order_id, serial, spki_sha256, state, why, detail,
     case when state in ('queued', 'replaced', 'failed') then '{at}'::timestamptz - interval '1 hour' end,
     case when state = 'replaced' then order_id end
 from campaigns
