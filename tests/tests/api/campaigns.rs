@@ -23,7 +23,7 @@ fn deadline() -> Timestamp {
     START.after(DAY)
 }
 
-fn wanted(selector: Value) -> Value {
+fn wanted(selector: &Value) -> Value {
     json!({ "reason": "the CA revokes them", "deadline": deadline(), "selector": selector })
 }
 
@@ -84,16 +84,16 @@ async fn what_is_wrong_is_told_at_once_and_nothing_is_stored(pool: PgPool) {
         assert_eq!(told, expected);
     }
     for (asked, code) in [
-        (wanted(json!({})), "empty"),
-        (wanted(json!({ "issuer": "Nobody" })), "nothing-selected"),
-        (wanted(json!({ "serials": vec!["01"; 20_001] })), "out-of-range"),
+        (wanted(&json!({})), "empty"),
+        (wanted(&json!({ "issuer": "Nobody" })), "nothing-selected"),
+        (wanted(&json!({ "serials": vec!["01"; 20_001] })), "out-of-range"),
     ] {
         let answer = world.post_json(PATH, asked).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(answer.json()["errors"][0]["code"], code, "{}", answer.json());
     }
     assert_eq!(
-        world.post_json(PATH, wanted(json!({ "serial": ["01"] }))).await.status,
+        world.post_json(PATH, wanted(&json!({ "serial": ["01"] }))).await.status,
         StatusCode::BAD_REQUEST
     );
     assert_eq!(world.rows("campaigns").await, 0);
@@ -113,7 +113,7 @@ async fn a_dry_run_tells_what_it_would_be_and_writes_nothing(pool: PgPool) {
         )
         .await;
     let ask = async |selector: Value| {
-        let answer = world.post_json("/v1/campaigns?dry_run=true", wanted(selector)).await;
+        let answer = world.post_json("/v1/campaigns?dry_run=true", wanted(&selector)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.json());
         answer.json()
     };
@@ -133,7 +133,7 @@ async fn a_dry_run_tells_what_it_would_be_and_writes_nothing(pool: PgPool) {
     );
     assert!(told["finish"]["p90"].is_string(), "{told}");
     // A rate may be what it waits for.
-    let mut slow = wanted(json!({ "issued_until": START }));
+    let mut slow = wanted(&json!({ "issued_until": START }));
     slow["rate_per_hour"] = json!(1);
     slow["deadline"] = json!(START.after(DAY / 12));
     let slow = world.post_json("/v1/campaigns?dry_run=true", slow).await.json();
@@ -163,7 +163,7 @@ async fn a_dry_run_tells_what_it_would_be_and_writes_nothing(pool: PgPool) {
 async fn one_is_begun_once_goes_otherwise_and_ends(pool: PgPool) {
     let world = World::start(pool).await;
     issued(&world).await;
-    let asked = wanted(json!({ "serials": ["01", "F2"], "issuer": "Issuer" }));
+    let asked = wanted(&json!({ "serials": ["01", "F2"], "issuer": "Issuer" }));
     let headers = [("idempotency-key", "once")];
     let made = world.json_as(&world.operator, Method::POST, PATH, &headers, Some(asked.clone())).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.json());
@@ -232,7 +232,7 @@ async fn tenants_begin_their_own_and_see_no_others(pool: PgPool) {
     issued(&world).await;
     let (one, two) = (world.token_of("t1").await, world.token_of("t2").await);
     let begin =
-        async |key: &str, selector: Value| world.send_json(Method::POST, PATH, key, &wanted(selector)).await;
+        async |key: &str, selector: Value| world.send_json(Method::POST, PATH, key, &wanted(&selector)).await;
     let foreign = begin(&one, json!({ "tenant": "t2" })).await;
     assert_eq!(foreign.json()["errors"][0]["code"], "other-tenant");
     // All serials that there are: the tenant's own are found.
@@ -267,7 +267,7 @@ async fn tenants_begin_their_own_and_see_no_others(pool: PgPool) {
     let running = world.get(PATH).await.json();
     assert!(running["data"].as_array().expect("rows").iter().all(|one| one["status"] == "running"));
     let preview = world
-        .send_json(Method::POST, "/v1/campaigns?dry_run=true", &one, &wanted(json!({ "issuer": "Issuer" })))
+        .send_json(Method::POST, "/v1/campaigns?dry_run=true", &one, &wanted(&json!({ "issuer": "Issuer" })))
         .await
         .json();
     assert_eq!(
@@ -307,7 +307,7 @@ async fn a_large_one_is_found_a_batch_at_a_time(pool: PgPool) {
              from ordered",
         )
         .await;
-    let made = world.post_json(PATH, wanted(json!({ "issuer": "Issuer" }))).await;
+    let made = world.post_json(PATH, wanted(&json!({ "issuer": "Issuer" }))).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.json());
     let id = id_of(&made.json());
     let mut batches = Vec::new();
