@@ -5,7 +5,7 @@ select
     count(*) as "week!"
 from (
     select due_at from orders
-    where in_line and account_id = $1 and not exempt and due_at <= $4 and stage <> 'parked'
+    where in_line and queue < 2 and account_id = $1 and not exempt and due_at <= $4 and stage <> 'parked'
     union all
     -- Those that wait for an instant, by it: the many that are parked for long are not looked at.
     select due_at from orders

@@ -127,9 +127,9 @@ export const flows = {
         }), 'something covers it');
         // And below, what the CA has that no row of ours knows.
         const inbox = page.getByRole('table', { name: /Each counts in the account's budget/ });
-        const [{ found, open }] = await flow.world.rows(
-            "select count(*) as found, count(*) filter (where kind <> 'certificate') as open from orphans where resolved_at is null");
-        assert.equal(await inbox.getByRole('rowheader').count(), found);
+        const [{ listed, open }] = await flow.world.rows(
+            "select count(*) as listed, count(*) filter (where kind <> 'certificate') as open from orphans where resolved_at is null");
+        assert.equal(await inbox.getByRole('rowheader').count(), listed);
         assert.equal(await inbox.getByRole('button', { name: 'Settle now' }).count(), open);
         assert.match(await inbox.innerText(), /with the next pass of the reconciler/);
     },

@@ -23,11 +23,17 @@ use crate::dashboard::posted::{Fields, Posted};
 use crate::dashboard::words::{count, instant, plain, span};
 use crate::store::campaigns::view::CampaignView;
 use crate::store::page::Listing;
+use crate::store::scope::Scope;
 
 pub(super) async fn form(visitor: Visitor) -> Shown {
     // Who may not look is told so before anything is written down.
     let _: Listing<CampaignView> = visitor.get(&with_query(LIST, &[("limit", Some("1"))])).await?;
-    Ok(page::show(&visitor, "New campaign", &ask(&visitor, &Fields::default(), None)))
+    let body = if visitor.may(Scope::CertificatesWrite) {
+        ask(&visitor, &Fields::default(), None)
+    } else {
+        html! { p.notice role="status" { "Your role does not allow this; an operator or owner can begin a campaign." } }
+    };
+    Ok(page::show(&visitor, "New campaign", &body))
 }
 
 fn ask(visitor: &Visitor, fields: &Fields, why: Option<&str>) -> Markup {
