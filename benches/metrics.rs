@@ -140,7 +140,7 @@ const VIEWS: [&str; 29] = [
     "/admin/checks",
     "/admin/dns",
     "/admin/users",
-    "/admin/search?q=site-77",
+    "/admin/search?q=nothing",
 ];
 
 /// A certificate that was issued, and the order that brought it.
