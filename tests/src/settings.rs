@@ -26,6 +26,8 @@ pub struct Settings {
     pub https_port: Option<u16>,
     /// For one probe of one address.
     pub probe_ms: u32,
+    /// Of a thousand names that are not ready, so many are ordered all the same.
+    pub sampled_per_thousand: u16,
     /// Maximum and recovery reserve; the CA profile's where there is none.
     pub pending: Option<(u32, u32)>,
     /// Of `api`, `worker` and `responder`.
@@ -48,6 +50,7 @@ impl Default for Settings {
             hosting: &[],
             https_port: None,
             probe_ms: 1_500,
+            sampled_per_thousand: 0,
             pending: None,
             roles: &["api", "worker", "responder"],
             more: String::new(),
@@ -115,14 +118,15 @@ impl Settings {
         write!(
             text,
             "[resolver]\nservers = [\"{}\"]\nauthority_port = {}\n[addresses]\nallow = {:?}\nexpected = {:?}\n\
-             [http01]\nport = {}\nhttps_port = {}\ntimeout_ms = {}\n",
+             [http01]\nport = {}\nhttps_port = {}\ntimeout_ms = {}\nsampled_per_thousand = {}\n",
             surroundings.dns,
             surroundings.dns.port(),
             blocks("127.0.0.0/8"),
             blocks("127.0.1.0/24"),
             surroundings.http_port,
             self.https_port.unwrap_or(443),
-            self.probe_ms
+            self.probe_ms,
+            self.sampled_per_thousand
         )?;
         for FarmNode { name, address, behind } in &self.nodes {
             write!(

@@ -319,18 +319,23 @@ async fn another_replica_goes_on_with_the_trace_of_a_killed_one() -> anyhow::Res
 async fn each_line_of_the_log_of_an_attempt_names_the_trace_of_its_order() -> anyhow::Result<()> {
     let collector = Collector::start().await?;
     let sites = [site(&["first.logged-shop.com"])?, site(&["second.logged-shop.com"])?];
-    // There is room for one at a time, and what the gate says to the other is logged.
+    // One is not ready, and drawn to be ordered all the same, which is logged in the attempt that looks at it.
     let log = "[log]\nformat = \"json\"\nfilter = \"info,lockkeeper=debug\"\n";
-    let settings = Settings { pending: Some((1, 0)), more: collector.section() + log, ..Settings::default() };
+    let more = collector.section() + log;
+    let settings = Settings { sampled_per_thousand: 1_000, more, ..Settings::default() };
     let plan = Plan { ca: CaChoice::Rehearsal(rules()), settings, ..Plan::new(sites.to_vec()) };
     let world = World::start(plan).await?;
     let service = world.process(NAME).await?;
+    world.fleet.set_fault(&sites[1].names[0], Some(Fault::NotFound));
     world.import_by(NAME, &service, csv(&sites)).await?;
-    issued(&world, 2).await?;
+    issued(&world, 1).await?;
+    let drawn = async || Ok(service.log().contains("sample.drawn"));
+    world.wait_until("one is drawn", WITHIN, drawn).await?;
     let address = service.at.api.context("it plays the role")?;
     let api = ApiClient::new(&format!("http://{address}"), &operator_token(&world.data_folder(NAME))?)?;
+    let seen = orders(&api).await?;
     let traces: HashMap<String, String> =
-        orders(&api).await?.into_iter().map(|order| (order.id.to_string(), order.trace_id)).collect();
+        seen.iter().map(|order| (order.id.to_string(), order.trace_id.clone())).collect();
 
     let mut lines = 0;
     for line in service.log().lines() {
@@ -342,8 +347,8 @@ async fn each_line_of_the_log_of_an_attempt_names_the_trace_of_its_order() -> an
         lines += 1;
     }
     assert!(lines > 0, "nothing of an attempt was logged: {}", service.log());
-    for trace in traces.values() {
-        Trace::of(&collector, trace).await?;
+    for order in seen.iter().filter(|order| order.stage == "issued") {
+        Trace::of(&collector, &order.trace_id).await?;
     }
     ensure!(service.terminate(WITHIN).await?.success(), "it does not end well");
     world.stop().await
