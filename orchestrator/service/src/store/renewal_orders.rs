@@ -2,7 +2,7 @@
 
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, CertificateId, OrderId};
-use issuance::renewal::{Standing, Turn, Underway, Validity};
+use issuance::renewal::{Renewal, Standing, Turn, Underway, Validity};
 use issuance::time::Timestamp;
 use sqlx::types::Uuid;
 use sqlx::types::time::OffsetDateTime;
@@ -58,15 +58,7 @@ struct TurnColumns {
     seen_at: Vec<OffsetDateTime>,
     look_at: Vec<OffsetDateTime>,
     what: Vec<String>,
-    order: Vec<Uuid>,
-    /// Comma-joined: an array of arrays would be flattened.
-    names: Vec<String>,
-    replaces: Vec<bool>,
-    lane: Vec<i16>,
-    may_split: Vec<bool>,
-    set_exempt_until: Vec<Option<OffsetDateTime>>,
-    ari_exempt_from: Vec<Option<OffsetDateTime>>,
-    ari_exempt_until: Vec<Option<OffsetDateTime>>,
+    orders: OrderColumns,
 }
 
 impl TurnColumns {
@@ -81,10 +73,32 @@ impl TurnColumns {
             Turn::Wait => ("wait", None),
         };
         self.what.push(what.to_owned());
+        self.orders.push(renewal, 0, mint);
+    }
+}
+
+/// The orders that renewals and campaigns make, one for each certificate that was decided about: what stands where none is to be
+/// made is not looked at.
+#[derive(Default)]
+pub(super) struct OrderColumns {
+    pub(super) order: Vec<Uuid>,
+    /// Comma-joined: an array of arrays would be flattened.
+    pub(super) names: Vec<String>,
+    pub(super) replaces: Vec<bool>,
+    pub(super) lane: Vec<i16>,
+    pub(super) may_split: Vec<bool>,
+    pub(super) set_exempt_until: Vec<Option<OffsetDateTime>>,
+    pub(super) ari_exempt_from: Vec<Option<OffsetDateTime>>,
+    pub(super) ari_exempt_until: Vec<Option<OffsetDateTime>>,
+}
+
+impl OrderColumns {
+    /// `lane`: where there is no order to be made.
+    pub(super) fn push(&mut self, renewal: Option<&Renewal>, lane: i16, mint: &Mint) {
         self.order.push(mint.uuid());
         self.names.push(renewal.map(|renewal| renewal.names.canonical()).unwrap_or_default());
         self.replaces.push(renewal.is_some_and(|renewal| renewal.replaces));
-        self.lane.push(renewal.map(|renewal| renewal.lane.number()).unwrap_or_default());
+        self.lane.push(renewal.map_or(lane, |renewal| renewal.lane.number()));
         self.may_split.push(renewal.is_some_and(|renewal| renewal.may_split));
         let exemptions = renewal.map(|renewal| renewal.exemptions).unwrap_or_default();
         self.set_exempt_until.push(exemptions.set_until.map(sql_instant));
@@ -178,14 +192,14 @@ impl Store {
             &columns.seen_at,
             &columns.look_at,
             &columns.what,
-            &columns.order,
-            &columns.names,
-            &columns.replaces,
-            &columns.lane,
-            &columns.may_split,
-            &columns.set_exempt_until as &[Option<OffsetDateTime>],
-            &columns.ari_exempt_from as &[Option<OffsetDateTime>],
-            &columns.ari_exempt_until as &[Option<OffsetDateTime>]
+            &columns.orders.order,
+            &columns.orders.names,
+            &columns.orders.replaces,
+            &columns.orders.lane,
+            &columns.orders.may_split,
+            &columns.orders.set_exempt_until as &[Option<OffsetDateTime>],
+            &columns.orders.ari_exempt_from as &[Option<OffsetDateTime>],
+            &columns.orders.ari_exempt_until as &[Option<OffsetDateTime>]
         )
         .fetch_all(self.pool())
         .await

@@ -13,6 +13,7 @@ use sqlx::types::time::OffsetDateTime;
 
 use super::{Held, Moves, counted};
 use crate::store::mint::Mint;
+use crate::store::renewal_orders::OrderColumns;
 use crate::store::renewals::plan;
 use crate::store::{Store, StoreError, sql_instant};
 
@@ -202,15 +203,7 @@ struct Columns {
     issued_by: Vec<Uuid>,
     seen_at: Vec<Option<OffsetDateTime>>,
     look_at: Vec<Option<OffsetDateTime>>,
-    order: Vec<Uuid>,
-    /// Comma-joined: an array of arrays would be flattened.
-    names: Vec<String>,
-    replaces: Vec<bool>,
-    lane: Vec<i16>,
-    may_split: Vec<bool>,
-    set_exempt_until: Vec<Option<OffsetDateTime>>,
-    ari_exempt_from: Vec<Option<OffsetDateTime>>,
-    ari_exempt_until: Vec<Option<OffsetDateTime>>,
+    orders: OrderColumns,
 }
 
 impl Columns {
@@ -230,15 +223,7 @@ impl Columns {
         self.issued_by.push(one.current_order);
         self.seen_at.push(one.seen_at);
         self.look_at.push(order.map(|(_, look_at)| sql_instant(*look_at)));
-        self.order.push(mint.uuid());
-        self.names.push(renewal.map(|renewal| renewal.names.canonical()).unwrap_or_default());
-        self.replaces.push(renewal.is_some_and(|renewal| renewal.replaces));
-        self.lane.push(renewal.map_or(lane, |renewal| renewal.lane).number());
-        self.may_split.push(renewal.is_some_and(|renewal| renewal.may_split));
-        let exemptions = renewal.map(|renewal| renewal.exemptions).unwrap_or_default();
-        self.set_exempt_until.push(exemptions.set_until.map(sql_instant));
-        self.ari_exempt_from.push(exemptions.renewal_info.map(|(from, _)| sql_instant(from)));
-        self.ari_exempt_until.push(exemptions.renewal_info.map(|(_, until)| sql_instant(until)));
+        self.orders.push(renewal.map(Box::as_ref), lane.number(), mint);
     }
 }
 
@@ -264,14 +249,14 @@ async fn write(
         &columns.issued_by,
         &columns.seen_at as &[Option<OffsetDateTime>],
         &columns.look_at as &[Option<OffsetDateTime>],
-        &columns.order,
-        &columns.names,
-        &columns.replaces,
-        &columns.lane,
-        &columns.may_split,
-        &columns.set_exempt_until as &[Option<OffsetDateTime>],
-        &columns.ari_exempt_from as &[Option<OffsetDateTime>],
-        &columns.ari_exempt_until as &[Option<OffsetDateTime>]
+        &columns.orders.order,
+        &columns.orders.names,
+        &columns.orders.replaces,
+        &columns.orders.lane,
+        &columns.orders.may_split,
+        &columns.orders.set_exempt_until as &[Option<OffsetDateTime>],
+        &columns.orders.ari_exempt_from as &[Option<OffsetDateTime>],
+        &columns.orders.ari_exempt_until as &[Option<OffsetDateTime>]
     )
     .fetch_all(&mut *held.tx)
     .await
