@@ -21,9 +21,66 @@ use super::{StoreError, sql_instant};
 /// soon.
 const READ_MAX: i64 = 50_000;
 /// Candidates that are looked at by one statement.
-pub(super) const CHUNK: usize = 500;
+const CHUNK: usize = 500;
 /// Candidates that are read at a time.
-pub(super) const BATCH: usize = 4 * CHUNK;
+const BATCH: usize = 4 * CHUNK;
+
+/// Which rows are looked at.
+#[derive(Debug)]
+pub(super) enum Part<'a, K> {
+    After(Option<&'a K>),
+    Among(&'a [K]),
+}
+
+/// A list that is read by its candidates, where there are few.
+pub(super) trait Listed {
+    /// What the list is ordered by.
+    type Key: Clone;
+    type Row;
+
+    /// The next candidates after one; fewer than [`BATCH`] are the last ones. `None`: all are to be walked along.
+    async fn candidates(
+        &self,
+        conn: &mut PgConnection,
+        after: Option<&Self::Key>,
+    ) -> Result<Option<Vec<Self::Key>>, StoreError>;
+
+    /// Those of a part that are as is asked for, in order, up to `rows`.
+    async fn select(
+        &self,
+        conn: &mut PgConnection,
+        part: Part<'_, Self::Key>,
+        rows: i64,
+    ) -> Result<Vec<Self::Row>, StoreError>;
+}
+
+/// The first `rows` after one.
+pub(super) async fn list<L: Listed>(
+    listed: &L,
+    conn: &mut PgConnection,
+    after: Option<L::Key>,
+    rows: i64,
+) -> Result<Vec<L::Row>, StoreError> {
+    let wanted = usize::try_from(rows).unwrap_or(usize::MAX);
+    let (mut after, mut found) = (after, Vec::new());
+    while found.len() < wanted {
+        let Some(keys) = listed.candidates(conn, after.as_ref()).await? else {
+            found.extend(listed.select(conn, Part::After(after.as_ref()), rows).await?);
+            break;
+        };
+        for chunk in keys.chunks(CHUNK) {
+            if found.len() < wanted {
+                found.extend(listed.select(conn, Part::Among(chunk), rows).await?);
+            }
+        }
+        if keys.len() < BATCH {
+            break;
+        }
+        after = keys.last().cloned();
+    }
+    found.truncate(wanted);
+    Ok(found)
+}
 
 /// Where they are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,9 +100,8 @@ impl Sources {
         let none = Self::default();
         match filter.status {
             Some(Status::Active | Status::Unused) => None,
-            Some(Status::Issuing | Status::RateLimited) => {
-                Some(Self { under_way: true, expired: true, ..none })
-            }
+            // With these, certificates that have expired are found as well.
+            Some(Status::Issuing | Status::RateLimited) => Some(Self { under_way: true, ..none }),
             Some(Status::Failed) => Some(Self { ended: true, ..none }),
             Some(Status::NotReady | Status::Resting | Status::Suspended | Status::PausedAtCa) => {
                 Some(Self { parked: true, ..none })
@@ -71,8 +127,7 @@ impl Sources {
     }
 }
 
-/// The next names after one that can stand as is asked for; fewer than [`BATCH`] are the last ones. `None`: all are to be walked
-/// along.
+/// The next names after one that can stand as is asked for, as [`Listed::candidates`] has them.
 pub(super) async fn hostnames(
     conn: &mut PgConnection,
     account: AccountId,

@@ -14,7 +14,7 @@ use sqlx::types::Uuid;
 use sqlx::types::time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::candidates;
+use super::candidates::{self, Listed, Part};
 use super::faults::FaultView;
 use super::order_problems::CaDocument;
 use super::page::{Listing, Page};
@@ -235,34 +235,47 @@ pub async fn list(
     page: &Page,
 ) -> Result<Listing<CertificateView>, StoreError> {
     let mut conn = store.list_as(viewer).await?;
-    // Those of one tenant are few, and have an index of their own.
-    let of_all = viewer.tenant_id().is_none() && filter.tenant.is_none();
-    let (rows, mut after) = (page.rows_to_read(), page.after());
-    if let Some(hostname) = &filter.hostname {
-        let ids = candidates::named(&mut conn, hostname, after).await?;
-        let found = select(&mut conn, viewer, now, Which::Among(&ids), filter, rows).await?;
-        return Ok(page.listing(found, |certificate| certificate.id.0));
-    }
-    let wanted = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut found = Vec::new();
-    while found.len() < wanted {
-        let few = if of_all { candidates::certificates(&mut conn, now, filter, after).await? } else { None };
-        let Some(ids) = few else {
-            found.extend(select(&mut conn, viewer, now, Which::After(after), filter, rows).await?);
-            break;
-        };
-        for chunk in ids.chunks(candidates::CHUNK) {
-            if found.len() < wanted {
-                found.extend(select(&mut conn, viewer, now, Which::Among(chunk), filter, rows).await?);
-            }
-        }
-        after = ids.last().copied();
-        if ids.len() < candidates::BATCH {
-            break;
-        }
-    }
-    found.truncate(wanted);
+    let found =
+        candidates::list(&Asked { viewer, now, filter }, &mut conn, page.after(), page.rows_to_read())
+            .await?;
     Ok(page.listing(found, |certificate| certificate.id.0))
+}
+
+/// What is asked for, by whom, and when.
+struct Asked<'a> {
+    viewer: Viewer,
+    now: Timestamp,
+    filter: &'a CertificateFilter,
+}
+
+impl Listed for Asked<'_> {
+    type Key = Uuid;
+    type Row = CertificateView;
+
+    async fn candidates(
+        &self,
+        conn: &mut PgConnection,
+        after: Option<&Uuid>,
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+        let after = after.copied();
+        if let Some(hostname) = &self.filter.hostname {
+            return candidates::named(conn, hostname, after).await.map(Some);
+        }
+        // Those of one tenant are few, and have an index of their own.
+        if self.viewer.tenant_id().is_some() || self.filter.tenant.is_some() {
+            return Ok(None);
+        }
+        candidates::certificates(conn, self.now, self.filter, after).await
+    }
+
+    async fn select(
+        &self,
+        conn: &mut PgConnection,
+        part: Part<'_, Uuid>,
+        rows: i64,
+    ) -> Result<Vec<CertificateView>, StoreError> {
+        select(conn, self.viewer, self.now, None, part, self.filter, rows).await
+    }
 }
 
 /// `None` where it does not exist, or not for this viewer.
@@ -291,30 +304,23 @@ async fn find_on(
     now: Timestamp,
     id: CertificateId,
 ) -> Result<Option<CertificateView>, StoreError> {
-    let found = select(conn, viewer, now, Which::One(id.0), &CertificateFilter::default(), 1).await?;
+    let found =
+        select(conn, viewer, now, Some(id.0), Part::After(None), &CertificateFilter::default(), 1).await?;
     Ok(found.into_iter().next())
-}
-
-/// Which ones are looked at.
-#[derive(Debug, Clone, Copy)]
-enum Which<'a> {
-    One(Uuid),
-    After(Option<Uuid>),
-    Among(&'a [Uuid]),
 }
 
 async fn select(
     conn: &mut PgConnection,
     viewer: Viewer,
     now: Timestamp,
-    which: Which<'_>,
+    id: Option<Uuid>,
+    part: Part<'_, Uuid>,
     filter: &CertificateFilter,
     rows: i64,
 ) -> Result<Vec<CertificateView>, StoreError> {
-    let (id, after, among) = match which {
-        Which::One(id) => (Some(id), None, None),
-        Which::After(after) => (None, after, None),
-        Which::Among(ids) => (None, None, Some(ids)),
+    let (after, among) = match part {
+        Part::After(after) => (after.copied(), None),
+        Part::Among(ids) => (None, Some(ids)),
     };
     let found = sqlx::query_file!(
         "queries/certificates_list.sql",

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::candidates;
+use super::candidates::{self, Listed, Part};
 use super::explanations::HostnameStatus;
 use super::page::{Listing, Page};
 use super::viewer::Viewer;
@@ -60,25 +60,8 @@ pub async fn list(
 ) -> Result<Listing<HostnameSummary>, StoreError> {
     let mut conn = store.list_as(viewer).await?;
     let asked = Asked { viewer, account, now, filter };
-    let wanted = usize::try_from(page.rows_to_read()).unwrap_or(usize::MAX);
-    let mut after = page.after_text().map(str::to_owned);
-    let mut found = Vec::new();
-    while found.len() < wanted {
-        let Some(names) = asked.candidates(&mut conn, after.as_deref()).await? else {
-            found.extend(asked.select(&mut conn, after.as_deref(), page.rows_to_read(), None).await?);
-            break;
-        };
-        for chunk in names.chunks(candidates::CHUNK) {
-            if found.len() < wanted {
-                found.extend(asked.select(&mut conn, None, page.rows_to_read(), Some(chunk)).await?);
-            }
-        }
-        after = names.last().cloned();
-        if names.len() < candidates::BATCH {
-            break;
-        }
-    }
-    found.truncate(wanted);
+    let after = page.after_text().map(str::to_owned);
+    let found = candidates::list(&asked, &mut conn, after, page.rows_to_read()).await?;
     Ok(page.listing_by_text(found, |one| &one.hostname))
 }
 
@@ -91,32 +74,39 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The next of the only names that can stand so. `None`: all are walked along.
+    /// The first text after all that begin as is asked for: names are of letters, digits, hyphens and dots.
+    fn beyond(&self) -> Option<String> {
+        self.filter.prefix.as_ref().map(|prefix| format!("{prefix}~"))
+    }
+}
+
+impl Listed for Asked<'_> {
+    type Key = String;
+    type Row = HostnameSummary;
+
     async fn candidates(
         &self,
         conn: &mut PgConnection,
-        after: Option<&str>,
+        after: Option<&String>,
     ) -> Result<Option<Vec<String>>, StoreError> {
         // The names of one tenant are few, and have an index of their own.
         if self.viewer.tenant_id().is_some() || self.filter.tenant.is_some() {
             return Ok(None);
         }
-        let beyond = self.beyond();
+        let (beyond, after) = (self.beyond(), after.map(String::as_str));
         candidates::hostnames(conn, self.account, self.now, self.filter, beyond.as_deref(), after).await
-    }
-
-    /// The first text after all that begin as is asked for: names are of letters, digits, hyphens and dots.
-    fn beyond(&self) -> Option<String> {
-        self.filter.prefix.as_ref().map(|prefix| format!("{prefix}~"))
     }
 
     async fn select(
         &self,
         conn: &mut PgConnection,
-        after: Option<&str>,
+        part: Part<'_, String>,
         rows: i64,
-        only: Option<&[String]>,
     ) -> Result<Vec<HostnameSummary>, StoreError> {
+        let (after, only) = match part {
+            Part::After(after) => (after.map(String::as_str), None),
+            Part::Among(names) => (None, Some(names)),
+        };
         let filter = self.filter;
         let found = sqlx::query_file!(
             "queries/hostnames_list.sql",
