@@ -14,6 +14,7 @@ pub mod config;
 pub mod dashboard;
 pub mod doctor;
 pub mod engine;
+mod https;
 pub mod intake;
 mod json;
 pub mod keys;

@@ -34,6 +34,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::config::{OidcConfig, OidcRole, UnknownUsers};
+use crate::https;
 use crate::keys::Sealer;
 pub use error::{OidcError, TokenFault};
 pub use journey::{Answer, Journey};
@@ -64,7 +65,16 @@ pub enum OidcSetUpError {
     #[error("[oidc] {key} is no address that a browser understands")]
     Address { key: &'static str },
     #[error("could not set up TLS for the provider of identities")]
-    Tls(#[from] rustls::Error),
+    Tls(#[source] rustls::Error),
+}
+
+impl From<https::SetUpError> for OidcSetUpError {
+    fn from(error: https::SetUpError) -> Self {
+        match error {
+            https::SetUpError::Root => Self::Root,
+            https::SetUpError::Tls(error) => Self::Tls(error),
+        }
+    }
 }
 
 /// The way to one provider.

@@ -8,23 +8,16 @@ use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use openidconnect::AsyncHttpClient;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
 use super::OidcSetUpError;
 use crate::config::ProviderUrl;
+use crate::https::{self, HttpsClient};
 
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("lockkeeper/", env!("CARGO_PKG_VERSION"), " (oidc)"));
 /// What is read of an answer.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-const IDLE_MAX: Duration = Duration::from_secs(30);
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,7 +35,7 @@ pub enum HttpError {
 }
 
 pub(super) struct ProviderHttp {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpsClient,
     timeout: Duration,
     /// Whatever the provider says of itself: secrets and codes travel over TLS. Not where it is on this machine itself.
     https_only: bool,
@@ -60,29 +53,7 @@ impl ProviderHttp {
         extra_root_pem: Option<&str>,
         timeout: Duration,
     ) -> Result<Self, OidcSetUpError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(pem) = extra_root_pem {
-            let certificates: Vec<CertificateDer<'_>> =
-                CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(OidcSetUpError::Root);
-            }
-            for root in certificates {
-                roots.add(root)?;
-            }
-        }
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .build(connector);
+        let client = https::client(extra_root_pem)?;
         Ok(Self { client, timeout, https_only: issuer.is_https() })
     }
 

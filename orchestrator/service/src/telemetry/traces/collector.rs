@@ -8,25 +8,17 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
 use crate::config::{CollectorUrl, TracesConfig};
+use crate::https::{self, HttpsClient};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("lockkeeper/", env!("CARGO_PKG_VERSION"), " (traces)"));
 /// What is read of an answer.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// One connection is enough: one batch goes after the other.
-const IDLE_MAX: Duration = Duration::from_secs(30);
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,7 +37,16 @@ pub enum CollectorError {
     #[error("[traces] extra_root holds no certificate in PEM")]
     Root,
     #[error("could not set up TLS for the collector of traces")]
-    Tls(#[from] rustls::Error),
+    Tls(#[source] rustls::Error),
+}
+
+impl From<https::SetUpError> for CollectorError {
+    fn from(error: https::SetUpError) -> Self {
+        match error {
+            https::SetUpError::Root => Self::Root,
+            https::SetUpError::Tls(error) => Self::Tls(error),
+        }
+    }
 }
 
 /// A batch that did not get there.
@@ -76,7 +77,7 @@ impl SendError {
 }
 
 pub(super) struct Collector {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpsClient,
     uri: Uri,
     /// Credentials, most likely: never shown.
     headers: HeaderMap,
@@ -95,30 +96,8 @@ impl Collector {
             Some(path) => headers(&read("headers_file", path)?)?,
             None => HeaderMap::new(),
         };
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &config.extra_root {
-            let pem = read("extra_root", path)?;
-            let certificates: Vec<CertificateDer<'_>> =
-                CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(CollectorError::Root);
-            }
-            for root in certificates {
-                roots.add(root)?;
-            }
-        }
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .build(connector);
+        let extra_root = config.extra_root.as_deref().map(|path| read("extra_root", path)).transpose()?;
+        let client = https::client(extra_root.as_deref())?;
         let timeout = Duration::from_millis(config.timeout_ms.get().into());
         Ok(Self { client, uri: endpoint.uri().clone(), headers, timeout })
     }
