@@ -4,7 +4,7 @@
 //! ```text
 //! cargo bench -p lockkeeper-benches --bench imports
 //! SIZES=10000,100000 cargo bench …
-//! SETTINGS="shared_buffers = '1GB'" cargo bench …          of PostgreSQL, separated by semicolons
+//! SETTINGS="max_wal_size = '16GB'" cargo bench …           of PostgreSQL that need no restart, separated by semicolons
 //! ```
 //!
 //! The service as it ships, a process of its own that only serves the API, against a PostgreSQL of the bench's own with

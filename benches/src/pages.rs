@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -51,19 +51,29 @@ impl Pages {
         Ok(pages)
     }
 
-    /// How long the page takes, in milliseconds, to its last byte; sorted.
+    /// How long the page takes, in milliseconds, to its last byte; sorted. A search leads on to another page, which counts.
     pub async fn milliseconds(&self, path: &str, times: usize) -> Result<Vec<f64>> {
         let mut took = Vec::with_capacity(times);
         for _ in 0..times {
             let began = Instant::now();
-            let request = Request::builder().uri(format!("{}{path}", self.base)).header(COOKIE, &self.cookie);
-            let response = self.client.request(request.body(Full::default())?).await?;
-            let status = response.status();
-            response.into_body().collect().await?;
+            let (mut status, found) = self.ask(path).await?;
+            if let Some(found) = found.filter(|found| !found.starts_with("/admin/sign-in")) {
+                (status, _) = self.ask(&found).await?;
+            }
             took.push(began.elapsed().as_secs_f64() * 1e3);
             ensure!(status == StatusCode::OK, "{path}: {status}");
         }
         took.sort_by(f64::total_cmp);
         Ok(took)
+    }
+
+    /// What is answered, and where it leads on to, if anywhere.
+    async fn ask(&self, path: &str) -> Result<(StatusCode, Option<String>)> {
+        let request = Request::builder().uri(format!("{}{path}", self.base)).header(COOKIE, &self.cookie);
+        let response = self.client.request(request.body(Full::default())?).await?;
+        let status = response.status();
+        let found = response.headers().get(LOCATION).and_then(|found| found.to_str().ok()).map(str::to_owned);
+        response.into_body().collect().await?;
+        Ok((status, found))
     }
 }
