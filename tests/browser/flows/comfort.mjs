@@ -85,6 +85,10 @@ export const flows = {
             await page.goto(path);
             const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
             assert.ok(wide <= screen && screen <= 390, `${name}: ${wide} of ${screen} px`);
+            const sideways = await page.evaluate(() => [...document.querySelectorAll('.scroll:has(table)')]
+                .filter((region) => region.scrollWidth > region.clientWidth)
+                .map((region) => `${region.getAttribute('aria-label')}: ${region.scrollWidth} of ${region.clientWidth} px`));
+            assert.deepEqual(sideways, [], name);
             await page.getByRole('heading', { level: 1 }).waitFor();
         }
         // The way to another view can be found and pressed.

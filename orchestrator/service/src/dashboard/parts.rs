@@ -1,6 +1,6 @@
 //! What the views are made of: tables, filters, badges, buttons.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use uuid::Uuid;
 
 use super::actions::{Action, ONCE};
@@ -56,27 +56,59 @@ pub(super) fn cause(class: &str) -> Markup {
     html! { span.badge.(Tone::Attention.class()) { (plain(class)) } }
 }
 
-/// A table; `what` tells a reader what its rows are.
+/// A table; `what` tells a reader what its rows are. On a narrow screen each row is a card, and each cell a line that says
+/// of which column it is: so a table says what it is by roles, which outlive the way it is laid out.
 pub(super) fn table(what: &str, columns: &[&str], rows: &[Markup]) -> Markup {
     html! {
         @if rows.is_empty() {
             p.empty { "Nothing here." }
         } @else {
             div.scroll tabindex="0" role="region" aria-label=(what) {
-                table {
+                table role="table" {
                     caption { (what) }
-                    thead {
-                        tr {
+                    thead role="rowgroup" {
+                        tr role="row" {
                             @for column in columns {
-                                th scope="col" { @if column.is_empty() { span.hidden { "Actions" } } @else { (column) } }
+                                th scope="col" role="columnheader" {
+                                    @if column.is_empty() { span.hidden { "Actions" } } @else { (column) }
+                                }
                             }
                         }
                     }
-                    tbody { @for row in rows { tr { (row) } } }
+                    tbody role="rowgroup" { @for row in rows { tr role="row" { (told(row, columns)) } } }
                 }
             }
         }
     }
+}
+
+/// A row whose cells tell their columns. What others have written is escaped in it, so nothing but a cell begins with its
+/// tag.
+fn told(row: &Markup, columns: &[&str]) -> Markup {
+    let mut columns = columns.iter();
+    let mut rest = row.0.as_str();
+    let mut told = String::with_capacity(rest.len() * 2);
+    while let Some(begins) = rest.find("<t") {
+        let (before, cell) = rest.split_at(begins);
+        told.push_str(before);
+        let role = match cell.get(..4) {
+            Some("<td>" | "<td ") => "cell",
+            Some("<th>" | "<th ") => "rowheader",
+            _ => {
+                told.push_str("<t");
+                rest = &cell[2..];
+                continue;
+            }
+        };
+        let (tag, after) = cell.split_at(3);
+        told.extend([tag, " role=\"", role, "\""]);
+        if let Some(column) = columns.next().filter(|column| !column.is_empty()) {
+            told.extend([" data-column=\"", &html! { (column) }.into_string(), "\""]);
+        }
+        rest = after;
+    }
+    told.push_str(rest);
+    PreEscaped(told)
 }
 
 /// Names and what they are.
@@ -204,5 +236,20 @@ mod tests {
         let hostile = "<img src=x onerror=alert(1)>\"'";
         let rendered = badge(hostile).into_string() + &copied(hostile).into_string();
         assert!(!rendered.contains("<img") && !rendered.contains("\"'"), "{rendered}");
+    }
+
+    #[test]
+    fn each_cell_tells_its_column() {
+        let row = html! {
+            th scope="row" { "<td>" }
+            td.number { (1) }
+            td { time { "now" } }
+            td { "more" }
+        };
+        let table = table("Rows", &["Name", "How \"many\"", ""], &[row]).into_string();
+        let expected = "<th role=\"rowheader\" data-column=\"Name\" scope=\"row\">&lt;td&gt;</th>\
+            <td role=\"cell\" data-column=\"How &quot;many&quot;\" class=\"number\">1</td>\
+            <td role=\"cell\"><time>now</time></td><td role=\"cell\">more</td>";
+        assert!(table.contains(expected), "{table}");
     }
 }

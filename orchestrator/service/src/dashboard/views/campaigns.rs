@@ -206,8 +206,8 @@ fn table_of(members: &[MemberView], now: Timestamp) -> Markup {
                         None => (instant_or_dash(now, one.queued_at)),
                     }
                 }
-                td { code { (one.serial) } }
-                td { @if let Some(serial) = &one.replaced_by_serial { code { (serial) } } @else { "–" } }
+                td.serial { code { (one.serial) } }
+                td.serial { @if let Some(serial) = &one.replaced_by_serial { code { (serial) } } @else { "–" } }
             }
         })
         .collect();
