@@ -6,6 +6,7 @@ use axum::extract::State;
 use issuance::limit::LimitName;
 use issuance::time::Timestamp;
 use maud::{Markup, html};
+use uuid::Uuid;
 
 use crate::api::accounts::Accounts;
 use crate::api::limit_overrides::OverrideList;
@@ -86,7 +87,7 @@ fn limits(headroom: &Headroom, now: Timestamp) -> Markup {
                 td.number { @if let Some(demand) = limit.demand { (count(demand.within_7d)) } @else { "–" } }
                 td.text {
                     @for bucket in limit.buckets.iter().take(5) {
-                        div { code { (bucket.key) } " " (bucket.remaining) ", full " (instant(now, bucket.full_at)) }
+                        div { code { (counted(&bucket.key)) } " " (bucket.remaining) ", full " (instant(now, bucket.full_at)) }
                     }
                 }
             }
@@ -104,6 +105,12 @@ fn limits(headroom: &Headroom, now: Timestamp) -> Markup {
         "The emptiest",
     ];
     table("Limits of the CA", &columns, &rows)
+}
+
+/// Whom a bucket counts, as people know it: where the CA counts by account, its key begins with that.
+fn counted(key: &str) -> &str {
+    let (of, rest) = key.split_once('/').unwrap_or((key, "the account"));
+    if Uuid::parse_str(of).is_ok() { rest } else { key }
 }
 
 fn paused(visitor: &Visitor, headroom: &Headroom, now: Timestamp) -> Markup {
@@ -180,5 +187,18 @@ fn override_row(visitor: &Visitor, one: &OverrideView, now: Timestamp) -> Markup
         td.text { (one.note) }
         td { (instant_or_dash(now, one.expires_at)) }
         td { (button(visitor, &REMOVE_OVERRIDE, &[("id", &id)])) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_called_by_whom_it_counts() {
+        let account = Uuid::from_u128(7).to_string();
+        assert_eq!(counted(&account), "the account");
+        assert_eq!(counted(&format!("{account}/shop.example.com")), "shop.example.com");
+        assert_eq!(counted("example.com"), "example.com");
     }
 }
