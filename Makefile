@@ -4,6 +4,7 @@
 # make deb     the Debian package, in target/debian
 # make openapi writes deploy/openapi.json anew
 # make api-fuzz  ten thousand requests that schemathesis makes of the API's description, and as many with one tenant's key
+# make matrix  everything that can go wrong, at every place where it can: all cells, of which make test plays a third
 # make soak    certifies fleets while everything is killed, stopped and cut at random
 
 # The queries are checked against .sqlx/, so building needs no database.
@@ -15,10 +16,13 @@ export ONCE DOMAINS CA SEED
 # two faults.
 export KILLS MINUTES SITES PAUSE_MS
 
+# MATRIX=all plays every cell. SEED draws the worlds, and which third of the cells make test plays.
+MATRIX ?= fast
+
 # Requests that schemathesis sends, twice.
 export FUZZ_REQUESTS
 
-.PHONY: demo test bench deb soak api-fuzz audit fmt prepare openapi
+.PHONY: demo test bench deb matrix soak api-fuzz audit fmt prepare openapi
 
 demo:
 	@.ci/setup postgresql $(if $(filter pebble,$(CA)),pebble)
@@ -36,7 +40,12 @@ test:
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --package lockkeeper --quiet -- -D warnings    # as it is shipped: without what tests need of it
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
-	.ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet
+	MATRIX=$(MATRIX) .ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet
+
+# A line for each cell comes last; a red one tells how to play it again.
+matrix:
+	@.ci/setup postgresql pebble nextest
+	MATRIX=all .ci/with-postgres cargo nextest run --workspace --profile ci --cargo-quiet -E 'binary(matrix)' --success-output final
 
 bench:
 	@.ci/setup postgresql pebble certbot lego nginx wrk

@@ -20,8 +20,8 @@ use crate::drive::{Drive, Rests};
 use crate::oracle::{self, Expected, Verdict};
 use crate::scenery;
 
-const STRIKES_WITHIN: Duration = Duration::from_secs(20);
 // A busy machine takes most of a minute for what a quiet one does in ten seconds.
+const STRIKES_WITHIN: Duration = Duration::from_mins(1);
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
 
 /// What a cell is played with.

@@ -2,7 +2,7 @@
 //! the CA's books and the rows whether the promises were kept.
 //!
 //! ```sh
-//! MATRIX=all .ci/with-postgres cargo nextest run --workspace -E 'binary(matrix)' --no-capture
+//! make matrix
 //! SEED=7 CELL=new_order:drop_answer .ci/with-postgres cargo nextest run --workspace -E 'binary(matrix)' --no-capture
 //! ```
 

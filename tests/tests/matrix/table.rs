@@ -17,7 +17,7 @@ const FAST: u64 = 3;
 /// Most of a cell is waiting.
 const AT_ONCE: usize = 6;
 /// The longest a cell may take.
-const CELL_WITHIN: Duration = Duration::from_mins(3);
+const CELL_WITHIN: Duration = Duration::from_mins(5);
 
 /// What everything in a run is drawn from.
 pub(crate) fn seed() -> anyhow::Result<u64> {
