@@ -56,6 +56,17 @@ impl Role {
         Scopes::of(Scope::ALL.into_iter().filter(|scope| self.opens(*scope)), viewer)
     }
 
+    /// What to tell somebody whose role does not open it: which ones do.
+    pub fn insufficient(self, viewer: Viewer, scope: Scope) -> String {
+        let able = Self::ALL.into_iter().rev().filter(|role| role.scopes(viewer).contains(scope));
+        let able: Vec<&str> = able.map(Self::as_str).collect();
+        let who = match able.as_slice() {
+            [] => "nobody who is signed in can".to_owned(),
+            able => format!("an {} can", able.join(" or ")),
+        };
+        format!("your role {self} does not allow this; {who}")
+    }
+
     fn opens(self, scope: Scope) -> bool {
         match scope {
             Scope::BundlesRead => false,

@@ -23,14 +23,7 @@ impl Problem {
 
     /// Somebody signed in asks for what others of the same house may.
     pub(in crate::api) fn role_insufficient(role: Role, viewer: Viewer, scope: Scope) -> Self {
-        let able = Role::ALL.into_iter().rev().filter(|role| role.scopes(viewer).contains(scope));
-        let able: Vec<&str> = able.map(Role::as_str).collect();
-        let who = match able.as_slice() {
-            [] => "nobody who is signed in can".to_owned(),
-            able => format!("an {} can", able.join(" or ")),
-        };
-        let detail = format!("your role {role} does not allow this; {who}");
-        Self::new(StatusCode::FORBIDDEN, CODE, NOT_WITH_YOUR_ROLE, detail)
+        Self::new(StatusCode::FORBIDDEN, CODE, NOT_WITH_YOUR_ROLE, role.insufficient(viewer, scope))
     }
 
     /// The key is good and opens other things.

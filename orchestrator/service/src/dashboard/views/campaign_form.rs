@@ -28,10 +28,11 @@ use crate::store::scope::Scope;
 pub(super) async fn form(visitor: Visitor) -> Shown {
     // Who may not look is told so before anything is written down.
     let _: Listing<CampaignView> = visitor.get(&with_query(LIST, &[("limit", Some("1"))])).await?;
-    let body = if visitor.may(Scope::CertificatesWrite) {
+    let scope = Scope::CertificatesWrite;
+    let body = if visitor.may(scope) {
         ask(&visitor, &Fields::default(), None)
     } else {
-        html! { p.notice role="status" { "Your role does not allow this; an operator or owner can begin a campaign." } }
+        html! { p.notice role="status" { (visitor.session.role.insufficient(visitor.session.viewer, scope)) } }
     };
     Ok(page::show(&visitor, "New campaign", &body))
 }
