@@ -1,5 +1,6 @@
 //! Renewals whose instant has come: what is known of each, and what was decided.
 
+use issuance::fairness::Lane;
 use issuance::identifier::{Hostname, Identifiers};
 use issuance::ids::{AccountId, CertificateId, OrderId};
 use issuance::renewal::{Renewal, Standing, Turn, Underway, Validity};
@@ -73,12 +74,12 @@ impl TurnColumns {
             Turn::Wait => ("wait", None),
         };
         self.what.push(what.to_owned());
-        self.orders.push(renewal, 0, mint);
+        self.orders.push(renewal, Lane::Urgent, mint);
     }
 }
 
-/// The orders that renewals and campaigns make, one for each certificate that was decided about: what stands where none is to be
-/// made is not looked at.
+/// The orders that renewals and campaigns make, one for each certificate that was decided about. Where none is to be made, nothing
+/// of it is looked at but the lane, into which an order that waits already may change over.
 #[derive(Default)]
 pub(super) struct OrderColumns {
     pub(super) order: Vec<Uuid>,
@@ -94,11 +95,11 @@ pub(super) struct OrderColumns {
 
 impl OrderColumns {
     /// `lane`: where there is no order to be made.
-    pub(super) fn push(&mut self, renewal: Option<&Renewal>, lane: i16, mint: &Mint) {
+    pub(super) fn push(&mut self, renewal: Option<&Renewal>, lane: Lane, mint: &Mint) {
         self.order.push(mint.uuid());
         self.names.push(renewal.map(|renewal| renewal.names.canonical()).unwrap_or_default());
         self.replaces.push(renewal.is_some_and(|renewal| renewal.replaces));
-        self.lane.push(renewal.map_or(lane, |renewal| renewal.lane.number()));
+        self.lane.push(renewal.map_or(lane, |renewal| renewal.lane).number());
         self.may_split.push(renewal.is_some_and(|renewal| renewal.may_split));
         let exemptions = renewal.map(|renewal| renewal.exemptions).unwrap_or_default();
         self.set_exempt_until.push(exemptions.set_until.map(sql_instant));

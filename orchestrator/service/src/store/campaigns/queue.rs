@@ -223,7 +223,7 @@ impl Columns {
         self.issued_by.push(one.current_order);
         self.seen_at.push(one.seen_at);
         self.look_at.push(order.map(|(_, look_at)| sql_instant(*look_at)));
-        self.orders.push(renewal.map(Box::as_ref), lane.number(), mint);
+        self.orders.push(renewal.map(Box::as_ref), lane, mint);
     }
 }
 
