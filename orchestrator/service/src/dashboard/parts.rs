@@ -86,28 +86,25 @@ pub(super) fn table(what: &str, columns: &[&str], rows: &[Markup]) -> Markup {
 /// tag.
 fn told(row: &Markup, columns: &[&str]) -> Markup {
     let mut columns = columns.iter();
-    let mut rest = row.0.as_str();
-    let mut told = String::with_capacity(rest.len() * 2);
-    while let Some(begins) = rest.find("<t") {
-        let (before, cell) = rest.split_at(begins);
-        told.push_str(before);
-        let role = match cell.get(..4) {
-            Some("<td>" | "<td ") => "cell",
-            Some("<th>" | "<th ") => "rowheader",
+    let mut tags = row.0.split("<t");
+    let mut told = tags.next().unwrap_or_default().to_owned();
+    for tag in tags {
+        told.push_str("<t");
+        let role = match tag.get(..2) {
+            Some("d>" | "d ") => "cell",
+            Some("h>" | "h ") => "rowheader",
             _ => {
-                told.push_str("<t");
-                rest = &cell[2..];
+                told.push_str(tag);
                 continue;
             }
         };
-        let (tag, after) = cell.split_at(3);
-        told.extend([tag, " role=\"", role, "\""]);
+        let (letter, rest) = tag.split_at(1);
+        told.extend([letter, " role=\"", role, "\""]);
         if let Some(column) = columns.next().filter(|column| !column.is_empty()) {
             told.extend([" data-column=\"", &html! { (column) }.into_string(), "\""]);
         }
-        rest = after;
+        told.push_str(rest);
     }
-    told.push_str(rest);
     PreEscaped(told)
 }
 
